@@ -1,0 +1,29 @@
+"""What can answer prompts. Each module holds one backend: a class `Backend` made from a ModelConfig.
+
+Adding a file adds a backend under its name (`--backend NAME`); the protocol is `extractor.types.Backend`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import cast
+
+from extractor.config import ModelConfig
+from extractor.errors import UsageError
+from extractor.types import Backend
+
+
+def names() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def make(name: str, config: ModelConfig) -> Backend:
+    """The backend of that name, not yet loaded: entering it loads the model.
+
+    Raises UsageError for a name that there is not.
+    """
+    if name not in names():
+        raise UsageError(f"There is no backend {name!r}. There are: {', '.join(names())}.")
+    module = importlib.import_module(f"{__name__}.{name}")
+    return cast(Backend, module.Backend(config))

@@ -1,0 +1,70 @@
+"""The fake that ships: answers come from a function of the prompt instead of a model. It loads nothing.
+
+From the command line (`--backend scripted`) it answers null for every field: a dry run of everything but the model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable
+
+from extractor.config import ModelConfig
+from extractor.types import Completion, Prompt, Usage
+
+Answer = Callable[[Prompt], str | Completion]
+
+
+def nothing_found(prompt: Prompt) -> str:
+    """The answer that names every field of the task and finds none."""
+    return json.dumps({field.name: None for field in prompt.task.fields}, ensure_ascii=False)
+
+
+class Backend:
+    """Answers each prompt by `answer(prompt)`, `batch` of them at a time, the last that came first if `lifo`.
+
+    A text counts as one token a character.
+    """
+
+    name = "scripted"
+
+    def __init__(
+        self,
+        config: ModelConfig | None = None,
+        *,
+        answer: Answer = nothing_found,
+        context: int = 8192,
+        batch: int = 8,
+        lifo: bool = False,
+    ) -> None:
+        self.context = context
+        self.identity = "scripted"
+        self.submitted: int = 0
+        self._answer = answer
+        self._batch = batch
+        self._lifo = lifo
+        self._waiting: deque[Prompt] = deque()
+
+    def submit(self, prompt: Prompt) -> None:
+        self.submitted += 1
+        self._waiting.append(prompt)
+
+    def collect(self) -> list[Completion]:
+        take = self._waiting.pop if self._lifo else self._waiting.popleft
+        return [self._complete(take()) for _ in range(min(self._batch, len(self._waiting)))]
+
+    def count_tokens(self, text: str) -> int:
+        return len(text)
+
+    def __enter__(self) -> Backend:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._waiting.clear()
+
+    def _complete(self, prompt: Prompt) -> Completion:
+        answer = self._answer(prompt)
+        if isinstance(answer, Completion):
+            return answer
+        asked = sum(len(message.content) for message in prompt.messages)
+        return Completion(prompt, answer, usage=Usage(asked, len(answer), 0.0))

@@ -1,0 +1,171 @@
+"""What a ChatGLM3 `config.json` says: the sizes of the model, and what follows from them (parameters, bytes).
+
+All variants (6B, Base, 32K, the tiny ones of the tests) are read by the same rule from their own file; there is no
+table of special cases. This module knows no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from extractor.errors import CheckpointError
+
+CONFIG_FILE = "config.json"
+
+_SIZES = {
+    "vocab_size": "padded_vocab_size",
+    "hidden_size": "hidden_size",
+    "ffn_size": "ffn_hidden_size",
+    "layers": "num_layers",
+    "heads": "num_attention_heads",
+    "groups": "multi_query_group_num",
+    "head_size": "kv_channels",
+    "context": "seq_length",
+}
+"""Field of `ModelShape` -> key of the original `config.json`."""
+
+_REQUIRED_CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "add_bias_linear": (False,),
+    "apply_residual_connection_post_layernorm": (False,),
+    "multi_query_attention": (True,),
+    "original_rope": (True,),
+    "post_layer_norm": (True,),
+    "pre_seq_len": (None, 0),
+    "quantization_bit": (None, 0),
+    "rmsnorm": (True,),
+    "tie_word_embeddings": (False,),
+}
+"""Options of the original code that `GlmForCausalLM` has in one form only: key -> accepted values (absent is fine)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """The sizes of a ChatGLM3. `context` is in tokens, `head_size` in channels, `ffn_size` before gating doubles it."""
+
+    vocab_size: int
+    hidden_size: int
+    ffn_size: int
+    layers: int
+    heads: int
+    groups: int
+    head_size: int
+    context: int
+    rope_ratio: float = 1.0
+    norm_eps: float = 1e-5
+    qkv_bias: bool = True
+    eos_token_id: int = 2
+    pad_token_id: int = 0
+
+    @property
+    def query_rows(self) -> int:
+        """Rows of the query part of `query_key_value`."""
+        return self.heads * self.head_size
+
+    @property
+    def key_rows(self) -> int:
+        """Rows of the key part of `query_key_value` (the value part has as many)."""
+        return self.groups * self.head_size
+
+    @property
+    def layer_parameters(self) -> int:
+        """Parameters of one layer: attention, gated MLP, two norms."""
+        qkv_rows = self.query_rows + 2 * self.key_rows
+        attention = qkv_rows * self.hidden_size + self.hidden_size * self.query_rows
+        return attention + qkv_rows * self.qkv_bias + 3 * self.ffn_size * self.hidden_size + 2 * self.hidden_size
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the whole model; embedding and output layer are not shared."""
+        return 2 * self.vocab_size * self.hidden_size + self.layers * self.layer_parameters + self.hidden_size
+
+    def cache_bytes(self, tokens: int, bytes_per_value: float = 2) -> int:
+        """Bytes of the key-value cache of `tokens` tokens (6B in half precision: 28 KiB a token)."""
+        return int(2 * self.layers * self.key_rows * tokens * bytes_per_value)
+
+
+CHATGLM3_6B = ModelShape(
+    vocab_size=65024, hidden_size=4096, ffn_size=13696, layers=28, heads=32, groups=2, head_size=128, context=8192
+)
+"""The published 6B sizes: only for estimates before a model is there. A model that is there is read from its file."""
+
+
+def read_shape(folder: str | Path) -> ModelShape:
+    """Read `config.json` of a checkpoint folder.
+
+    Raises CheckpointError, in one line that names the file, if it is missing, no JSON or not ChatGLM3's.
+    """
+    path = Path(folder) / CONFIG_FILE
+    config = _read_json(path)
+    if config.get("model_type") != "chatglm":
+        kind = config.get("model_type")
+        raise CheckpointError(f"{path}: model_type is {kind!r}, not 'chatglm': pass the folder of a ChatGLM3 model")
+    _check_choices(path, config)
+    sizes = {field: _positive_int(path, config, key) for field, key in _SIZES.items()}
+    _check_consistent(path, sizes)
+    return ModelShape(
+        **sizes,
+        rope_ratio=_positive_number(path, config, "rope_ratio", 1.0),
+        norm_eps=_positive_number(path, config, "layernorm_epsilon", 1e-5),
+        qkv_bias=bool(config.get("add_qkv_bias", False)),
+        eos_token_id=_token_id(path, config, "eos_token_id", 2),
+        pad_token_id=_token_id(path, config, "pad_token_id", 0),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} is missing: pass a folder that holds config.json, tokenizer.model and the weights of ChatGLM3"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON ({error}): download or copy it again") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} does not hold a JSON object: download or copy it again")
+    return config
+
+
+def _check_choices(path: Path, config: Mapping[str, Any]) -> None:
+    for key, accepted in _REQUIRED_CHOICES.items():
+        if key in config and config[key] not in accepted:
+            raise CheckpointError(
+                f"{path}: {key} is {config[key]!r}, this loader reads only {accepted[0]!r}: use the unquantised, "
+                "full ChatGLM3 checkpoint as published"
+            )
+
+
+def _check_consistent(path: Path, sizes: Mapping[str, int]) -> None:
+    if sizes["heads"] % sizes["groups"]:
+        raise CheckpointError(
+            f"{path}: num_attention_heads ({sizes['heads']}) is no multiple of multi_query_group_num "
+            f"({sizes['groups']}): the file is damaged, download or copy it again"
+        )
+
+
+def _positive_int(path: Path, config: Mapping[str, Any], key: str) -> int:
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+        found = "is missing" if key not in config else f"is {value!r}"
+        raise CheckpointError(f"{path}: {key} {found}, expected a positive integer: this is not a ChatGLM3 config")
+    return value
+
+
+def _positive_number(path: Path, config: Mapping[str, Any], key: str, default: float) -> float:
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        raise CheckpointError(f"{path}: {key} is {value!r}, expected a positive number: download or copy it again")
+    return float(value)
+
+
+def _token_id(path: Path, config: Mapping[str, Any], key: str, default: int) -> int:
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise CheckpointError(f"{path}: {key} is {value!r}, expected a token id: download or copy it again")
+    return value

@@ -1,0 +1,95 @@
+"""Options that several commands share, and how they become configs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from extractor.chatglm3.precisions import PRECISIONS
+from extractor.config import ModelConfig, RunConfig
+from extractor.tasks import Task, load_task, make_task, schema_from_fields
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _stack(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+task_options = _stack(
+    click.option("-s", "--schema", help="What to extract: a bundled name (`extractor schemas list`) or a .json file."),
+    click.option("--fields", help='What to extract, on the spot: "姓名, 年龄:integer, 标签:string[]".'),
+    click.option(
+        "-p", "--prompt", default="zh", show_default=True, help="A bundled name (`extractor prompts list`) or a file."
+    ),
+)
+
+model_options = _stack(
+    click.option(
+        "-m",
+        "--model",
+        default="demo",
+        show_default=True,
+        help="`demo` (bundled, a toy), `chatglm3-6b`, `chatglm3-6b-base`, `chatglm3-6b-32k`, or a local directory.",
+    ),
+    click.option("--revision", help="A revision of the model on ModelScope instead of the pinned one."),
+    click.option("--offline", is_flag=True, help="Never touch the network."),
+    click.option("--precision", type=click.Choice(list(PRECISIONS)), default="half", show_default=True),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--batch-size", type=int, default=ModelConfig.batch_size, show_default=True),
+)
+
+ask_options = _stack(
+    click.option("--max-attempts", type=int, default=RunConfig.max_attempts, show_default=True),
+    click.option("--max-tokens", type=int, help="Room for an answer, in tokens.  [default: from the model's context]"),
+    click.option(
+        "--temperature", type=float, default=RunConfig.temperature, show_default=True, help="Of the third attempt on."
+    ),
+    click.option("--seed", type=int, default=RunConfig.seed, show_default=True),
+    click.option("--no-constrain", is_flag=True, help="Let the model write freely; parsing and retries carry it."),
+)
+
+talk_options = _stack(
+    click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only."),
+    click.option("-v", "--verbose", is_flag=True, help="Log more, extracted values among it."),
+)
+
+
+def make_task_from(options: Mapping[str, Any]) -> Task:
+    """The task that -s or --fields names; UsageError unless it is exactly one of them."""
+    schema, fields, prompt = options["schema"], options["fields"], options["prompt"]
+    if (schema is None) == (fields is None):
+        raise click.UsageError('Say what to extract: -s contact, -s my-schema.json, or --fields "姓名, 年龄:integer".')
+    return load_task(schema, prompt) if fields is None else make_task(schema_from_fields(fields), prompt, "fields")
+
+
+def model_config(options: Mapping[str, Any]) -> ModelConfig:
+    names = ("model", "revision", "precision", "device", "offline", "batch_size")
+    return ModelConfig(**{name: options[name] for name in names})
+
+
+def run_config(options: Mapping[str, Any], *, ordered: bool = False) -> RunConfig:
+    """The window holds four batches, so that prompts of like length can be decoded together."""
+    names = ("max_attempts", "max_tokens", "temperature", "seed")
+    values = {name: options[name] for name in names}
+    return RunConfig(**values, constrain=not options["no_constrain"], window=4 * options["batch_size"], ordered=ordered)
+
+
+def label_demo(model: str, backend: str) -> None:
+    """Say on stderr that the bundled model is a toy: nobody should take its answers for ChatGLM3-6B's."""
+    if model == "demo" and backend == "chatglm3":
+        click.echo("Model: demo, a toy of a few million parameters. For real work: -m chatglm3-6b", err=True)
+
+
+def set_logging(quiet: bool, verbose: bool) -> None:
+    level = logging.ERROR if quiet else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", force=True)
+    logging.getLogger("extractor").setLevel(level)

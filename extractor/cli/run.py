@@ -1,0 +1,160 @@
+"""`extractor run`: files in, rows out, restartable."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from extractor import backends, readers, sinks
+from extractor.cli import INTERRUPTED, _options, _table
+from extractor.cli._interrupts import Interrupts
+from extractor.pipeline import Pipeline
+from extractor.readers import ReadOptions
+from extractor.redacting import redact
+from extractor.tasks import Task
+from extractor.types import Document, Record, Unreadable
+
+log = logging.getLogger(__name__)
+
+EXAMPLES = """\b
+Examples:
+  extractor run inbox -s contact -o results.jsonl          a folder; run it again to go on after a stop
+  extractor run a.txt b.csv 'mail/*.md' -s order -o -      files and globs; rows on stdout
+  cat docs.jsonl | extractor run - -s contact | jq .data   a stage in a pipe
+  extractor run inbox --fields "姓名, 年龄:integer"          entity types on the spot
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@_options.task_options
+@click.option("-o", "--output", default="-", metavar="FILE", help="A .jsonl file to go on with, or - for stdout.")
+@_options.model_options
+@click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
+@_options.ask_options
+@click.option("--text-field", default="text", show_default=True, help="Where rows of .jsonl and .csv hold their text.")
+@click.option("--id-field", default="id", show_default=True, help="Where they hold their id.")
+@click.option("--limit", type=click.IntRange(min=0), help="Stop after so many documents.")
+@click.option("--overwrite", is_flag=True, help="Begin the output anew.")
+@click.option("--retry-failed", is_flag=True, help="Ask again about documents that failed in an earlier run.")
+@click.option("--ordered", is_flag=True, help="Write rows in the order of the input.")
+@click.option("--redact", "redacted", is_flag=True, help="Mask the values of x-sensitive fields in the rows.")
+@click.option("--table", is_flag=True, help="Show a short table of what was found on stderr.")
+@_options.talk_options
+def command(inputs: tuple[str, ...], **options: Any) -> int:
+    """Extract from files, folders, globs, or - for stdin; one row per document.
+
+    Rows are appended to the output as they are done. The same line run again does only what is missing.
+    """
+    _options.set_logging(options["quiet"], options["verbose"])
+    task = _options.make_task_from(options)
+    backend = backends.make(options["backend"], _options.model_config(options))
+    pipeline = Pipeline(task, backend, _options.run_config(options, ordered=options["ordered"]))
+    pipeline.check()
+    documents = readers.read(inputs, ReadOptions(text_field=options["text_field"], id_field=options["id_field"]))
+    tally, table = Tally(), _table.Table(task)
+    with _open(options, pipeline) as sink:
+        pending = tally.not_done(itertools.islice(documents, options["limit"]), sink)
+        for record in _records(pipeline, pending, options):
+            sink.write(redact(record, task) if options["redacted"] else record)
+            tally.add(record)
+            table.add(record)
+    if options["table"]:
+        click.echo(str(table), err=True)
+    if not options["quiet"]:
+        click.echo(tally.summary(options["output"]), err=True)
+    return INTERRUPTED if pipeline.stop.is_set() else tally.exit_code
+
+
+def _open(options: Mapping[str, Any], pipeline: Pipeline) -> sinks.Sink:
+    return sinks.open_sink(
+        options["output"],
+        sinks.SinkOptions(
+            fingerprint=pipeline.info.fingerprint,
+            settings=pipeline.settings,
+            overwrite=options["overwrite"],
+            retry_failed=options["retry_failed"],
+        ),
+    )
+
+
+def _records(
+    pipeline: Pipeline, pending: Iterator[Document | Unreadable], options: Mapping[str, Any]
+) -> Iterator[Record]:
+    """Run the pipeline under a progress bar. The model is loaded only if there is something to do."""
+    first = next(pending, None)
+    if first is None:
+        return
+    _options.label_demo(options["model"], options["backend"])
+    hidden = options["quiet"] or not sys.stderr.isatty()
+    with (
+        pipeline.backend,
+        Interrupts(pipeline.stop),
+        tqdm(total=options["limit"], unit="doc", disable=hidden, dynamic_ncols=True, file=sys.stderr) as progress,
+    ):
+        failed = 0
+        for record in pipeline.run(itertools.chain([first], pending)):
+            yield record
+            failed += record.status == "failed"
+            progress.set_postfix(failed=failed, refresh=False)
+            progress.update()
+            _log(record, pipeline.task)
+
+
+def _log(record: Record, task: Task) -> None:
+    """One line per document with -v: what was found, sensitive values masked."""
+    if log.isEnabledFor(logging.INFO):
+        data = json.dumps(redact(record, task).data, ensure_ascii=False)
+        errors = "; ".join(f"attempt {error.attempt or 0}: {error.reason}: {error.message}" for error in record.errors)
+        log.info("%s %s %s %s", record.id, record.status, data, errors)
+
+
+@dataclass
+class Tally:
+    """Counts for the summary and the exit code."""
+
+    status: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    skipped: int = 0
+    failed_before: int = 0
+    began: float = field(default_factory=perf_counter)
+
+    def not_done(self, documents: Iterable[Document | Unreadable], sink: sinks.Sink) -> Iterator[Document | Unreadable]:
+        """The documents that the output does not hold yet."""
+        for document in documents:
+            status = sink.done(document.id, document.source.sha256)
+            if status is None:
+                yield document
+            else:
+                self.skipped += 1
+                self.failed_before += status == "failed"
+
+    def add(self, record: Record) -> None:
+        self.status[record.status] += 1
+        if record.status == "failed" and record.errors:
+            self.reasons[record.errors[-1].reason] += 1
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.status["failed"] or self.failed_before else 0
+
+    def summary(self, output: str) -> str:
+        total, seconds = self.status.total(), perf_counter() - self.began
+        text = f"{total} document{'' if total == 1 else 's'} in {seconds:.1f} s: {self.status['ok']} ok"
+        if self.status["failed"]:
+            reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common())
+            text += f", {self.status['failed']} failed ({reasons})"
+        if self.skipped:
+            text += f"; {self.skipped} done before"
+            text += f", {self.failed_before} of them failed (--retry-failed asks again)" if self.failed_before else ""
+        return text + ("." if output == "-" else f". Rows: {output}")

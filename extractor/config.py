@@ -1,0 +1,62 @@
+"""Options, checked once when they are made and frozen afterwards. A default is written here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from extractor.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Which model, and how it is held in memory.
+
+    `model` is a known name or a directory; `half` is float16 on CUDA and bfloat16 on the CPU; `device` is `auto`,
+    `cpu`, `cuda` or `cuda:N`; `batch_size` is the number of prompts that are decoded together.
+    """
+
+    model: str = "demo"
+    revision: str | None = None
+    precision: str = "half"
+    device: str = "auto"
+    offline: bool = False
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        _require(self.batch_size >= 1, f"batch size is {self.batch_size}; it must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """How documents are asked about.
+
+    `max_tokens` is the answer budget in tokens (chosen from the model's context when None), `overlap` the tokens that
+    neighbouring chunks share, `window` the prompts in flight. From the third attempt on, answers are sampled at
+    `temperature` with a seed derived from `seed`, the document and the attempt.
+    """
+
+    max_attempts: int = 3
+    max_tokens: int | None = None
+    temperature: float = 0.7
+    seed: int = 0
+    constrain: bool = True
+    overlap: int = 64
+    window: int = 64
+    ordered: bool = False
+
+    def __post_init__(self) -> None:
+        _require(self.max_attempts >= 1, f"max attempts is {self.max_attempts}; it must be at least 1")
+        _require(self.max_tokens is None or self.max_tokens >= 8, f"max tokens is {self.max_tokens}; at least 8")
+        _require(0 < self.temperature <= 2, f"temperature is {self.temperature}; it must be above 0 and at most 2")
+        _require(self.overlap >= 0, f"overlap is {self.overlap}; it must not be negative")
+        _require(self.window >= 1, f"window is {self.window}; it must be at least 1")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What of this can change a result, for the fingerprint."""
+        return {key: str(value) for key, value in asdict(self).items() if key not in ("window", "ordered")}
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UsageError(f"The {message}.")

@@ -1,0 +1,404 @@
+"""Bytes to text: the encoding is found by evidence and recorded, never assumed.
+
+The order is: byte-order mark, magic numbers of binary formats, escape sequences, strict UTF-8, then the legacy
+encodings by likelihood. Each candidate decodes a sample strictly, and the characters that come out are weighed
+against the languages that are written in that encoding (`languages`); the likeliest wins if it is likely at all and
+decodes the whole. charset-normalizer is asked for what the tables do not cover. A doubtful text is refused with a
+reason: there is no Latin-1 that accepts everything and no U+FFFD.
+
+`data.decode(decoded.encoding) == decoded.text` holds for whatever is decoded, so offsets are true to the file: line
+ends stay as they are and only a byte-order mark is dropped. This module knows no files and no formats.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from extractor.readers.languages import ALL, CJK, Profile, profile
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A text and the Python codec name that gives it from the bytes."""
+
+    text: str
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """Why there is no text: `empty`, `binary` or `encoding`, and one line for people."""
+
+    reason: Literal["empty", "binary", "encoding"]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An encoding family: codecs from narrow to wide, the languages written in it (the usual one first), and a prior
+    in nats."""
+
+    codecs: tuple[str, ...]
+    languages: tuple[str, ...]
+    prior: float
+
+
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+MAGIC = (
+    (b"%PDF-", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive or an Office document"),
+    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90\x00", "a Windows program"),
+    (b"\x1f\x8b\x08", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"PAR1", "a Parquet file"),
+    (b"OggS\x00", "an Ogg recording"),
+    (b"ID3\x03", "an MP3 recording"),
+    (b"ID3\x04", "an MP3 recording"),
+)
+WESTERN = ("french", "german", "spanish", "portuguese", "italian", "nordic", "icelandic", "dutch")
+CENTRAL = ("polish", "czech", "slovak", "hungarian", "romanian", "croatian", "german")
+CYRILLIC = ("russian", "ukrainian", "bulgarian", "serbian")
+BALTIC = ("lithuanian", "latvian", "estonian")
+CANDIDATES = (
+    Candidate(("gb18030",), ("simplified", "traditional"), 0.0),
+    Candidate(("big5", "big5hkscs", "cp950"), ("traditional",), -1.0),
+    Candidate(("shift_jis", "cp932"), ("japanese",), -2.0),
+    Candidate(("euc_jp",), ("japanese",), -2.0),
+    Candidate(("euc_kr", "cp949"), ("korean",), -2.0),
+    Candidate(("cp1252",), WESTERN, -1.0),
+    Candidate(("cp1251",), CYRILLIC, -2.0),
+    Candidate(("koi8-r", "koi8-u"), ("russian", "ukrainian"), -3.0),
+    Candidate(("cp1250",), CENTRAL, -3.0),
+    Candidate(("cp1253",), ("greek",), -3.0),
+    Candidate(("cp1254",), ("turkish",), -3.0),
+    Candidate(("cp1255",), ("hebrew",), -3.0),
+    Candidate(("cp1256",), ("arabic", "persian"), -3.0),
+    Candidate(("cp1257",), BALTIC, -4.0),
+    Candidate(("cp874",), ("thai",), -3.0),
+    Candidate(("iso8859-2",), CENTRAL, -4.0),
+    Candidate(("iso8859-5",), CYRILLIC, -4.0),
+    Candidate(("iso8859-6",), ("arabic",), -4.0),
+    Candidate(("iso8859-7",), ("greek",), -4.0),
+    Candidate(("iso8859-8",), ("hebrew",), -4.0),
+    Candidate(("iso8859-15",), WESTERN, -4.0),
+    Candidate(("cp866",), ("russian", "bulgarian"), -4.0),
+    Candidate(("cp855",), CYRILLIC, -6.0),
+    Candidate(("mac-cyrillic",), CYRILLIC, -5.0),
+    Candidate(("mac-roman",), WESTERN, -5.0),
+    Candidate(("cp850", "cp437"), WESTERN, -6.0),
+    Candidate(("cp852",), CENTRAL, -7.0),
+    Candidate(("mac-latin2",), CENTRAL, -8.0),
+)
+WIDE = (Candidate(("utf-16-le",), ALL, -1.0), Candidate(("utf-16-be",), ALL, -2.0))
+
+SAMPLE_BYTES = 4096
+RARER_LANGUAGE = -1.0
+MIXED_SCRIPTS = -4.0
+CAPITAL_INSIDE = -3.5
+DOUBLED_ACCENTS = -1.5
+MARK_INSIDE = -4.0
+LONE_IDEOGRAPH = -6.0
+LONE_LETTER = -2.0
+LIKELY = -10.0
+"""Mean log-probability of a non-ASCII character above which a reading is believed: real text lies at -4 to -9 (the
+lower end where single symbols stand in English text), bytes that are no text of that encoding at -11 and below."""
+
+PLAIN = -9.7
+ACCIDENT_BYTES = 64
+
+CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
+ASCII_BYTES = bytes(range(0x80))
+ISO_2022 = re.compile(rb"\x1b(?:\$[@AB]|\$\([CD]|\$\)C|\([IJ]|\.[AF])")
+ISO_2022_CODECS = ("iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_kr")
+HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e])+~\}")
+LONE = re.compile(r"[a-z][^\x00-\x7f](?=[a-z])")
+MARKED = re.compile(r"[^\W\d_][\u00a1-\u00bf\u2010-\u2018\u201a-\u2122](?=[^\W\d_])")
+LETTER = re.compile(r"(?<!\w)[^\W\d_\x00-\x7f](?!\w)")
+ADVICE = "convert it to UTF-8 and run again"
+
+
+def decode(data: bytes) -> Decoded | Undecodable:
+    """The text of a document's bytes, with its encoding, or the reason why there is none."""
+    result = _decode(data)
+    if isinstance(result, Decoded) and not result.text.strip():
+        return Undecodable("empty", "no text: the document is empty or holds only white space")
+    return result
+
+
+def sniff(head: bytes) -> Decoded | Undecodable:
+    """As `decode`, for the first bytes of a longer file: a character cut in two at the end is no error."""
+    for cut in range(min(4, len(head))):
+        result = decode(head[: len(head) - cut])
+        if isinstance(result, Decoded):
+            return result
+    return decode(head)
+
+
+def magic(data: bytes) -> str | None:
+    """The binary format that the first bytes announce, in words, or None."""
+    found = next((name for prefix, name in MAGIC if data.startswith(prefix)), None)
+    return "a RIFF media file" if found is None and data[:4] == b"RIFF" and b"\x00" in data[:12] else found
+
+
+def _decode(data: bytes) -> Decoded | Undecodable:
+    if not data:
+        return Undecodable("empty", "no text: the document is empty or holds only white space")
+    for bom, encoding in BOMS:
+        if data.startswith(bom):
+            return _named(data, encoding)
+    if kind := magic(data):
+        return Undecodable("binary", f"not text but {kind}: give it the right suffix, or leave it out")
+    return _escaped(data) or _utf8(data) or _wide_or_binary(data) or _nearly_utf8(data) or _legacy(data)
+
+
+def _named(data: bytes, encoding: str) -> Decoded | Undecodable:
+    """Strictly in the encoding that a byte-order mark announces; text that is then full of controls is none."""
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return Undecodable("encoding", _broken(error))
+    if _too_many(_controls(text), len(text)):
+        return Undecodable("binary", "not text: full of control characters; leave it out")
+    return Decoded(text, encoding)
+
+
+def _broken(error: UnicodeDecodeError) -> str:
+    return f"begins as {error.encoding} but byte {error.start} ({error.reason}) breaks it: repair the file, or {ADVICE}"
+
+
+def _escaped(data: bytes) -> Decoded | None:
+    """ISO-2022 and HZ, which are ASCII on the outside and so would pass as UTF-8."""
+    if not data.isascii():
+        return None
+    if b"\x1b" in data and ISO_2022.search(data):
+        return next(_strict(data, ISO_2022_CODECS), None)
+    if b"~{" in data and HZ.search(data):
+        found = next(_strict(data, ("hz",)), None)
+        return found if found and _mean(found.text, profile("simplified")) > LIKELY else None
+    return None
+
+
+def _strict(data: bytes, names: Iterable[str]) -> Iterator[Decoded]:
+    for name in names:
+        try:
+            yield Decoded(data.decode(name), codecs.lookup(name).name)
+        except UnicodeDecodeError:
+            continue
+
+
+def _utf8(data: bytes) -> Decoded | None:
+    if _too_many(_control_bytes(data), len(data)):
+        return None
+    found = next(_strict(data, ("utf-8",)), None)
+    return None if found and _by_accident(found.text, data) else found
+
+
+def _by_accident(text: str, data: bytes) -> bool:
+    """A few words of GB18030 can be well-formed UTF-8: two-byte letters of no language, where Chinese is plain."""
+    if len(data) > ACCIDENT_BYTES or text.isascii() or any(character > "\u07ff" for character in text):
+        return False
+    chinese = next(_strict(data, ("gb18030",)), None)
+    if chinese is None or _mean(chinese.text, profile("simplified")) < PLAIN:
+        return False
+    scripts = {unicodedata.name(character, "?").split()[0] for character in text if character > "\x7f"}
+    return len(scripts) > 1 and all(_mean(text, profile(name), _oddities(text, profile(name))) < LIKELY for name in ALL)
+
+
+def _control_bytes(data: bytes) -> int:
+    return len(data) - len(data.translate(None, CONTROL_BYTES))
+
+
+def _controls(text: str) -> int:
+    return sum(text.count(chr(code)) for code in CONTROL_BYTES)
+
+
+def _too_many(controls: int, length: int) -> bool:
+    """A stray NUL or form feed is still text; one control character in fifty is not."""
+    return controls > 2 + length // 50 or controls == length
+
+
+def _wide_or_binary(data: bytes) -> Decoded | Undecodable | None:
+    """UTF-16 or UTF-32 without a mark, which are full of control bytes, or else a binary file."""
+    if not _too_many(_control_bytes(data), len(data)):
+        return None
+    if data.count(0) * 3 > len(data) and (found := _utf32(data)):
+        return found
+    best = max(_readings(WIDE, data[: SAMPLE_BYTES - SAMPLE_BYTES % 2]), key=lambda it: it.score, default=None)
+    if best is None or best.mean < LIKELY:
+        return Undecodable("binary", "not text: full of control characters; leave it out")
+    try:
+        return Decoded(data.decode(best.encoding), best.encoding)
+    except UnicodeDecodeError as error:
+        return Undecodable("encoding", _broken(error))
+
+
+def _utf32(data: bytes) -> Decoded | None:
+    found = (it for it in _strict(data, ("utf-32-le", "utf-32-be")) if not _too_many(_controls(it.text), len(it.text)))
+    return next(found, None)
+
+
+def _nearly_utf8(data: bytes) -> Undecodable | None:
+    """UTF-8 with a few broken bytes, which GB18030 would read as well-formed nonsense."""
+    text = data.decode("utf-8", "surrogateescape")
+    counts = Counter(character >= "\ud800" and character <= "\udfff" for character in text if character > "\x7f")
+    few = 0 < counts[True] * 3 < counts[False]
+    if not few and not (counts[True] and _only_surrogates_break(data)):
+        return None
+    at = next(index for index, character in enumerate(text) if "\ud800" <= character <= "\udfff")
+    offset = len(text[:at].encode())
+    return Undecodable("encoding", f"UTF-8 but for {counts[True]} bytes, first at byte {offset}: repair the file")
+
+
+def _only_surrogates_break(data: bytes) -> bool:
+    try:
+        data.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A sample read in one encoding as one language: total log-probability and mean over non-ASCII characters."""
+
+    candidate: Candidate
+    encoding: str
+    score: float
+    mean: float
+
+
+def _legacy(data: bytes) -> Decoded | Undecodable:
+    sample = _sample(data)
+    readings = [*_readings(CANDIDATES, sample), *_readings(WIDE, data[: len(sample) // 2 * 2])]
+    likely = sorted((it for it in readings if it.mean >= LIKELY), key=lambda it: -it.score)
+    if not likely:
+        return _by_charset_normalizer(data)
+    close = [it for it in likely if it.score >= likely[0].score - 3 - 0.02 * len(sample)]
+    decoded = (found for reading in close for found in _strict(data, reading.candidate.codecs))
+    return next(decoded, None) or _refusal(data, likely[0].encoding)
+
+
+def _refusal(data: bytes, encoding: str) -> Undecodable:
+    """Why the whole is not in the encoding that its sample is in."""
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return Undecodable("encoding", _broken(error))
+    return Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
+
+
+def _sample(data: bytes) -> bytes:
+    """Lines with bytes beyond ASCII, up to the sample's size: no legacy encoding hides a line feed in a character."""
+    if len(data) <= SAMPLE_BYTES:
+        return data
+    taken: list[bytes] = []
+    room = SAMPLE_BYTES
+    for line in re.finditer(rb"[^\n]*[\x80-\xff][^\n]*\n?", data):
+        start, end = line.span()
+        taken.append(data[start : min(end, start + room)])
+        room -= len(taken[-1])
+        if room <= 0:
+            break
+    return b"".join(taken)
+
+
+def _readings(candidates: Iterable[Candidate], sample: bytes) -> list[Reading]:
+    """Each candidate that decodes the sample, as its likeliest language."""
+    found = []
+    for candidate in candidates:
+        decoded = _decode_sample(sample, candidate.codecs)
+        if decoded is not None:
+            found.append(_reading(candidate, *decoded))
+    return found
+
+
+def _decode_sample(sample: bytes, names: tuple[str, ...]) -> tuple[str, str] | None:
+    for name in names:
+        try:
+            text = codecs.getincrementaldecoder(name)().decode(sample, final=False)
+        except UnicodeDecodeError:
+            continue
+        if text:
+            return text, codecs.lookup(name).name
+    return None
+
+
+def _reading(candidate: Candidate, text: str, encoding: str) -> Reading:
+    counts = Counter(text)
+    languages = [profile(name) for name in candidate.languages]
+    totals = [
+        sum(language.of(character) * count for character, count in counts.items()) + RARER_LANGUAGE * min(index, 3)
+        for index, language in enumerate(languages)
+    ]
+    total, best = max(zip(totals, range(len(totals)), strict=True))
+    oddities = _oddities(text, languages[best])
+    return Reading(candidate, encoding, total + oddities + candidate.prior, _mean(text, languages[best], oddities))
+
+
+def _mean(text: str, language: Profile, oddities: float = 0.0) -> float:
+    """Mean log-probability of the characters beyond ASCII, or of all where there is none."""
+    costs = [language.of(character) for character in text if character > "\x7f"]
+    if not costs:
+        costs = [language.of(character) for character in text]
+    return (sum(costs) + oddities) / len(costs)
+
+
+def _oddities(text: str, language: Profile) -> float:
+    """What no text has: capitals or quotation marks inside words, two scripts in one word, accents in a row, a single
+    ideograph inside an ASCII word."""
+    if language.name in CJK:
+        return LONE_IDEOGRAPH * len(LONE.findall(text))
+    total = MARK_INSIDE * len(MARKED.findall(text)) + LONE_LETTER * len(LETTER.findall(text))
+    for left, right in pairwise(text):
+        if left > "\x7f" or right > "\x7f":
+            total += _odd_pair(left, right, language)
+    return total
+
+
+def _odd_pair(left: str, right: str, language: Profile) -> float:
+    if not (left.isalpha() and right.isalpha()):
+        return 0.0
+    if not language.latin:
+        mixed = (left <= "\x7f") != (right <= "\x7f")
+        return MIXED_SCRIPTS if mixed else CAPITAL_INSIDE * (left.islower() and right.isupper())
+    if left.islower() and right.isupper():
+        return CAPITAL_INSIDE
+    return DOUBLED_ACCENTS if left > "\x7f" and right > "\x7f" else 0.0
+
+
+def _by_charset_normalizer(data: bytes) -> Decoded | Undecodable:
+    """What the tables do not cover; taken only if the guess is coherent in some language."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[: 16 * SAMPLE_BYTES]).best()
+    found = next(_strict(data, (best.encoding,)), None) if best and best.chaos <= 0.1 and best.coherence >= 0.3 else None
+    if found is None or any(0x80 <= ord(character) < 0xA0 for character in found.text):
+        return Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
+    return found

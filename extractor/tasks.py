@@ -1,0 +1,328 @@
+"""A task is a schema and a prompt, both checked when it is loaded, so that a run never fails on them later.
+
+The schema is a JSON Schema (draft 2020-12) of an object; each property is an entity type. Keywords of ours are
+annotations and begin with `x-`. Remote references are refused, never fetched. This module does not know how a prompt
+is rendered (`prompting`) nor how an answer is confined to the schema (`engine`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, cast
+
+import jsonschema
+import referencing
+from jsonschema import Draft202012Validator
+
+from extractor.errors import SchemaError
+from extractor.registry import PROMPTS, SCHEMAS
+from extractor.types import Json
+
+Schema = Mapping[str, Json]
+Ground = Literal["verbatim", "normalized", "none"]
+
+_GROUNDS: tuple[Ground, ...] = ("verbatim", "normalized", "none")
+_DATES = ("date", "date-time", "time")
+_REFERENCES = ("$ref", "$dynamicRef")
+_SHORTHAND_TYPES: Mapping[str, Schema] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One entity type: a property of the schema, with references resolved."""
+
+    name: str
+    schema: Schema
+    required: bool
+
+    @property
+    def title(self) -> str:
+        return str(self.schema.get("title", ""))
+
+    @property
+    def description(self) -> str:
+        return str(self.schema.get("description", ""))
+
+    @property
+    def type(self) -> str:
+        """The JSON type that is asked for; `null` beside it goes without saying."""
+        return value_type(self.schema)
+
+    @property
+    def sensitive(self) -> bool:
+        return bool(self.schema.get("x-sensitive", False))
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A value inside data that is neither object nor array: where it is (JSON Pointer) and the schema it answers to."""
+
+    pointer: str
+    value: Json
+    schema: Schema
+
+    @property
+    def ground(self) -> Ground:
+        return ground_of(self.schema)
+
+    @property
+    def sensitive(self) -> bool:
+        return bool(self.schema.get("x-sensitive", False))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to extract (`schema`) and how to ask for it (`template`, a Jinja2 source)."""
+
+    name: str
+    schema: Schema
+    prompt: str
+    template: str
+    examples: tuple[Mapping[str, Json], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        check_schema(self.schema)
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        required = self.schema.get("required", [])
+        properties: Mapping[str, Schema] = self.schema["properties"]
+        return tuple(Field(name, self.resolve(sub), name in required) for name, sub in properties.items())
+
+    @cached_property
+    def settings(self) -> dict[str, str]:
+        """What of the task can change a result, for the fingerprint: names of parts to their digests."""
+        return {
+            "schema": _digest(json.dumps(self.schema, ensure_ascii=False)),
+            "prompt": _digest(self.template),
+            "examples": _digest(json.dumps(self.examples, ensure_ascii=False)),
+        }
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return Draft202012Validator(
+            cast(Json, self.schema),
+            registry=referencing.Registry(),
+            format_checker=Draft202012Validator.FORMAT_CHECKER,
+        )
+
+    def resolve(self, schema: Json) -> Schema:
+        """Follow local references; siblings of a `$ref` override what it points to. `true` resolves to `{}`."""
+        seen: set[str] = set()
+        while isinstance(schema, Mapping) and "$ref" in schema:
+            reference = str(schema["$ref"])
+            if reference in seen:
+                raise SchemaError(f"{reference} refers to itself")
+            seen.add(reference)
+            siblings = {key: value for key, value in schema.items() if key != "$ref"}
+            schema = {**_lookup(self.schema, reference), **siblings}
+        return schema if isinstance(schema, Mapping) else {}
+
+    def validate(self, data: Json) -> tuple[str, ...]:
+        """Messages of what the schema has against `data`; empty when it is accepted.
+
+        A null of an optional property counts as absent. Messages name fields and rules, never values.
+        """
+        errors = self._validator.iter_errors(self.without_nulls(data))
+        return tuple(sorted({_message(error) for error in errors}))
+
+    def without_nulls(self, data: Json) -> Json:
+        """`data` without the optional properties that are null, at every depth."""
+        return _without_nulls(data, self.schema, self)
+
+    def leaves(self, data: Mapping[str, Json]) -> Iterator[Leaf]:
+        """All scalar values of `data` in order, null ones included."""
+        for name, value in data.items():
+            sub = self.schema["properties"].get(name, {})
+            yield from self._walk(f"/{escape_pointer(name)}", value, sub)
+
+    def _branch(self, schema: Schema, value: Json) -> Schema:
+        """Of `anyOf`/`oneOf` the first branch that accepts the value; the schema itself where there is none."""
+        for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+            if self._validator.evolve(schema=branch).is_valid(value):
+                return {**schema, **self.resolve(branch)}
+        return schema
+
+    def _walk(self, pointer: str, value: Json, schema: Json) -> Iterator[Leaf]:
+        sub = self._branch(self.resolve(schema), value)
+        if isinstance(value, Mapping):
+            for name, item in value.items():
+                yield from self._walk(f"{pointer}/{escape_pointer(name)}", item, sub.get("properties", {}).get(name))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from self._walk(f"{pointer}/{index}", item, sub.get("items"))
+        else:
+            yield Leaf(pointer, value, sub)
+
+
+def load_task(schema: str, prompt: str = "zh") -> Task:
+    """Build a task from a bundled name or path of a schema and of a prompt."""
+    name, text = SCHEMAS.load(schema)
+    try:
+        parsed = json.loads(text)
+    except ValueError as error:
+        raise SchemaError(f"{schema} is not JSON: {error}. `python -m json.tool {schema}` shows where.") from error
+    return make_task(parsed, prompt, name)
+
+
+def make_task(schema: Json, prompt: str = "zh", name: str = "custom") -> Task:
+    """Build a task from a schema at hand."""
+    prompt_name, template = PROMPTS.load(prompt)
+    return Task(name, schema, prompt_name, template)
+
+
+def schema_from_fields(spec: str) -> Schema:
+    """Make a schema of `"姓名, 年龄:integer, 标签:string[]"`: names, each with a type (string when none is given).
+
+    Types: string, integer, number, boolean, date; `[]` behind one makes a list of it.
+    """
+    properties: dict[str, Schema] = {}
+    for part in filter(None, (piece.strip() for piece in re.split(r"[,，、]", spec))):
+        name, _, kind = (piece.strip() for piece in part.replace("：", ":").partition(":"))
+        base = (kind or "string").removesuffix("[]")
+        if not name or base not in _SHORTHAND_TYPES:
+            raise SchemaError(f"{part!r} is no field. Write name or name:type, type one of {_known_types()}.")
+        if name in properties:
+            raise SchemaError(f"The field {name!r} is named twice.")
+        item = _SHORTHAND_TYPES[base]
+        properties[name] = {"type": "array", "items": item} if kind.endswith("[]") else item
+    if not properties:
+        raise SchemaError('--fields names no field. Example: --fields "姓名, 年龄:integer"')
+    return {"title": "fields", "type": "object", "properties": properties, "additionalProperties": False}
+
+
+def check_schema(schema: Json) -> None:
+    """Raise SchemaError unless `schema` is a valid, self-contained schema of an object with properties."""
+    if not isinstance(schema, Mapping) or not isinstance(schema.get("properties"), Mapping) or not schema["properties"]:
+        raise SchemaError(
+            'A schema describes an object: {"type": "object", "properties": {"手机号": {"type": "string"}}}'
+        )
+    if schema.get("type", "object") != "object":
+        raise SchemaError(f'The schema\'s type must be "object", not {schema["type"]!r}.')
+    try:
+        Draft202012Validator.check_schema(cast(Json, schema))
+    except jsonschema.SchemaError as error:
+        where = "/".join(str(part) for part in error.absolute_path) or "the top"
+        raise SchemaError(f"Not a valid JSON Schema (draft 2020-12), at {where}: {error.message}") from error
+    for sub in _subschemas(schema):
+        _check_keywords(sub, schema)
+
+
+def ground_of(schema: Schema) -> Ground:
+    """How a value of this schema must be found in the document."""
+    if "x-ground" in schema:
+        return cast(Ground, schema["x-ground"])
+    if "enum" in schema or "const" in schema:
+        return "none"
+    kind = value_type(schema)
+    if kind in ("number", "integer") or (kind == "string" and schema.get("format") in _DATES):
+        return "normalized"
+    return "verbatim" if kind == "string" else "none"
+
+
+def value_type(schema: Schema) -> str:
+    """The JSON type that a schema asks for beside null; `string` where it names none."""
+    if "enum" in schema and "type" not in schema:
+        return "enum"
+    kinds = schema.get("type", "object" if "properties" in schema else "string")
+    named = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
+    return str(named[0]) if named else "null"
+
+
+def escape_pointer(name: str) -> str:
+    """One reference token of a JSON Pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _without_nulls(value: Json, schema: Json, task: Task) -> Json:
+    sub = task.resolve(schema)
+    if isinstance(value, Mapping):
+        properties, required = sub.get("properties", {}), sub.get("required", [])
+        return {
+            name: _without_nulls(item, properties.get(name, {}), task)
+            for name, item in value.items()
+            if item is not None or name in required or name not in properties
+        }
+    if isinstance(value, list):
+        return [_without_nulls(item, sub.get("items", {}), task) for item in value]
+    return value
+
+
+def _subschemas(schema: Json) -> Iterator[Schema]:
+    """Every object inside the schema that stands where a schema can stand (a superset: annotations are looked at too)."""
+    if isinstance(schema, Mapping):
+        yield schema
+        for key, value in schema.items():
+            if key not in ("enum", "const", "default", "examples"):
+                yield from _subschemas(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from _subschemas(item)
+
+
+def _check_keywords(sub: Schema, root: Schema) -> None:
+    for keyword in _REFERENCES:
+        reference = sub.get(keyword)
+        if isinstance(reference, str):
+            if not reference.startswith("#"):
+                raise SchemaError(
+                    f"Remote reference {reference!r}: copy what it names under $defs; nothing is fetched."
+                )
+            _lookup(root, reference)
+    if isinstance(sub.get("x-ground"), str) and sub["x-ground"] not in _GROUNDS:
+        raise SchemaError(f"x-ground is {sub['x-ground']!r}; it must be one of {', '.join(_GROUNDS)}.")
+
+
+def _lookup(root: Schema, reference: str) -> Schema:
+    target: Json = root
+    for part in filter(None, reference.removeprefix("#").split("/")):
+        name = part.replace("~1", "/").replace("~0", "~")
+        if not isinstance(target, Mapping) or name not in target:
+            raise SchemaError(f"{reference!r} points to nothing in the schema.")
+        target = target[name]
+    return target if isinstance(target, Mapping) else {}
+
+
+_RULES: Mapping[str, str] = {
+    "type": "must be of type {}",
+    "enum": "must be one of {}",
+    "const": "must be {}",
+    "pattern": "must match the pattern {}",
+    "format": "must have the format {}",
+    "minLength": "is shorter than {} characters",
+    "maxLength": "is longer than {} characters",
+    "minItems": "has fewer than {} items",
+    "maxItems": "has more than {} items",
+    "minimum": "is less than {}",
+    "maximum": "is more than {}",
+    "additionalProperties": "has a property that the schema does not know",
+}
+
+
+def _message(error: jsonschema.ValidationError) -> str:
+    """Name the place and the rule, not the value: messages go to logs, records and the next prompt."""
+    where = "".join(f"/{escape_pointer(str(part))}" for part in error.absolute_path) or "/"
+    if error.validator == "required":
+        missing = [name for name in cast(list[str], error.validator_value) if name not in cast(Json, error.instance)]
+        return f"{where}: {', '.join(map(str, missing))} is required"
+    rule = _RULES.get(str(error.validator), f"violates {error.validator} {{}}")
+    return f"{where}: {rule.format(json.dumps(error.validator_value, ensure_ascii=False))}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _known_types() -> str:
+    return ", ".join(_SHORTHAND_TYPES)

@@ -1,0 +1,255 @@
+"""The records that flow through the pipeline, in the order in which they come to be.
+
+    Document -> Chunk -> Prompt -> Completion -> Extraction | Rejection -> Record
+
+Each is frozen and holds its predecessor, so where something came from is never looked up again. All offsets are
+Python character offsets (code points) into `Document.text`. This module knows no stage and imports none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from extractor.tasks import Task
+
+Json = Any
+"""A value that `json.loads` can return."""
+
+Span = tuple[int, int]
+"""Half-open character range in a document's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a document's text came from: the file, the SHA-256 (hex) of its bytes, its encoding and length."""
+
+    path: str
+    sha256: str
+    encoding: str | None = None
+    chars: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text to extract from. `id` is stable: the same input gives the same ids."""
+
+    id: str
+    text: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A document whose text could not be had. It becomes a `failed` record: never a skip, never the end of a run.
+
+    `reason` is a short code (`empty`, `binary`, `encoding`, `io`, `malformed`), `message` one line for people.
+    """
+
+    id: str
+    source: Source
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Part `index` of a document: `document.text[start:end]`."""
+
+    document: Document
+    index: int
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        return self.document.text[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat. `tools` go under the content of a system turn."""
+
+    role: Literal["system", "user", "assistant", "observation"]
+    content: str
+    metadata: str = ""
+    tools: tuple[Mapping[str, Json], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen: greedily at temperature 0, else by sampling with a recorded seed."""
+
+    temperature: float = 0.0
+    seed: int = 0
+
+
+GREEDY = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a backend is asked to complete. It carries task and chunk, so that a backend that can constrain knows
+    the schema and the source text; `rejected` holds the earlier attempts, oldest first."""
+
+    chunk: Chunk
+    task: Task
+    messages: tuple[Message, ...]
+    max_tokens: int
+    sampling: Sampling = GREEDY
+    rejected: tuple[Rejection, ...] = ()
+    constrain: bool = True
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first try."""
+        return len(self.rejected) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens read and written, and the seconds from submission to completion."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.seconds + other.seconds,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A backend's answer. `finish`: `stop` (the model ended it), `length` (cut off at `max_tokens`), `overflow` (the
+    prompt alone exceeds the context; no text) or `error` (the backend gave up on this prompt; `detail` says why).
+
+    `tokens` are the pieces of `text` with the log-probability of each under the distribution it was chosen from
+    (empty where a backend gives none).
+    """
+
+    prompt: Prompt
+    text: str
+    finish: Literal["stop", "length", "overflow", "error"] = "stop"
+    usage: Usage = Usage()
+    tokens: tuple[tuple[str, float], ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """A parsed answer that the schema accepts; after grounding also where its values stand.
+
+    `data` has every property of the schema, `null` where the chunk has none. `spans`, `grounded` and `confidence`
+    are keyed by JSON Pointer into `data`. `spans` lists the chosen range of each value, in document offsets;
+    `grounded` says how it was chosen (`only`, `order`, `first`, `normalized`, ...). `rung` names the step of the
+    parsing ladder that understood the answer (`strict` when nothing had to be repaired).
+    """
+
+    completion: Completion
+    data: Mapping[str, Json]
+    rung: str = "strict"
+    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    grounded: Mapping[str, str] = field(default_factory=dict)
+    confidence: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def chunk(self) -> Chunk:
+        return self.completion.prompt.chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An answer that cannot be used. `reason` is a short code: `parse` (no JSON object could be read), `schema` (the
+    validator's messages), `ungrounded` (a value that is not in the text), `length` (cut off), `overflow`, `error`.
+    `errors` are one-line messages that name the field and never contain document text or values."""
+
+    completion: Completion
+    reason: str
+    errors: tuple[str, ...] = ()
+
+    @property
+    def chunk(self) -> Chunk:
+        return self.completion.prompt.chunk
+
+
+Outcome = Extraction | Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One entry of a record's `errors`: what went wrong in which attempt at which chunk."""
+
+    reason: str
+    message: str
+    chunk: int | None = None
+    attempt: int | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        entry = {"reason": self.reason, "message": self.message, "chunk": self.chunk, "attempt": self.attempt}
+        return {key: value for key, value in entry.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a record says about the run that made it. The fingerprint covers everything that can change a result."""
+
+    fingerprint: str
+    model: str
+    schema: str
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row of output, in one envelope for success and failure alike (`extractor schemas show record`)."""
+
+    id: str
+    status: Literal["ok", "failed"]
+    source: Source
+    run: RunInfo
+    data: Mapping[str, Json] | None = None
+    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    errors: tuple[Failure, ...] = ()
+    conflicts: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    how: Mapping[str, Json] = field(default_factory=dict)
+    attempts: int = 0
+    usage: Usage = Usage()
+
+
+class Backend(Protocol):
+    """The seam to a model: a queue of prompts. It may finish out of order. Entering loads, leaving frees.
+
+    `context` is the longest prompt plus answer in tokens; `identity` names the model, its revision and everything
+    else of the backend that can change an answer (it goes into the fingerprint); `name` is for people.
+    """
+
+    name: str
+
+    @property
+    def context(self) -> int: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    def submit(self, prompt: Prompt) -> None:
+        """Queue a prompt; returns at once."""
+        ...
+
+    def collect(self) -> list[Completion]:
+        """Work until at least one prompt in flight is done and return what is; empty when nothing is in flight."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens the text takes in a prompt."""
+        ...
+
+    def __enter__(self) -> Backend: ...
+
+    def __exit__(self, *exc: object) -> None: ...
