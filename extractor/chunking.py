@@ -29,7 +29,7 @@ _SENTENCE_END = re.compile(
     |   [\r\n]+""",
     re.VERBOSE,
 )
-_CLAUSE_END = re.compile(r"[,，、：:;!?]+\s*|\s+")
+_CLAUSE_END = re.compile(r"[，、：]+\s*|[,:;](?![!-~])\s*|\s+")
 _JOINERS = "\u200d\u200c"
 
 
@@ -78,7 +78,12 @@ class _Cutter:
     @cached_property
     def cuts(self) -> tuple[Sequence[int], ...]:
         """Positions behind sentences and behind clauses, ascending."""
-        return tuple([match.end() for match in kind.finditer(self.text)] for kind in (_SENTENCE_END, _CLAUSE_END))
+        found = ((match.end() for match in kind.finditer(self.text)) for kind in (_SENTENCE_END, _CLAUSE_END))
+        return tuple([cut for cut in cuts if _is_safe(self.text, cut)] for cuts in found)
+
+    @cached_property
+    def _chars_per_token(self) -> float:
+        return len(self.text) / max(self.count_tokens(self.text), 1)
 
     def tokens(self, start: int, end: int) -> int:
         return self.count_tokens(self.text[start:end])
@@ -120,7 +125,7 @@ class _Cutter:
         return cut if cut > low else None
 
     def _window_end(self, start: int, done: int, budget: int) -> int | None:
-        """The end of the window at `start`: behind `done`, at the best place within the budget; None if there is none."""
+        """The end of the window at `start`: the best place behind `done` within the budget, if there is any."""
         limit = self._reach(start, budget)
         while limit > done:
             end = self._best_cut(done, limit)
@@ -140,30 +145,36 @@ class _Cutter:
         return _safe_back(self.text, limit, done)
 
     def _reach(self, start: int, budget: int) -> int:
-        """How far a text from `start` fits, to within a few per cent of what is possible.
-
-        Gallops from one character a token and then bisects, so nothing much longer than the budget is ever counted.
-        """
+        """How far a text from `start` fits, to within a few per cent of what is possible."""
         rest = len(self.text) - start
-        return start + _largest(lambda size: self.tokens(start, start + size) <= budget, budget, rest)
+        return start + _largest(lambda size: self.tokens(start, start + size) <= budget, self._chars(budget), rest)
 
     def _reach_back(self, start: int, end: int, budget: int) -> int:
         """As `_reach`, backwards from `end`, and never down to `start`."""
-        return end - _largest(lambda size: self.tokens(end - size, end) <= budget, budget, end - start - 1)
+        return end - _largest(lambda size: self.tokens(end - size, end) <= budget, self._chars(budget), end - start - 1)
+
+    def _chars(self, tokens: int) -> int:
+        """About how many characters so many tokens make in this text, a little on the safe side."""
+        return int(tokens * self._chars_per_token * 0.97)
 
 
 def _largest(fits: Callable[[int], bool], guess: int, most: int) -> int:
-    """Nearly the largest size in 0..most that fits, given that smaller ones tend to fit."""
+    """Nearly the largest size in 0..most that fits, given that smaller ones tend to fit.
+
+    It gallops away from the guess, then bisects: with a good guess two or three measurements do.
+    """
     good, bad = 0, most + 1
     size = min(max(guess, 1), most)
-    while bad - good > 1 + good // 32:
+    step = max(size // 16, 1)
+    while bad - good > 1 + good // 16:
         if fits(size):
             good = size
         else:
             bad = size
-        size = min(good * 2, most) if bad > most else (good + bad) // 2
-        if good == most:
-            break
+        if good == 0 or bad > most:
+            size, step = (max(size - step, 1) if good == 0 else min(size + step, most)), step * 2
+        else:
+            size = (good + bad) // 2
     return good
 
 
@@ -181,8 +192,8 @@ def _is_safe(text: str, cut: int) -> bool:
     if not 0 < cut < len(text):
         return True
     before, after = text[cut - 1], text[cut]
-    if before == "\r" and after == "\n":
-        return False
+    if before in "\r\n":
+        return before == "\n" or after != "\n"
     if "\ud800" <= before <= "\udbff" and "\udc00" <= after <= "\udfff":
         return False
     modifier = unicodedata.category(after).startswith("M") or "\U0001f3fb" <= after <= "\U0001f3ff"

@@ -137,6 +137,10 @@ class Task:
         errors = self._validator.iter_errors(self.without_nulls(data))
         return tuple(sorted({_message(error) for error in errors}))
 
+    def accepts(self, schema: Schema, value: Json) -> bool:
+        """Whether a part of the schema accepts a value, on the terms of `validate`."""
+        return self._validator.evolve(schema=schema).is_valid(_without_nulls(value, schema, self))
+
     def without_nulls(self, data: Json) -> Json:
         """`data` without the optional properties that are null, at every depth."""
         return _without_nulls(data, self.schema, self)

@@ -17,10 +17,12 @@ LAYERS = [  # a layer may import from those below it
     {"api"},
     {"pipeline"},
     {*STAGES, "readers", "sinks", "backends", "redacting", "doctor"},
-    {"engine"},
-    {"chatglm3"},
+    {"engine", "answer"},
+    {"chatglm3", "text"},
     {"tasks"},
-    {"registry", "config", "types", "errors"},
+    {"registry", "config"},
+    {"types"},
+    {"errors"},
 ]
 
 

@@ -24,7 +24,7 @@ class Shape:
     hidden_size: int = 256
     ffn_hidden_size: int = 640
     num_layers: int = 6
-    num_attention_heads: int = 6
+    num_attention_heads: int = 4
     kv_channels: int = 64
     multi_query_group_num: int = 2
     seq_length: int = 2048

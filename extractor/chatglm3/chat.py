@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict, Unpack
 
 from transformers import GlmForCausalLM
 
@@ -20,9 +20,6 @@ from extractor.chatglm3.sampling import Generation, generate
 from extractor.chatglm3.tokenizer import IncrementalDecoder, Tokenizer
 from extractor.chatglm3.turns import LONGEST_NAME, Response, assistant_turn, is_tool_line, response_of
 from extractor.errors import CheckpointError, UsageError
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +55,7 @@ class Answer:
         self._history = history
         self._turns: list[str] = [""]
         self._shown = _VisibleText()
-        self._text = self._decode(ids, tokenizer)
+        self._text = (text for text in self._decode(ids, tokenizer) if text)
 
     def __iter__(self) -> Iterator[str]:
         return self._text
@@ -79,7 +76,7 @@ class Answer:
         decoder = tokenizer.decoder()
         for token in ids:
             if token == tokenizer.special["<|assistant|>"]:
-                yield self._add(decoder.flush()) + self._shown.end()
+                yield self._finish(decoder)
                 self._begin_turn()
             else:
                 yield self._add(decoder.feed(token))
@@ -185,11 +182,8 @@ class ChatGLM3:
         kept = self._fit(turns, generation.max_tokens)
         prompt = self.tokenizer.chat_prompt(kept)
         room = self.context - len(prompt)
-        ids = generate(self.model, prompt, self._stop_ids(), _at_most(generation, room))
+        ids = generate(self.model, prompt, self.tokenizer.stop_ids, _at_most(generation, room))
         return Answer(ids, self.tokenizer, turns, dropped=len(turns) - len(kept))
-
-    def _stop_ids(self) -> frozenset[int]:
-        return frozenset((*self.tokenizer.stop_ids, self.model.config.eos_token_id))
 
     def _fit(self, turns: list[Turn], max_tokens: int) -> list[Turn]:
         """Leave out the oldest turns until the prompt leaves room for the answer (at most half the context)."""

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from transformers import GlmConfig, GlmForCausalLM
 
+from extractor.chatglm3.layout import weight_files
 from extractor.chatglm3.precisions import Precision, find_precision
 from extractor.chatglm3.shape import ModelShape, read_shape
-from extractor.chatglm3.weights import copy_in_groups, iter_all, weight_files
+from extractor.chatglm3.weights import copy_in_groups, iter_all
 from extractor.errors import CheckpointError, ModelError, UsageError
 
 IGNORED = frozenset({"transformer.rotary_pos_emb.inv_freq"})
@@ -59,7 +60,9 @@ def load_model(path: str | Path, precision: str = "half", device: str = "auto") 
     with torch.no_grad():
         for file in files:
             copy_in_groups(file, lambda name, tensor: _place(model, plan, name, tensor))
-    return model.eval().requires_grad_(False)
+    model.train(False)
+    model.requires_grad_(False)
+    return model
 
 
 def find_device(device: str) -> torch.device:
@@ -117,7 +120,9 @@ def _layer_plan(shape: ModelShape, source: str, target: str) -> dict[str, Source
     plan = {
         f"{source}.input_layernorm.weight": _whole((hidden,), f"{target}.input_layernorm.weight"),
         f"{source}.post_attention_layernorm.weight": _whole((hidden,), f"{target}.post_attention_layernorm.weight"),
-        f"{source}.self_attention.dense.weight": _whole((hidden, shape.query_rows), f"{target}.self_attn.o_proj.weight"),
+        f"{source}.self_attention.dense.weight": _whole(
+            (hidden, shape.query_rows), f"{target}.self_attn.o_proj.weight"
+        ),
         f"{source}.mlp.dense_h_to_4h.weight": _whole((2 * ffn, hidden), f"{target}.mlp.gate_up_proj.weight"),
         f"{source}.mlp.dense_4h_to_h.weight": _whole((hidden, ffn), f"{target}.mlp.down_proj.weight"),
         f"{source}.self_attention.query_key_value.weight": _split(shape, (hidden,), f"{target}.self_attn.{{}}.weight"),
@@ -154,8 +159,8 @@ def _check_tensors(folder: Path, files: tuple[Path, ...], plan: Mapping[str, Sou
         first = min(missing)
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise CheckpointError(
-            f"{_culprit(folder, files)}: tensor {first!r}{more} missing: config.json and weights do not belong together "
-            "or the download is incomplete; download the model again"
+            f"{_culprit(folder, files)}: tensor {first!r}{more} missing: config.json and weights do not belong "
+            "together or the download is incomplete; download the model again"
         )
 
 
@@ -193,7 +198,7 @@ def _empty_model(shape: ModelShape, dtype: torch.dtype, device: torch.device) ->
     with torch.device("meta"):
         skeleton = GlmForCausalLM(config)
     try:
-        model: GlmForCausalLM = skeleton.to(dtype).to_empty(device=device)
+        model = torch.nn.Module.to(skeleton, dtype).to_empty(device=device)
     except RuntimeError as error:
         gigabytes = shape.parameters * dtype.itemsize / 1e9
         raise ModelError(

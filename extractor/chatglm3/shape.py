@@ -124,7 +124,9 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path} is missing: pass a folder that holds config.json, tokenizer.model and the weights of ChatGLM3"
         ) from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
+        raise CheckpointError(
+            f"{path} cannot be read ({error.strerror}): check the path and its permissions"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}): download or copy it again") from error
     if not isinstance(config, dict):

@@ -2,7 +2,7 @@
 
 Content is always plain pieces: `<|user|>` inside a document stays text, because special ids are only ever put in by
 `chat_prompt`. Any Python string can be encoded: surrogate pairs are joined and a lone surrogate, which no UTF-8 text
-can hold, is read as U+FFFD. This module knows no torch.
+can hold, is read as U+FFFD; U+2581, SentencePiece's sign for a space, is read as a space. This module knows no torch.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 
 import sentencepiece
 
+from extractor.chatglm3.layout import TOKENIZER_FILE
 from extractor.errors import CheckpointError, UsageError
 from extractor.types import Message
 
-TOKENIZER_FILE = "tokenizer.model"
 SPECIAL_NAMES = (
     "[MASK]",
     "[gMASK]",
@@ -191,8 +191,8 @@ def _model_file(path: Path) -> Path:
 def _load_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing: download the model again or copy {TOKENIZER_FILE} there")
-    try:
-        return sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes())
+    try:  # no bytes at all would give an empty processor instead of an error
+        return sentencepiece.SentencePieceProcessor(model_proto=path.read_bytes() or b"empty")
     except (RuntimeError, OSError) as error:
         raise CheckpointError(f"{path} is no SentencePiece model or damaged: download or copy it again") from error
 

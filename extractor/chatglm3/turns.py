@@ -67,7 +67,12 @@ def parse_tool_call(content: str) -> dict[str, Any] | None:
 
 
 def _call_arguments(node: ast.expr) -> dict[str, Any] | None:
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != "tool_call" or node.args:
+    if (
+        not isinstance(node, ast.Call)
+        or not isinstance(node.func, ast.Name)
+        or node.func.id != "tool_call"
+        or node.args
+    ):
         return None
     if any(keyword.arg is None for keyword in node.keywords):
         return None

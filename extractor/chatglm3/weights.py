@@ -1,4 +1,4 @@
-"""The weight files of a checkpoint, as tensors mapped from disk: `.bin` (one or sharded) and safetensors.
+"""One weight file of a checkpoint as tensors mapped from disk: `.bin` or safetensors.
 
 Nothing in a file is executed: pickles are read with `weights_only`. A file is mapped, never read as a whole, and
 what a mapping has read is given back when the mapping is dropped. This module does not know the architecture.
@@ -6,7 +6,6 @@ what a mapping has read is given back when the mapping is dropped. This module d
 
 from __future__ import annotations
 
-import json
 import pickle
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +21,6 @@ from extractor.errors import CheckpointError
 GROUP_BYTES = 64 * 1024**2
 """How much of a file is mapped in at once while copying: bounds the peak above the model's own size."""
 
-_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_SINGLES = ("model.safetensors", "pytorch_model.bin")
 _DAMAGED = (
     RuntimeError,
     OSError,
@@ -37,23 +34,6 @@ _DAMAGED = (
     SafetensorError,
 )
 """What torch and safetensors raise on damaged files."""
-
-
-def weight_files(folder: str | Path) -> tuple[Path, ...]:
-    """The weight files of a checkpoint folder, all of them there; safetensors before `.bin` where both are.
-
-    Raises CheckpointError that names the first missing file.
-    """
-    root = Path(folder)
-    for index, single in zip(_INDEXES, _SINGLES, strict=True):
-        if (root / index).is_file():
-            return _indexed_files(root / index)
-        if (root / single).is_file():
-            return (root / single,)
-    raise CheckpointError(
-        f"{root} holds no weights ({' or '.join(_SINGLES)}, one file or shards with an index): "
-        "download the model again or copy the missing files"
-    )
 
 
 def open_weights(path: Path) -> Mapping[str, Tensor]:
@@ -99,31 +79,6 @@ def _groups(tensors: Mapping[str, Tensor], group_bytes: int) -> list[list[str]]:
         groups[-1].append(name)
         room -= tensor.nbytes
     return groups
-
-
-def _indexed_files(index: Path) -> tuple[Path, ...]:
-    names = sorted(set(_weight_map(index).values()))
-    files = tuple(index.parent / name for name in names)
-    for file in files:
-        if not file.is_file():
-            raise CheckpointError(f"{file} is missing ({index.name} lists it): download the model again or copy it here")
-    return files
-
-
-def _weight_map(index: Path) -> dict[str, str]:
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        names = {str(name): str(file) for name, file in weight_map.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{index} is no index of weight files: download or copy it again") from error
-    outside = next((file for file in names.values() if not _is_plain_weight_file(file)), None)
-    if outside is not None or not names:
-        raise CheckpointError(f"{index} lists {outside!r}, not a weight file beside it: download or copy it again")
-    return names
-
-
-def _is_plain_weight_file(name: str) -> bool:
-    return Path(name).suffix in _READERS and name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 
 def _brief(error: BaseException) -> str:

@@ -14,6 +14,8 @@ from extractor.tasks import Task, load_task, make_task, schema_from_fields
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_MODEL, _RUN = ModelConfig(), RunConfig()  # a default is written there and nowhere else
+
 
 def _stack(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
@@ -44,16 +46,16 @@ model_options = _stack(
     click.option("--offline", is_flag=True, help="Never touch the network."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)), default="half", show_default=True),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
-    click.option("--batch-size", type=int, default=ModelConfig.batch_size, show_default=True),
+    click.option("--batch-size", type=int, default=_MODEL.batch_size, show_default=True),
 )
 
 ask_options = _stack(
-    click.option("--max-attempts", type=int, default=RunConfig.max_attempts, show_default=True),
+    click.option("--max-attempts", type=int, default=_RUN.max_attempts, show_default=True),
     click.option("--max-tokens", type=int, help="Room for an answer, in tokens.  [default: from the model's context]"),
     click.option(
-        "--temperature", type=float, default=RunConfig.temperature, show_default=True, help="Of the third attempt on."
+        "--temperature", type=float, default=_RUN.temperature, show_default=True, help="Of the third attempt on."
     ),
-    click.option("--seed", type=int, default=RunConfig.seed, show_default=True),
+    click.option("--seed", type=int, default=_RUN.seed, show_default=True),
     click.option("--no-constrain", is_flag=True, help="Let the model write freely; parsing and retries carry it."),
 )
 

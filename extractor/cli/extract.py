@@ -37,12 +37,12 @@ def command(file: str, **options: Any) -> int:
     """Extract from one document (- for stdin); pretty JSON on stdout, exit code 1 when it failed."""
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
-    backend = backends.make(options["backend"], _options.model_config(options))
-    pipeline = Pipeline(task, backend, _options.run_config(options))
-    pipeline.check()
     documents = list(itertools.islice(readers.read([file], ReadOptions(stdin="text")), 2))
     if len(documents) != 1:
         raise click.UsageError(f"{file} holds several documents. Use: extractor run {file} ...")
+    backend = backends.make(options["backend"], _options.model_config(options))
+    pipeline = Pipeline(task, backend, _options.run_config(options))
+    pipeline.check()
     if not options["quiet"]:
         _options.label_demo(options["model"], options["backend"])
     with backend:

@@ -21,10 +21,13 @@ from extractor.cli._interrupts import Interrupts
 from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
 from extractor.redacting import redact
+from extractor.sinks import runfile
 from extractor.tasks import Task
 from extractor.types import Document, Record, Unreadable
 
 log = logging.getLogger(__name__)
+
+_READ = ReadOptions()
 
 EXAMPLES = """\b
 Examples:
@@ -44,6 +47,7 @@ Examples:
 @_options.ask_options
 @click.option("--text-field", default="text", show_default=True, help="Where rows of .jsonl and .csv hold their text.")
 @click.option("--id-field", default="id", show_default=True, help="Where they hold their id.")
+@click.option("--max-bytes", type=int, default=_READ.max_bytes, show_default=True, help="Largest document to read.")
 @click.option("--limit", type=click.IntRange(min=0), help="Stop after so many documents.")
 @click.option("--overwrite", is_flag=True, help="Begin the output anew.")
 @click.option("--retry-failed", is_flag=True, help="Ask again about documents that failed in an earlier run.")
@@ -58,10 +62,10 @@ def command(inputs: tuple[str, ...], **options: Any) -> int:
     """
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
+    documents = readers.read(inputs, _read_options(options))
     backend = backends.make(options["backend"], _options.model_config(options))
     pipeline = Pipeline(task, backend, _options.run_config(options, ordered=options["ordered"]))
     pipeline.check()
-    documents = readers.read(inputs, ReadOptions(text_field=options["text_field"], id_field=options["id_field"]))
     tally, table = Tally(), _table.Table(task)
     with _open(options, pipeline) as sink:
         pending = tally.not_done(itertools.islice(documents, options["limit"]), sink)
@@ -74,6 +78,18 @@ def command(inputs: tuple[str, ...], **options: Any) -> int:
     if not options["quiet"]:
         click.echo(tally.summary(options["output"]), err=True)
     return INTERRUPTED if pipeline.stop.is_set() else tally.exit_code
+
+
+def _read_options(options: Mapping[str, Any]) -> ReadOptions:
+    """The output and what stands beside it are not documents, should they lie in a folder that is read."""
+    output = options["output"]
+    beside = (output, f"{output}.lock", f"{output}.tmp", runfile.path_of(output))
+    return ReadOptions(
+        text_field=options["text_field"],
+        id_field=options["id_field"],
+        max_bytes=options["max_bytes"],
+        exclude=() if output == sinks.STDOUT else beside,
+    )
 
 
 def _open(options: Mapping[str, Any], pipeline: Pipeline) -> sinks.Sink:

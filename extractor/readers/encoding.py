@@ -19,9 +19,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
-from extractor.readers.languages import ALL, CJK, Profile, profile
+from extractor.readers.languages import ALL, CJK, CONTROL, SCRIPTS, Profile, profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,12 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """Why there is no text: `empty`, `binary` or `encoding`, and one line for people."""
+    """Why there is no text: `empty`, `binary` or `encoding`, and one line for people. `nearly` is the encoding that the
+    text is in but for a few broken bytes, for readers that can go on without them."""
 
-    reason: Literal["empty", "binary", "encoding"]
+    reason: str
     message: str
+    nearly: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ CENTRAL = ("polish", "czech", "slovak", "hungarian", "romanian", "croatian", "ge
 CYRILLIC = ("russian", "ukrainian", "bulgarian", "serbian")
 BALTIC = ("lithuanian", "latvian", "estonian")
 CANDIDATES = (
-    Candidate(("gb18030",), ("simplified", "traditional"), 0.0),
+    Candidate(("gb18030",), ("simplified", "traditional"), 3.0),
     Candidate(("big5", "big5hkscs", "cp950"), ("traditional",), -1.0),
     Candidate(("shift_jis", "cp932"), ("japanese",), -2.0),
     Candidate(("euc_jp",), ("japanese",), -2.0),
@@ -118,6 +119,9 @@ CANDIDATES = (
 )
 WIDE = (Candidate(("utf-16-le",), ALL, -1.0), Candidate(("utf-16-be",), ALL, -2.0))
 
+DAMAGED = Candidate(("utf-8",), ALL, 0.0)
+"""What is not quite UTF-8: GB18030 would read most of it as well-formed nonsense."""
+
 SAMPLE_BYTES = 4096
 RARER_LANGUAGE = -1.0
 MIXED_SCRIPTS = -4.0
@@ -126,20 +130,27 @@ DOUBLED_ACCENTS = -1.5
 MARK_INSIDE = -4.0
 LONE_IDEOGRAPH = -6.0
 LONE_LETTER = -2.0
+CONSONANTS = -5.0
+BROKEN = -14.0
 LIKELY = -10.0
 """Mean log-probability of a non-ASCII character above which a reading is believed: real text lies at -4 to -9 (the
 lower end where single symbols stand in English text), bytes that are no text of that encoding at -11 and below."""
+LIKELY_LETTERS = -6.0
+"""The same for alphabets apart from Latin, whose real text lies at -3 to -5: every byte is some letter of theirs."""
 
 PLAIN = -9.7
 ACCIDENT_BYTES = 64
 
 CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
 ASCII_BYTES = bytes(range(0x80))
+STRAY = frozenset(map(chr, range(0x80)))
 ISO_2022 = re.compile(rb"\x1b(?:\$[@AB]|\$\([CD]|\$\)C|\([IJ]|\.[AF])")
 ISO_2022_CODECS = ("iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_kr")
 HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e])+~\}")
+SURROGATE = re.compile("[\ud800-\udfff]")
 LONE = re.compile(r"[a-z][^\x00-\x7f](?=[a-z])")
 MARKED = re.compile(r"[^\W\d_][\u00a1-\u00bf\u2010-\u2018\u201a-\u2122](?=[^\W\d_])")
+UNSPEAKABLE = re.compile("[бвгджзклмнпрстфхцчшщ]{4,}", re.IGNORECASE)
 LETTER = re.compile(r"(?<!\w)[^\W\d_\x00-\x7f](?!\w)")
 ADVICE = "convert it to UTF-8 and run again"
 
@@ -170,12 +181,12 @@ def magic(data: bytes) -> str | None:
 def _decode(data: bytes) -> Decoded | Undecodable:
     if not data:
         return Undecodable("empty", "no text: the document is empty or holds only white space")
-    for bom, encoding in BOMS:
-        if data.startswith(bom):
-            return _named(data, encoding)
+    if named := next((encoding for bom, encoding in BOMS if data.startswith(bom)), None):
+        return _named(data, named)
     if kind := magic(data):
         return Undecodable("binary", f"not text but {kind}: give it the right suffix, or leave it out")
-    return _escaped(data) or _utf8(data) or _wide_or_binary(data) or _nearly_utf8(data) or _legacy(data)
+    steps = (_escaped, _wide, _utf8, _binary)
+    return next((found for step in steps if (found := step(data))), None) or _legacy(data)
 
 
 def _named(data: bytes, encoding: str) -> Decoded | Undecodable:
@@ -190,7 +201,7 @@ def _named(data: bytes, encoding: str) -> Decoded | Undecodable:
 
 
 def _broken(error: UnicodeDecodeError) -> str:
-    return f"begins as {error.encoding} but byte {error.start} ({error.reason}) breaks it: repair the file, or {ADVICE}"
+    return f"{error.encoding}, but byte {error.start} breaks it ({error.reason}): repair the file, or {ADVICE}"
 
 
 def _escaped(data: bytes) -> Decoded | None:
@@ -201,7 +212,7 @@ def _escaped(data: bytes) -> Decoded | None:
         return next(_strict(data, ISO_2022_CODECS), None)
     if b"~{" in data and HZ.search(data):
         found = next(_strict(data, ("hz",)), None)
-        return found if found and _mean(found.text, profile("simplified")) > LIKELY else None
+        return found if found and _is_text(found.text, profile("simplified")) else None
     return None
 
 
@@ -228,7 +239,7 @@ def _by_accident(text: str, data: bytes) -> bool:
     if chinese is None or _mean(chinese.text, profile("simplified")) < PLAIN:
         return False
     scripts = {unicodedata.name(character, "?").split()[0] for character in text if character > "\x7f"}
-    return len(scripts) > 1 and all(_mean(text, profile(name), _oddities(text, profile(name))) < LIKELY for name in ALL)
+    return len(scripts) > 1 and all(not _is_text(text, profile(name)) for name in ALL)
 
 
 def _control_bytes(data: bytes) -> int:
@@ -241,22 +252,24 @@ def _controls(text: str) -> int:
 
 def _too_many(controls: int, length: int) -> bool:
     """A stray NUL or form feed is still text; one control character in fifty is not."""
-    return controls > 2 + length // 50 or controls == length
+    return controls > 2 + length // 50 or 0 < controls == length
 
 
-def _wide_or_binary(data: bytes) -> Decoded | Undecodable | None:
-    """UTF-16 or UTF-32 without a mark, which are full of control bytes, or else a binary file."""
-    if not _too_many(_control_bytes(data), len(data)):
-        return None
+def _wide(data: bytes) -> Decoded | Undecodable | None:
+    """UTF-16 or UTF-32 without a mark: no other text holds control bytes, apart from a stray one."""
     if data.count(0) * 3 > len(data) and (found := _utf32(data)):
         return found
-    best = max(_readings(WIDE, data[: SAMPLE_BYTES - SAMPLE_BYTES % 2]), key=lambda it: it.score, default=None)
-    if best is None or best.mean < LIKELY:
-        return Undecodable("binary", "not text: full of control characters; leave it out")
-    try:
-        return Decoded(data.decode(best.encoding), best.encoding)
-    except UnicodeDecodeError as error:
-        return Undecodable("encoding", _broken(error))
+    readings = _readings(WIDE, data[:SAMPLE_BYTES]) if _control_bytes(data) else []
+    best = max(readings, key=lambda reading: reading.score, default=None)
+    if best is None or not best.likely:
+        return None
+    return next(_strict(data, (best.encoding,)), None) or _refusal(data, best.encoding)
+
+
+def _binary(data: bytes) -> Undecodable | None:
+    if not _too_many(_control_bytes(data), len(data)):
+        return None
+    return Undecodable("binary", "not text: full of control characters; leave it out")
 
 
 def _utf32(data: bytes) -> Decoded | None:
@@ -264,40 +277,20 @@ def _utf32(data: bytes) -> Decoded | None:
     return next(found, None)
 
 
-def _nearly_utf8(data: bytes) -> Undecodable | None:
-    """UTF-8 with a few broken bytes, which GB18030 would read as well-formed nonsense."""
-    text = data.decode("utf-8", "surrogateescape")
-    counts = Counter(character >= "\ud800" and character <= "\udfff" for character in text if character > "\x7f")
-    few = 0 < counts[True] * 3 < counts[False]
-    if not few and not (counts[True] and _only_surrogates_break(data)):
-        return None
-    at = next(index for index, character in enumerate(text) if "\ud800" <= character <= "\udfff")
-    offset = len(text[:at].encode())
-    return Undecodable("encoding", f"UTF-8 but for {counts[True]} bytes, first at byte {offset}: repair the file")
-
-
-def _only_surrogates_break(data: bytes) -> bool:
-    try:
-        data.decode("utf-8", "surrogatepass")
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A sample read in one encoding as one language: total log-probability and mean over non-ASCII characters."""
+    """A sample read in one encoding as one language: total log-probability, and whether it is text of it at all."""
 
     candidate: Candidate
     encoding: str
     score: float
-    mean: float
+    likely: bool
 
 
 def _legacy(data: bytes) -> Decoded | Undecodable:
     sample = _sample(data)
-    readings = [*_readings(CANDIDATES, sample), *_readings(WIDE, data[: len(sample) // 2 * 2])]
-    likely = sorted((it for it in readings if it.mean >= LIKELY), key=lambda it: -it.score)
+    readings = [*_readings((DAMAGED, *CANDIDATES), sample), *_readings(WIDE, data[: len(sample) // 2 * 2])]
+    likely = sorted((it for it in readings if it.likely), key=lambda it: -it.score)
     if not likely:
         return _by_charset_normalizer(data)
     close = [it for it in likely if it.score >= likely[0].score - 3 - 0.02 * len(sample)]
@@ -310,7 +303,7 @@ def _refusal(data: bytes, encoding: str) -> Undecodable:
     try:
         data.decode(encoding)
     except UnicodeDecodeError as error:
-        return Undecodable("encoding", _broken(error))
+        return Undecodable("encoding", _broken(error), encoding)
     return Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
 
 
@@ -331,51 +324,78 @@ def _sample(data: bytes) -> bytes:
 
 def _readings(candidates: Iterable[Candidate], sample: bytes) -> list[Reading]:
     """Each candidate that decodes the sample, as its likeliest language."""
-    found = []
-    for candidate in candidates:
-        decoded = _decode_sample(sample, candidate.codecs)
-        if decoded is not None:
-            found.append(_reading(candidate, *decoded))
-    return found
+    samples = ((candidate, _decode_sample(sample, candidate.codecs)) for candidate in candidates)
+    return [_reading(candidate, found) for candidate, found in samples if found]
 
 
-def _decode_sample(sample: bytes, names: tuple[str, ...]) -> tuple[str, str] | None:
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample as text, without the characters that are broken."""
+
+    text: str
+    encoding: str
+    broken: int = 0
+
+
+def _decode_sample(sample: bytes, names: tuple[str, ...]) -> Sample | None:
     for name in names:
         try:
             text = codecs.getincrementaldecoder(name)().decode(sample, final=False)
         except UnicodeDecodeError:
             continue
         if text:
-            return text, codecs.lookup(name).name
-    return None
+            return Sample(text, codecs.lookup(name).name)
+    return _without_damage(sample, names[0])
 
 
-def _reading(candidate: Candidate, text: str, encoding: str) -> Reading:
-    counts = Counter(text)
+def _without_damage(sample: bytes, name: str) -> Sample | None:
+    """The sample without its broken bytes if those are few: damaged text is to be told from text of another kind."""
+    try:
+        text = sample.decode(name, "surrogateescape")
+    except UnicodeDecodeError:
+        return None
+    good = SURROGATE.sub("", text)
+    broken = len(text) - len(good)
+    few = 4 * broken <= len(sample.translate(None, ASCII_BYTES))
+    return Sample(good, codecs.lookup(name).name, broken) if good and few else None
+
+
+def _reading(candidate: Candidate, sample: Sample) -> Reading:
+    counts = Counter(sample.text)
     languages = [profile(name) for name in candidate.languages]
     totals = [
         sum(language.of(character) * count for character, count in counts.items()) + RARER_LANGUAGE * min(index, 3)
         for index, language in enumerate(languages)
     ]
     total, best = max(zip(totals, range(len(totals)), strict=True))
-    oddities = _oddities(text, languages[best])
-    return Reading(candidate, encoding, total + oddities + candidate.prior, _mean(text, languages[best], oddities))
+    score = total + _oddities(sample.text, languages[best]) + candidate.prior + BROKEN * sample.broken
+    return Reading(candidate, sample.encoding, score, _is_text(sample.text, languages[best]))
 
 
-def _mean(text: str, language: Profile, oddities: float = 0.0) -> float:
-    """Mean log-probability of the characters beyond ASCII, or of all where there is none."""
+def _is_text(text: str, language: Profile) -> bool:
+    if language.name not in CJK and any(language.of(character) <= CONTROL for character in set(text) - STRAY):
+        return False
+    return _mean(text, language) > (LIKELY_LETTERS if language.name in SCRIPTS else LIKELY)
+
+
+def _mean(text: str, language: Profile) -> float:
+    """Mean log-probability of the characters beyond ASCII (of all where there is none), oddities counted in."""
     costs = [language.of(character) for character in text if character > "\x7f"]
     if not costs:
         costs = [language.of(character) for character in text]
-    return (sum(costs) + oddities) / len(costs)
+    return (sum(costs) + _oddities(text, language)) / len(costs)
 
 
 def _oddities(text: str, language: Profile) -> float:
-    """What no text has: capitals or quotation marks inside words, two scripts in one word, accents in a row, a single
-    ideograph inside an ASCII word."""
+    """What no text has: capitals or quotation marks inside words, two scripts in one word, accents in a row, four
+    consonants in a row, a single ideograph inside an ASCII word."""
     if language.name in CJK:
         return LONE_IDEOGRAPH * len(LONE.findall(text))
-    total = MARK_INSIDE * len(MARKED.findall(text)) + LONE_LETTER * len(LETTER.findall(text))
+    total = (
+        CONSONANTS * len(UNSPEAKABLE.findall(text))
+        + MARK_INSIDE * len(MARKED.findall(text))
+        + LONE_LETTER * len(LETTER.findall(text))
+    )
     for left, right in pairwise(text):
         if left > "\x7f" or right > "\x7f":
             total += _odd_pair(left, right, language)
@@ -398,7 +418,9 @@ def _by_charset_normalizer(data: bytes) -> Decoded | Undecodable:
     from charset_normalizer import from_bytes
 
     best = from_bytes(data[: 16 * SAMPLE_BYTES]).best()
-    found = next(_strict(data, (best.encoding,)), None) if best and best.chaos <= 0.1 and best.coherence >= 0.3 else None
+    found = (
+        next(_strict(data, (best.encoding,)), None) if best and best.chaos <= 0.1 and best.coherence >= 0.3 else None
+    )
     if found is None or any(0x80 <= ord(character) < 0xA0 for character in found.text):
         return Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
     return found

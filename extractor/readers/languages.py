@@ -40,8 +40,14 @@ KANJI = (
     "持野以思家世多正安院心界教文元重近考画海売知集別物使品計死特私始朝運終台広住真有口少町料工建空急止送切転研足究楽起着店"
     "病質待試族銀早映親験英医仕去味写字答夜音注帰古歌買悪図週室歩風紙花春号番株式様変更報情無全関部対定成現度当面法性的化実"
 )
-HIRAGANA = "のいにたはしをとがてなでるかられさもっまこうくりあすそんきれどだよえめわけせつろみおばちねひゃやじょふむべへゆほごげびぎぞずぐ"
-KATAKANA = "ンールストクラリアイシタドレジマカロフテムコプサチセメバパグデキエッオニナビハウィノポャョネワブボソモゴダベツミヤペズギピゼケガュファェ"
+HIRAGANA = (
+    "のいにたはしをとがてなでるかられさもっまこうくりあすそんきれどだよえめわけせつろみおばちねひゃやじょ"
+    "ふむべへゆほごげびぎぞずぐ"
+)
+KATAKANA = (
+    "ンールストクラリアイシタドレジマカロフテムコプサチセメバパグデキエッオニナビハウィノポャョネワブボソ"
+    "モゴダベツミヤペズギピゼケガュファェ"
+)
 HANGUL = (
     "이다는에의가을하고를한지로은도기사어서나인자대아시그리있해정수것부일여들게과라원보장전제상주구와만성안공조요스면으유거었습니까"
     "연동용국신경모선무중소우분비생개당적계관회행입오실문세영마화방학할발교호내간물미치말진임결심운위음양명단체출반각강산히트속된같"
@@ -195,7 +201,7 @@ def _korean() -> dict[str, float]:
 def _script(letters: str, marks: str = LATIN_MARKS) -> dict[str, float]:
     """An alphabet apart from Latin: nearly every letter of the text is one of these."""
     lower = _ranked(letters, 0.9)
-    upper = {letter.upper(): cost - 3.0 for letter, cost in lower.items() if len(letter.upper()) == 1}
+    upper = {letter.upper(): cost - 0.5 for letter, cost in lower.items() if len(letter.upper()) == 1}
     return _ranked(marks, 0.01) | upper | lower
 
 

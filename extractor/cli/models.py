@@ -1,0 +1,123 @@
+"""`extractor models`: the published models, what is here of them, and how to get them."""
+
+from __future__ import annotations
+
+import click
+
+from extractor.chatglm3 import layout
+from extractor.chatglm3.hub import DEMO, DEMO_FOLDER, cache_folder, find_cached, pull, resolve
+from extractor.chatglm3.known import KNOWN, KnownModel
+from extractor.chatglm3.precisions import PRECISIONS
+from extractor.chatglm3.shape import read_shape
+
+_PUBLISHED = click.Choice(list(KNOWN))
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  extractor models list
+  extractor models pull chatglm3-6b          download, or go on with a broken download
+  extractor models info ./my-chatglm3        sizes, memory and identity of a folder
+"""
+)
+def command() -> None:
+    """List, download and describe models."""
+
+
+@command.command(
+    "list",
+    epilog="""\b
+Example:
+  extractor models list
+""",
+)
+def list_() -> None:
+    """List the models that have a name, and whether they are here."""
+    here = "bundled" if layout.is_complete(DEMO_FOLDER) else "missing"
+    rows = [(DEMO, here, "a toy of a few million parameters, for trying things out")]
+    rows += [(known.name, "here" if find_cached(known) else "not here", known.summary) for known in KNOWN.values()]
+    for name, state, summary in rows:
+        click.echo(f"{name:18}  {state:8}  {summary}")
+
+
+@command.command(
+    epilog="""\b
+Example:
+  extractor models show chatglm3-6b
+"""
+)
+@click.argument("name", type=click.Choice([DEMO, *KNOWN]))
+def show(name: str) -> None:
+    """Show where a named model comes from and where it lies."""
+    if name == DEMO:
+        _print_pairs({"name": DEMO, "folder": str(DEMO_FOLDER), "made by": "training/ of this project"})
+    else:
+        _print_pairs(_facts(KNOWN[name]))
+
+
+@command.command(
+    "pull",
+    epilog="""\b
+Examples:
+  extractor models pull chatglm3-6b
+  MODELSCOPE_CACHE=/big/disk extractor models pull chatglm3-6b-32k
+""",
+)
+@click.argument("name", type=_PUBLISHED)
+@click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
+def pull_(name: str, revision: str | None) -> None:
+    """Download a model, or what is missing of it, and compare checksums. Prints the folder."""
+    click.echo(str(pull(KNOWN[name], revision)))
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  extractor models info demo
+  extractor models info ./my-chatglm3
+"""
+)
+@click.argument("model")
+@click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
+def info(model: str, revision: str | None) -> None:
+    """Describe a model that is on this machine: a name or a folder. Never touches the network."""
+    location = resolve(model, revision=revision, offline=True)
+    shape = read_shape(location.path)
+    size = sum(file.stat().st_size for file in layout.checkpoint_files(location.path))
+    pairs = {
+        "name": location.name,
+        "folder": str(location.path),
+        "revision": location.revision or "none (a folder)",
+        "identity": location.identity,
+        "files": _size(size),
+        "parameters": f"{shape.parameters:,}",
+        "layers": f"{shape.layers} of {shape.hidden_size}, {shape.heads} heads in {shape.groups} groups",
+        "vocabulary": f"{shape.vocab_size:,}",
+        "context": f"{shape.context:,} tokens",
+        "cache": f"{shape.cache_bytes(1) / 1024:g} KiB a token in half precision",
+    }
+    needs = {f"needs, {name}": _size(each.needed_bytes(shape)) for name, each in PRECISIONS.items()}
+    _print_pairs(pairs | needs)
+
+
+def _facts(known: KnownModel) -> dict[str, str]:
+    cached = find_cached(known)
+    return {
+        "name": known.name,
+        "what": known.summary,
+        "ModelScope": f"https://modelscope.cn/models/{known.hub_id}",
+        "revision": f"{known.revision} (pinned; --revision takes another)",
+        "folder": str(cached) if cached else f"not here: extractor models pull {known.name}",
+        "cache": str(cache_folder()),
+    }
+
+
+def _print_pairs(pairs: dict[str, str]) -> None:
+    width = max(map(len, pairs))
+    for name, value in pairs.items():
+        click.echo(f"{name:{width}}  {value}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,79 @@
+"""JSON Lines: one JSON object per line, one document per object, streamed whatever the size of the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import orjson
+
+from extractor.readers import text
+from extractor.readers.encoding import Undecodable
+from extractor.readers.files import File, ReadOptions
+from extractor.readers.lines import Line, detect, failure, lines
+from extractor.readers.rows import Row
+from extractor.types import Document, Json, Unreadable
+
+NO_ROWS = Undecodable("empty", "no rows: the file is empty or holds only blank lines")
+SUFFIXES = (".jsonl", ".ndjson")
+KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+
+
+def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
+    """The rows of a file; blank lines are passed over. Raises OSError where it cannot be opened."""
+    if options.rows == "whole":
+        yield from text.read(file, options)
+        return
+    with file.open() as stream:
+        encoding = detect(stream)
+        if isinstance(encoding, Undecodable):
+            yield failure(file, stream, encoding)
+            return
+        found = False
+        for line in lines(stream, encoding, options.max_bytes):
+            if line.problem or line.text.strip("\ufeff \t\r\n"):
+                found = True
+                yield _document(file, line, encoding, options)
+        if not found:
+            yield failure(file, stream, NO_ROWS)
+
+
+def _document(file: File, line: Line, encoding: str, options: ReadOptions) -> Document | Unreadable:
+    row = Row(file, line.number, encoding)
+    if line.problem:
+        return row.unreadable(line.problem.reason, line.problem.message, line.text)
+    try:
+        value = parse(line.text.strip("\ufeff \t\r\n"))
+    except ValueError as error:
+        return row.unreadable("malformed", f"not JSON: {error}; repair line {line.number}", line.text)
+    if not isinstance(value, dict):
+        return row.unreadable("malformed", f"not a JSON object but {_kind(value)}", line.text)
+    row = Row(file, line.number, encoding, value.get(options.id_field))
+    content = value.get(options.text_field)
+    if not isinstance(content, str):
+        return row.unreadable("malformed", _no_text(value, options.text_field), line.text)
+    return row.document(content)
+
+
+def parse(line: str) -> Json:
+    """A JSON value; also what orjson refuses and people write: lone surrogates, NaN, integers of any size.
+
+    Raises ValueError, whose message says where and never quotes the line.
+    """
+    try:
+        return orjson.loads(line)
+    except ValueError:
+        try:
+            return json.loads(line)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def _kind(value: Json) -> str:
+    return KINDS.get(type(value), "null")
+
+
+def _no_text(row: dict[str, Json], field: str) -> str:
+    if field in row:
+        return f"the field {field!r} holds {_kind(row[field])}, not text"
+    return f"there is no field {field!r}: name the one that holds the text with --text-field"

@@ -1,0 +1,27 @@
+"""Plain text and Markdown: one file, one document, its characters as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from extractor.readers.encoding import Undecodable, decode
+from extractor.readers.files import File, ReadOptions, read_bytes
+from extractor.types import Document, Unreadable
+
+SUFFIXES = (".txt", ".text", ".log", ".md", ".markdown")
+
+
+def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
+    """The file as one document. Raises OSError where it cannot be opened."""
+    data = read_bytes(file, options.max_bytes)
+    yield data if isinstance(data, Unreadable) else from_bytes(file, data)
+
+
+def from_bytes(file: File, data: bytes) -> Document | Unreadable:
+    """The document whose bytes are known already."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    decoded = decode(data)
+    if isinstance(decoded, Undecodable):
+        return file.unreadable(decoded.reason, decoded.message, sha256)
+    return file.document(decoded.text, sha256, decoded.encoding)

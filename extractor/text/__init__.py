@@ -1,0 +1,1 @@
+"""Where things stand in a text: values, numbers, dates, in whatever notation."""

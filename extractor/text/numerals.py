@@ -1,0 +1,146 @@
+"""Numbers, dates and times as people write them, in Chinese and English, and where they stand in a text.
+
+Readings are exact (`Decimal`, calendar days). What can be read in two ways (`3万` in a column of 万元, `5/3/2024`) is
+given once for each; what names less than a whole date (`2024年3月`) is not given. Texts are expected to be `narrow`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date, time
+from decimal import Decimal
+
+from extractor.types import Span
+
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2212: 0x2D}
+
+
+def narrow(text: str) -> str:
+    """The text with full-width ASCII made narrow, character by character, so that offsets stay."""
+    return text.translate(_NARROW)
+
+
+# Numbers
+
+_DIGITS: dict[str, int] = {
+    **dict(zip("零一二三四五六七八九", range(10), strict=True)),
+    **dict(zip("〇壹贰叁肆伍陆柒捌玖", range(10), strict=True)),
+    **{"○": 0, "两": 2, "貳": 2, "參": 3, "陸": 6},
+}
+_UNITS = {"十": 10, "百": 100, "千": 1000, "拾": 10, "佰": 100, "仟": 1000}
+_MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+_SCALES = _UNITS | _MYRIADS
+_PERCENT = {"%": Decimal("0.01"), "‰": Decimal("0.001")}
+_ANY_DIGIT = "".join(_DIGITS)
+
+_NUMERAL = re.compile(
+    rf"""(?P<arabic>(?:(?<![^\s:(=,¥￥$])[+-])?(?:\d{{1,3}}(?:,\d{{3}})++(?!\d)|\d++)(?:\.\d++)?)
+         (?P<scale>\s?[{"".join(_SCALES)}]{{1,3}}|[%‰])?
+    |   (?P<chinese>[{_ANY_DIGIT}{"".join(_SCALES)}]++(?:点[{_ANY_DIGIT}]++)?)""",
+    re.VERBOSE | re.ASCII,
+)
+
+
+def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
+    """All numbers of a text: `1,200.50`, `3万`, `1.2亿`, `5%`, `一百二十`, `壹佰`, `二〇二四`."""
+    for match in _NUMERAL.finditer(text):
+        if match["chinese"]:
+            value = chinese_number(match["chinese"])
+            if value is not None:
+                yield match.span(), value
+            continue
+        bare = Decimal(match["arabic"].replace(",", ""))
+        yield match.span("arabic"), bare
+        if match["scale"]:
+            yield match.span(), bare * _scale(match["scale"].strip())
+
+
+def chinese_number(text: str) -> Decimal | None:
+    """The value of a Chinese numeral, digits in a row (`二〇二四`) included; None if it is none."""
+    whole, _, fraction = text.partition("点")
+    if any(char in _SCALES for char in whole):
+        digits = str(_with_units(whole)) if any(char in _DIGITS or char in "十拾" for char in whole) else ""
+    else:
+        digits = "".join(str(_DIGITS[char]) for char in whole)
+    if not digits or len(digits) > 50:
+        return None
+    return Decimal(f"{digits}.{''.join(str(_DIGITS[char]) for char in fraction)}" if fraction else digits)
+
+
+def _scale(units: str) -> Decimal:
+    scale = Decimal(1)
+    for unit in units:
+        scale *= _PERCENT.get(unit) or _SCALES[unit]
+    return scale
+
+
+def _with_units(text: str) -> int:
+    """`一亿二千万零五十`: digits times units, added up below each 万 and 亿."""
+    total = section = digit = 0
+    for char in text[:50]:
+        if char in _DIGITS:
+            digit = _DIGITS[char]
+        elif char in _UNITS:
+            section += (digit or 1) * _UNITS[char]
+            digit = 0
+        elif _MYRIADS[char] == 10**8:
+            total, section, digit = (total + section + digit) * 10**8, 0, 0
+        else:
+            total, section, digit = total + (section + digit) * 10**4, 0, 0
+    return total + section + digit
+
+
+# Dates and times
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = rf"(?P<m>{'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
+_CHINESE_DAY = "[零〇○一二三四五六七八九十]"
+_DATES = tuple(
+    re.compile(pattern, re.IGNORECASE | re.ASCII)
+    for pattern in (
+        r"(?<!\d)(?P<y>\d{4})\s?[-/.年]\s?(?P<m>\d{1,2})\s?[-/.月]\s?(?P<d>\d{1,2})(?!\d)(?:\s?[日号])?",
+        rf"(?P<y>{_CHINESE_DAY}{{4}})年(?P<m>{_CHINESE_DAY}{{1,2}})月(?P<d>{_CHINESE_DAY}{{1,3}})[日号]?",
+        r"(?<!\d)(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?!\d)",
+        rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?:\sof)?[\s-]{_MONTH},?[\s-](?P<y>\d{{4}})(?!\d)",
+        rf"(?<![a-z]){_MONTH}\s(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s(?P<y>\d{{4}})(?!\d)",
+        r"(?<!\d)(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4})(?!\d)",
+        r"(?<!\d)(?P<m>\d{1,2})[-/.](?P<d>\d{1,2})[-/.](?P<y>\d{4})(?!\d)",
+    )
+)
+_CLOCK = re.compile(
+    r"""(?<!\d)(?:(?P<late>下午|晚上|傍晚)|上午|早上|凌晨|中午)?\s?(?P<h>\d{1,2})\s?(?:[:时点點]\s?(?P<m>\d{1,2})|[时点點])
+        (?:\s?[:分]\s?(?P<s>\d{1,2}))?(?:\s?[分秒])?(?:\s?(?:(?P<pm>pm|p\.m\.)|am\b|a\.m\.))?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def dates(text: str) -> Iterator[tuple[Span, date]]:
+    """All dates of a text that name year, month and day."""
+    for pattern in _DATES:
+        for match in pattern.finditer(text):
+            try:
+                yield match.span(), date(_count(match["y"]), _count(match["m"]), _count(match["d"]))
+            except ValueError:  # no day of the calendar
+                continue
+
+
+def clocks(text: str) -> Iterator[tuple[Span, time]]:
+    """All times of day of a text; seconds that are not named are 0."""
+    for match in _CLOCK.finditer(text):
+        hour = int(match["h"])
+        hour += 12 if (match["late"] or match["pm"]) and hour < 12 else 0
+        try:
+            yield match.span(), time(hour, int(match["m"] or 0), int(match["s"] or 0))
+        except ValueError:  # 25:61
+            continue
+
+
+def _count(text: str) -> int:
+    """A part of a date: digits, a Chinese numeral or the name of a month."""
+    if text.isdecimal():
+        return int(text)
+    if text.lower() in _MONTHS:
+        return _MONTHS.index(text.lower()) + 1
+    value = chinese_number(text)
+    return int(value) if value is not None else 0

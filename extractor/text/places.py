@@ -1,0 +1,185 @@
+"""Where a value stands in a text: exactly, or in another notation for the same thing.
+
+Places are half-open character ranges of the text as it is, in order. What a text needs to be prepared for is computed
+once, when it is first asked for, so that many values cost little more than one.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from bisect import bisect_left
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import TypeVar
+
+from extractor.text.numerals import clocks, dates, narrow, numbers
+from extractor.types import Json, Span
+
+Places = Sequence[Span]
+_Key = TypeVar("_Key", bound=Hashable)
+
+_DATE_TO_TIME = 6
+"""At most so many characters stand between the date and the time of one moment."""
+
+_LONGEST_MOMENT = 40
+
+
+def written(value: Json) -> str:
+    """A scalar as it would stand in a text."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def occurrences(text: str, part: str) -> Iterator[Span]:
+    """Every place of a part that is not empty, overlapping ones left out."""
+    start = text.find(part)
+    while part and start >= 0:
+        yield start, start + len(part)
+        start = text.find(part, start + len(part))
+
+
+def solid(text: str, places: Iterable[Span]) -> Places:
+    """The places that are not part of a longer word or number, if there are such; else all of them."""
+    found = list(places)
+    return [span for span in found if not _is_inside_word(text, *span)] or found
+
+
+@dataclass(frozen=True)
+class TextIndex:
+    """A text in which many values are looked for."""
+
+    text: str
+
+    def exactly(self, value: Json) -> Places:
+        part = written(value)
+        return solid(self.text, occurrences(self.text, part))
+
+    def in_meaning(self, value: Json) -> Places:
+        """Places of a value whatever its notation; exact ones only, where there are any.
+
+        A string is taken for a date or time, then for text without regard to width, case and white space, then
+        for a number. A number is only ever compared as a number.
+        """
+        part = written(value)
+        if not isinstance(value, str):
+            return self._amounts(part)
+        return self.exactly(part) or self._moments(part) or self._alike(part) or self._amounts(part)
+
+    def _alike(self, part: str) -> Places:
+        return solid(self.text, self._folded.places(part))
+
+    def _amounts(self, part: str) -> Places:
+        values = _meanings(part, numbers)
+        try:
+            values = values or [Decimal(part)]
+        except InvalidOperation:
+            return ()
+        return solid(self.text, _united(self._numbers.get(value, ()) for value in values if value.is_finite()))
+
+    def _moments(self, part: str) -> Places:
+        """Places of a date, a time or both."""
+        if len(part) > _LONGEST_MOMENT:
+            return ()
+        on_days = _united(self._dates.get(day, ()) for day in _meanings(part, dates))
+        return on_days or _united(self._clocks.get(hour, ()) for hour in _meanings(part, clocks)) or self._both(part)
+
+    def _both(self, part: str) -> Places:
+        try:
+            moment = datetime.fromisoformat(part).replace(tzinfo=None)
+        except ValueError:
+            return ()
+        return list(_together(self._dates.get(moment.date(), ()), self._clocks.get(moment.time(), ())))
+
+    @cached_property
+    def _narrow(self) -> str:
+        return narrow(self.text)
+
+    @cached_property
+    def _folded(self) -> _Folded:
+        return _Folded.of(self.text)
+
+    @cached_property
+    def _numbers(self) -> Mapping[Decimal, Places]:
+        return _by_value(numbers(self._narrow))
+
+    @cached_property
+    def _dates(self) -> Mapping[date, Places]:
+        return _by_value(dates(self._narrow))
+
+    @cached_property
+    def _clocks(self) -> Mapping[time, Places]:
+        return _by_value(clocks(self._narrow))
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """A text without differences of width, case and white space, and the range in the original of each character."""
+
+    text: str
+    origins: Places
+
+    @classmethod
+    def of(cls, text: str) -> _Folded:
+        pieces: list[str] = []
+        origins: list[Span] = []
+        for start, end in _clusters(text):
+            piece = "".join(unicodedata.normalize("NFKC", text[start:end]).casefold().split())
+            pieces.append(piece)
+            origins.extend([(start, end)] * len(piece))
+        return cls("".join(pieces), origins)
+
+    def places(self, part: str) -> Iterator[Span]:
+        """Ranges in the original text that fold to the same; none that begins or ends inside a character."""
+        for start, end in occurrences(self.text, _Folded.of(part).text):
+            whole_start = start == 0 or self.origins[start - 1] != self.origins[start]
+            whole_end = end == len(self.text) or self.origins[end - 1] != self.origins[end]
+            if whole_start and whole_end:
+                yield self.origins[start][0], self.origins[end - 1][1]
+
+
+def _clusters(text: str) -> Iterator[Span]:
+    """Each character with the combining marks behind it."""
+    start = 0
+    for position in range(1, len(text) + 1):
+        if position == len(text) or text[position] < "\u0300" or not unicodedata.combining(text[position]):
+            yield start, position
+            start = position
+
+
+def _meanings(part: str, readings: Callable[[str], Iterator[tuple[Span, _Key]]]) -> list[_Key]:
+    """What the whole of a part can mean."""
+    part = narrow(part)
+    return [value for span, value in readings(part) if span == (0, len(part))]
+
+
+def _united(several: Iterable[Places]) -> Places:
+    return sorted({span for places in several for span in places})
+
+
+def _by_value(found: Iterable[tuple[Span, _Key]]) -> Mapping[_Key, Places]:
+    index: dict[_Key, list[Span]] = {}
+    for span, value in found:
+        index.setdefault(value, []).append(span)
+    return {value: sorted(set(spans)) for value, spans in index.items()}
+
+
+def _together(days: Places, hours: Places) -> Iterator[Span]:
+    """Each date that a time follows closely, with it."""
+    for start, end in days:
+        at = bisect_left(hours, (end, end))
+        if at < len(hours) and hours[at][0] - end <= _DATE_TO_TIME:
+            yield start, hours[at][1]
+
+
+def _is_inside_word(text: str, start: int, end: int) -> bool:
+    before = start > 0 and _is_word(text[start - 1]) and _is_word(text[start])
+    return before or (end < len(text) and _is_word(text[end - 1]) and _is_word(text[end]))
+
+
+def _is_word(char: str) -> bool:
+    """Whether a character joins its neighbours to a word or number: Latin letters and digits, of either width."""
+    char = narrow(char)
+    return char == "_" or (char < "\u0250" and char.isalnum())

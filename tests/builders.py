@@ -1,0 +1,59 @@
+"""Short ways to the records that the stages pass on, for tests."""
+
+import json
+from collections.abc import Sequence
+
+from extractor.grounding import ground
+from extractor.parsing import parse
+from extractor.tasks import Schema, Task
+from extractor.types import (
+    GREEDY,
+    Chunk,
+    Completion,
+    Document,
+    Extraction,
+    Json,
+    Outcome,
+    Prompt,
+    Rejection,
+    RunInfo,
+    Sampling,
+    Source,
+)
+
+RUN = RunInfo("0123456789abcdef", "scripted", "custom", "zh")
+STRING: Schema = {"type": "string"}
+STRINGS: Schema = {"type": "array", "items": STRING}
+NUMBER: Schema = {"type": "number"}
+INTEGER: Schema = {"type": "integer"}
+DATE: Schema = {"type": "string", "format": "date"}
+
+
+def a_document(text: str, name: str = "d") -> Document:
+    return Document(name, text, Source(name, "0" * 64, "utf-8", len(text)))
+
+
+def a_task(required: Sequence[str] = (), **properties: Schema) -> Task:
+    """A task with these properties and no others."""
+    schema = {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+    return Task("custom", schema, "zh", "")
+
+
+def a_chunk(text: str, start: int = 0, end: int | None = None, index: int = 0) -> Chunk:
+    return Chunk(a_document(text), index, start, len(text) if end is None else end)
+
+
+def a_prompt(chunk: Chunk, task: Task, *rejected: Rejection, sampling: Sampling = GREEDY) -> Prompt:
+    return Prompt(chunk, task, (), max_tokens=100, rejected=rejected, sampling=sampling)
+
+
+def an_answer(answer: Json, task: Task, text: str = "", **more: Json) -> Completion:
+    """An answer about a text; what is no string is written as JSON."""
+    written = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+    return Completion(a_prompt(a_chunk(text), task), written, **more)
+
+
+def grounded(prompt: Prompt, answer: Json, **more: Json) -> Outcome:
+    """What parsing and grounding make of an answer to a prompt."""
+    outcome = parse(Completion(prompt, json.dumps(answer, ensure_ascii=False), **more))
+    return ground(outcome) if isinstance(outcome, Extraction) else outcome

@@ -1,0 +1,175 @@
+"""Documents in, records out: retries, long documents and failures, with scripted answers."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from extractor.backends.scripted import Backend
+from extractor.config import RunConfig
+from extractor.errors import UsageError
+from extractor.pipeline import Pipeline
+from extractor.tasks import load_task, make_task
+from extractor.types import Completion, Document, Json, Prompt, Record, Source, Unreadable
+
+CONTACT = load_task("contact")
+PERSON = make_task({"type": "object", "properties": {"姓名": {"type": "array", "items": {"type": "string"}}}})
+BOOK = "手机号18888888888\n邮箱123456789@qq.com\n账号:root 密码:xiaohua123\n"
+
+
+def _document(text: str, name: str = "d") -> Document:
+    return Document(name, text, Source(name, "0" * 64, "utf-8", len(text)))
+
+
+def _answer(**values: Json) -> str:
+    return json.dumps({field.name: values.get(field.name) for field in CONTACT.fields}, ensure_ascii=False)
+
+
+def _in_turn(*answers: str) -> Callable[[Prompt], str]:
+    """Answers by attempt."""
+    return lambda prompt: answers[min(prompt.attempt, len(answers)) - 1]
+
+
+def _run(documents: Iterable[Document | Unreadable], backend: Backend, **config: Json) -> list[Record]:
+    return list(Pipeline(CONTACT, backend, RunConfig(**config)).run(documents))
+
+
+def _one(text: str, answer: Callable[[Prompt], str | Completion], **config: Json) -> Record:
+    (record,) = _run([_document(text)], Backend(answer=answer), **config)
+    return record
+
+
+def test_a_right_answer_becomes_an_ok_record_with_spans() -> None:
+    record = _one(BOOK, lambda _: _answer(手机号="18888888888", 密码="xiaohua123"))
+    assert (record.status, record.attempts, record.errors) == ("ok", 1, ())
+    assert record.data == {"手机号": "18888888888", "邮箱": None, "账号": None, "密码": "xiaohua123"}
+    for pointer, spans in record.spans.items():
+        assert [BOOK[start:end] for start, end in spans] == [record.data[pointer[1:]]]
+    assert set(record.spans) == {"/手机号", "/密码"}
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("I cannot do that", "parse"),
+        (_answer(邮箱="no mail"), "schema"),
+        (_answer(账号="admin"), "ungrounded"),
+    ],
+)
+def test_a_bad_answer_is_asked_again_with_its_reason(bad: str, reason: str) -> None:
+    asked: list[Prompt] = []
+
+    def answer(prompt: Prompt) -> str:
+        asked.append(prompt)
+        return bad if prompt.attempt == 1 else _answer(账号="root")
+
+    record = _one(BOOK, answer)
+    assert (record.status, record.attempts) == ("ok", 2)
+    assert [failure.reason for failure in record.errors] == [reason]
+    assert bad in asked[1].messages[-1].content
+    assert "admin" not in json.dumps([failure.as_json() for failure in record.errors], ensure_ascii=False)
+
+
+def test_the_third_attempt_is_sampled_with_a_recorded_seed() -> None:
+    record = _one(BOOK, _in_turn("no", "no", _answer(账号="root")), temperature=0.5)
+    assert record.attempts == 3
+    (sampled,) = record.how["sampled"]
+    assert sampled["temperature"] == 0.5
+    again = _one(BOOK, _in_turn("no", "no", _answer(账号="root")), temperature=0.5)
+    assert again.how["sampled"] == record.how["sampled"]
+    assert isinstance(sampled["seed"], int)
+
+
+def test_after_the_last_attempt_the_record_fails_with_every_reason() -> None:
+    record = _one(BOOK, _in_turn("no", _answer(账号="admin"), _answer(邮箱="x")))
+    assert (record.status, record.attempts) == ("failed", 3)
+    assert [failure.reason for failure in record.errors] == ["parse", "ungrounded", "schema"]
+    assert [failure.attempt for failure in record.errors] == [1, 2, 3]
+
+
+def test_an_answer_that_was_cut_off_gets_more_room() -> None:
+    def answer(prompt: Prompt) -> Completion:
+        full = _answer(账号="root")
+        cut = len(full) > prompt.max_tokens
+        return Completion(prompt, full[: prompt.max_tokens], "length" if cut else "stop")
+
+    room = len(_answer(账号="root")) - 5
+    record = _one(BOOK, answer, max_tokens=room)
+    assert (record.status, record.attempts) == ("ok", 2)
+    assert [failure.reason for failure in record.errors] == ["length"]
+
+
+def test_an_answer_that_no_room_is_enough_for_is_asked_in_smaller_parts() -> None:
+    names = [f"人{number:02d}" for number in range(40)]
+    text = "".join(f"{name}到了。" for name in names)
+
+    def answer(prompt: Prompt) -> Completion:
+        found = re.findall(r"人\d\d", prompt.chunk.text)
+        full = json.dumps({"姓名": found}, ensure_ascii=False)
+        return Completion(prompt, full[: prompt.max_tokens], "length" if len(full) > prompt.max_tokens else "stop")
+
+    backend = Backend(answer=answer, context=650)
+    (record,) = Pipeline(PERSON, backend, RunConfig(max_tokens=200, overlap=8)).run([_document(text)])
+    assert record.status == "ok"
+    assert record.data == {"姓名": names}
+    assert {failure.reason for failure in record.errors} == {"length"}
+
+
+def test_a_long_document_gives_what_its_parts_give_each_value_once() -> None:
+    names = [f"人{number:03d}" for number in range(150)]
+    text = "".join(f"{name}在会上发了言。\n" for name in names)
+
+    def answer(prompt: Prompt) -> str:
+        return json.dumps({"姓名": re.findall(r"人\d{3}", prompt.chunk.text)}, ensure_ascii=False)
+
+    backend = Backend(answer=answer, context=1600)
+    (record,) = Pipeline(PERSON, backend, RunConfig(max_tokens=900, overlap=40)).run([_document(text)])
+    assert record.status == "ok"
+    assert backend.submitted > 3
+    assert record.data == {"姓名": names}
+    for number, name in enumerate(names):
+        assert [text[start:end] for start, end in record.spans[f"/姓名/{number}"]] == [name]
+
+
+def test_a_prompt_with_its_answer_never_exceeds_the_context() -> None:
+    longest = 0
+
+    def answer(prompt: Prompt) -> str:
+        nonlocal longest
+        longest = max(longest, sum(len(message.content) for message in prompt.messages) + prompt.max_tokens)
+        return "no" if prompt.attempt == 1 else _answer()
+
+    (record,) = _run([_document("好。" * 4000)], Backend(answer=answer, context=1000), max_tokens=200)
+    assert record.status == "ok"
+    assert 800 < longest <= 1000
+
+
+def test_a_prompt_that_leaves_no_room_is_refused_before_the_run() -> None:
+    with pytest.raises(UsageError, match="no room for text"):
+        Pipeline(CONTACT, Backend(context=300), RunConfig(max_tokens=250)).check()
+
+
+def test_as_many_records_come_out_as_documents_go_in() -> None:
+    answers = ["no", _answer(), _answer(账号="root"), "{", _answer(邮箱="???")]
+    documents: list[Document | Unreadable] = [_document(f"第{number}份 root", f"d{number}") for number in range(200)]
+    documents[50] = Unreadable("d50", Source("d50", ""), "binary", "not text")
+
+    def answer(prompt: Prompt) -> str:
+        return answers[(int(prompt.chunk.document.id[1:]) + prompt.attempt) % len(answers)]
+
+    records = _run(documents, Backend(answer=answer, lifo=True, batch=5))
+    assert sorted(record.id for record in records) == sorted(f"d{number}" for number in range(200))
+    assert {record.status for record in records} == {"ok", "failed"}
+    assert next(record for record in records if record.id == "d50").errors[0].reason == "binary"
+    ordered = _run(documents, Backend(answer=answer, lifo=True, batch=5), ordered=True)
+    assert [record.id for record in ordered] == [f"d{number}" for number in range(200)]
+
+
+def test_the_fingerprint_covers_what_can_change_a_result_and_nothing_else() -> None:
+    def fingerprint(prompt: str = "zh", **config: Json) -> str:
+        return Pipeline(load_task("contact", prompt), Backend(), RunConfig(**config)).info.fingerprint
+
+    assert fingerprint() == fingerprint(window=3, ordered=True)
+    different = [fingerprint(), fingerprint("en"), fingerprint(seed=1), fingerprint(constrain=False)]
+    assert len(set(different)) == len(different)

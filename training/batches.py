@@ -1,0 +1,124 @@
+"""A stream of training batches: examples of like length together, made by one process beside the trainer."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+
+from training.prompts import Codec, answer, choose
+from training.synth.documents import Example, example
+
+LENGTHS = (128, 160, 192, 224, 256, 320, 384, 512, 768, 1024, 1536)
+"""The padded lengths; each is one compiled program."""
+POOL = 3000
+SKELETON, DECISION, START, REST, CLOSE = 0.15, 3.0, 2.0, 1.0, 1.5
+"""Weights of the loss: what the grammar forces anyway hardly counts, where a value begins counts most."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids (rows x length), and for each token how much its prediction counts (0 in prompts)."""
+
+    ids: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
+    number: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One tokenised example."""
+
+    ids: list[int]
+    weights: list[float]
+
+
+def tail(codec: Codec, text: str) -> list[int]:
+    """The pieces of a text that continues another one: without the dummy space."""
+    return codec.encode("\n" + text)[2:]
+
+
+def reply_weights(codec: Codec, found: Example) -> tuple[list[int], list[float]]:
+    """The answer's ids with the weight of each: the same ids as of the whole answer encoded at once."""
+    ids = codec.encode("\n")
+    weights = [SKELETON] * len(ids)
+    first = codec.encode("{")
+    ids, weights = ids + first, weights + [SKELETON] * len(first)
+    for number, (name, value) in enumerate(found.gold.items()):
+        key = answer({name: None})[1:-5]
+        lead = tail(codec, (", " if number else "") + key)
+        part = tail(codec, answer({name: value})[len(key) + 1 : -1])
+        ids, weights = ids + lead + part, weights + [SKELETON] * len(lead) + _value_weights(part, value is None)
+    end = [*tail(codec, "}"), 2]
+    return ids + end, weights + [SKELETON] * len(end)
+
+
+def _value_weights(part: list[int], absent: bool) -> list[float]:
+    if absent:
+        return [DECISION] + [REST] * (len(part) - 1)
+    weights = [DECISION, START * 1.5, START] + [REST] * len(part)
+    weights = weights[: len(part)]
+    weights[-1] = CLOSE
+    return weights
+
+
+def sample(codec: Codec, seed: int, number: int, easy: bool) -> Sample:
+    """The example of a seed and number."""
+    rng = Random(f"train/{seed}/{number}")
+    found = example(rng, easy)
+    prompt = codec.prompt(choose(rng, found))
+    ids, weights = reply_weights(codec, found)
+    return Sample(prompt + ids, [0.0] * len(prompt) + weights)
+
+
+def batches(codec: Codec, seed: int, tokens: int, easy: int) -> Iterator[Batch]:
+    """Batches without end; the first `easy` examples are short lists of pairs."""
+    rng = Random(f"order/{seed}")
+    shelves: dict[int, list[Sample]] = {length: [] for length in LENGTHS}
+    number = 0
+    while True:
+        ready: list[Batch] = []
+        for _ in range(POOL):
+            simple = number < easy or (number < 4 * easy and rng.random() < 0.15)
+            made = sample(codec, seed, number, simple)
+            number += 1
+            length = next((n for n in LENGTHS if n >= len(made.ids)), None)
+            if length is None:
+                continue
+            shelf = shelves[length]
+            shelf.append(made)
+            if len(shelf) == max(1, tokens // length):
+                ready.append(pad(shelf, length, number))
+                shelves[length] = []
+        rng.shuffle(ready)
+        yield from ready
+
+
+def pad(shelf: list[Sample], length: int, number: int) -> Batch:
+    """Stack samples, zeros on the right."""
+    ids = np.zeros((len(shelf), length), dtype=np.int64)
+    weights = np.zeros((len(shelf), length), dtype=np.float32)
+    for row, made in enumerate(shelf):
+        ids[row, : len(made.ids)] = made.ids
+        weights[row, : len(made.ids)] = made.weights
+    return Batch(ids, weights, number)
+
+
+def _work(path: str, seed: int, tokens: int, easy: int, queue: multiprocessing.Queue[Batch]) -> None:
+    for batch in batches(Codec.load(Path(path)), seed, tokens, easy):
+        queue.put(batch)
+
+
+def stream(path: Path, seed: int, tokens: int, easy: int) -> Iterator[Batch]:
+    """The same batches from a process of their own."""
+    context = multiprocessing.get_context("spawn")
+    queue: multiprocessing.Queue[Batch] = context.Queue(maxsize=100)
+    process = context.Process(target=_work, args=(str(path), seed, tokens, easy, queue), daemon=True)
+    process.start()
+    while True:
+        yield queue.get()

@@ -1,0 +1,263 @@
+"""Measures a model on documents with known answers: `python -m training.evaluate MODEL DOCUMENTS.jsonl`.
+
+Greedy, in batches, with a constraint written here independently of the product's: the JSON skeleton is given, a value
+is `null` or a string that stands in the (JSON-escaped) document and may still come to match the schema's pattern.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import click
+import regex
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from training.batches import tail
+from training.model import ChatGLM, Shape
+from training.prompts import ROOT, Codec, answer, render
+from training.synth.documents import Answer, Asked
+
+
+@dataclass(frozen=True)
+class Case:
+    """One document with its task and answer."""
+
+    id: str
+    text: str
+    asked: tuple[Asked, ...]
+    patterns: tuple[str | None, ...]
+    gold: Answer
+    group: str
+    prompt: str = "zh"
+
+
+def schema_fields(name: str) -> tuple[tuple[Asked, ...], tuple[str | None, ...]]:
+    """The fields of a bundled schema and their patterns."""
+    schema = json.loads((ROOT / "schemas" / f"{name}.json").read_text(encoding="utf-8"))["properties"]
+    asked = tuple(Asked(k, v.get("title", ""), v.get("description", ""), v["type"]) for k, v in schema.items())
+    return asked, tuple(v.get("pattern") for v in schema.values())
+
+
+def cases(path: Path, prompt: str = "zh") -> list[Case]:
+    """The documents of a file in the format of the public samples."""
+    out = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        asked, patterns = schema_fields(row["schema"])
+        group = f"{row['schema']} {row.get('difficulty', '')}"
+        out.append(Case(row["id"], row["text"], asked, patterns, row["gold"], group, prompt))
+    return out
+
+
+def load(folder: Path) -> tuple[ChatGLM, Codec]:
+    """An exported model, in float32."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    names = Shape.__dataclass_fields__
+    model = ChatGLM(Shape(**{k: v for k, v in config.items() if k in names}))
+    stored = {k.removeprefix("transformer.encoder."): v.float() for k, v in load_file(folder / "model.safetensors").items()}
+    stored["word_embeddings.weight"] = stored.pop("transformer.embedding.word_embeddings.weight")
+    del stored["transformer.output_layer.weight"]
+    model.load_state_dict(stored)
+    return model.eval(), Codec.load(folder / "tokenizer.model")
+
+
+@cache
+def piece_bytes(codec: Codec) -> list[bytes]:
+    """The bytes that each piece stands for."""
+    out = []
+    for number in range(codec.pieces.get_piece_size()):
+        text = codec.pieces.id_to_piece(number)
+        if codec.pieces.is_byte(number):
+            out.append(bytes([int(text[3:-1], 16)]))
+        else:
+            out.append(text.replace("▁", " ").encode() if number > 2 else b"")
+    return out
+
+
+@dataclass
+class Walk:
+    """One answer being written: the ids so far and what may follow."""
+
+    case: Case
+    codec: Codec
+    ids: list[int]
+    field: int = -1
+    string: bytes | None = None
+    values: list[str | None] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.source = json.dumps(self.case.text, ensure_ascii=False)[1:-1].encode()
+        self._open()
+
+    @property
+    def done(self) -> bool:
+        return self.field >= len(self.case.asked)
+
+    def _open(self) -> None:
+        """Append the skeleton up to the next value."""
+        self.field += 1
+        if self.done:
+            return
+        key = answer({self.case.asked[self.field].name: None})[1:-5]
+        if self.field:
+            self.ids += tail(self.codec, ", " + key)
+        else:
+            self.ids += [*self.codec.encode("\n"), *self.codec.encode("{"), *tail(self.codec, key)]
+
+    def choose(self, logits: Tensor) -> None:
+        """Take the best token that is allowed."""
+        null, quote = self.codec.pieces.piece_to_id("null"), self.codec.pieces.piece_to_id('"')
+        if self.string is None:
+            return self._begin(null, quote, logits)
+        pieces = piece_bytes(self.codec)
+        for token in logits[: len(pieces)].topk(400).indices.tolist():
+            if token == quote and self._complete():
+                return self._end(token)
+            more = self.string + pieces[token]
+            if pieces[token] and more in self.source and self._possible(more):
+                self.string = more
+                self.ids.append(token)
+                return None
+        return self._end(quote)
+
+    def _begin(self, null: int, quote: int, logits: Tensor) -> None:
+        self.scores.append(float(logits[quote] - logits[null]))
+        if logits[null] >= logits[quote]:
+            self.ids.append(null)
+            self.values.append(None)
+            return self._open()
+        self.ids.append(quote)
+        self.string = b""
+        return None
+
+    def _end(self, quote: int) -> None:
+        self.ids.append(quote)
+        self.values.append(_unescape(self.string or b""))
+        self.string = None
+        self._open()
+
+    def _possible(self, text: bytes, partial: bool = True) -> bool:
+        pattern = self.case.patterns[self.field]
+        if pattern is None:
+            return True
+        plain = _unescape(text)
+        return bool(_compiled(pattern).fullmatch(plain, partial=partial)) if plain or not partial else partial
+
+    def _complete(self) -> bool:
+        return bool(self.string) and self._possible(self.string or b"", partial=False)
+
+
+@cache
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    return regex.compile(pattern.removeprefix("^").removesuffix("$"))
+
+
+def _unescape(text: bytes) -> str:
+    plain = text.decode(errors="ignore")
+    try:
+        return str(json.loads(f'"{plain}"'))
+    except json.JSONDecodeError:
+        return plain.rstrip("\\")
+
+
+@torch.inference_mode()
+def answers(model: ChatGLM, codec: Codec, todo: Iterable[Case]) -> list[list[str | None]]:
+    """The constrained answers to string fields, in the order of the schema; every step reads the whole text again."""
+    walks = []
+    for case in todo:
+        prompt = codec.prompt(render(case.prompt, case.text, case.asked))
+        walks.append(Walk(case, codec, prompt))
+    while left := sorted((w for w in walks if not w.done), key=lambda w: len(w.ids))[:24]:
+        longest = max(len(w.ids) for w in left)
+        ids = torch.zeros(len(left), longest, dtype=torch.long)
+        for row, walk in enumerate(left):
+            ids[row, : len(walk.ids)] = torch.tensor(walk.ids)
+        hidden = model(ids)[torch.arange(len(left)), torch.tensor([len(w.ids) - 1 for w in left])]
+        for walk, logits in zip(left, model.head(hidden), strict=True):
+            walk.choose(logits)
+    return [w.values for w in walks]
+
+
+@dataclass
+class Score:
+    """Fields right, fields in all, values made up, values missed."""
+
+    right: int = 0
+    total: int = 0
+    made_up: int = 0
+    missed: int = 0
+
+    def __str__(self) -> str:
+        share = self.right / max(1, self.total)
+        return f"{share:.3f} ({self.right}/{self.total}, made up {self.made_up}, missed {self.missed})"
+
+
+def score(todo: list[Case], found: list[list[str | None]]) -> tuple[dict[str, Score], list[str]]:
+    """Scores by group, and a line for every wrong field."""
+    scores: dict[str, Score] = {}
+    wrong = []
+    for case, values in zip(todo, found, strict=True):
+        for asked, value in zip(case.asked, values, strict=True):
+            gold = case.gold[asked.name]
+            for name in (case.group, case.group.split()[-1], "all"):
+                entry = scores.setdefault(name, Score())
+                entry.total += 1
+                entry.right += value == gold
+                entry.made_up += gold is None and value is not None
+                entry.missed += gold is not None and value is None
+            if value != gold:
+                wrong.append(f"{case.id} {asked.name}: {value!r} instead of {gold!r}")
+    return scores, wrong
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path, exists=True))
+@click.argument("documents", type=click.Path(path_type=Path, exists=True), nargs=-1)
+@click.option("--prompt", default="zh", show_default=True)
+@click.option("--generated", default=0, help="Also this many generated documents that were not trained on, by layout.")
+@click.option("--wrong/--no-wrong", default=False, help="Show every wrong field.")
+def main(model: Path, documents: tuple[Path, ...], prompt: str, generated: int, wrong: bool) -> None:
+    """Print field accuracy by difficulty."""
+    loaded, codec = load(model)
+    sets: list[list[Case]] = [cases(path, prompt) for path in documents]
+    if generated:
+        sets.append(held_out(generated, prompt))
+    for todo in sets:
+        scores, errors = score(todo, answers(loaded, codec, todo))
+        for name in sorted(scores):
+            click.echo(f"{name:24} {scores[name]}")
+        click.echo("\n".join(errors) + "\n" if wrong else "")
+
+
+def held_out(count: int, prompt: str) -> list[Case]:
+    """Generated documents with string fields, from seeds that training never uses."""
+    from random import Random
+
+    from training.synth.documents import example
+
+    out: list[Case] = []
+    seen: Counter[str] = Counter()
+    number = 0
+    while len(out) < count:
+        found = example(Random(f"held out/{number}"))
+        number += 1
+        if any(a.type != "string" for a in found.asked):
+            continue
+        seen[found.layout] += 1
+        topic = "free" if found.task == "free" else "bundled"
+        none: tuple[Any, ...] = (None,) * len(found.asked)
+        out.append(Case(f"{found.layout}-{number}", found.text, found.asked, none, found.gold, f"{topic} {found.layout}", prompt))
+    return out
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Trains the demo model: `python -m training.train --help`.
+
+The rate of learning warms up, stays, and falls to zero over the last part, measured in tokens or, where `--minutes` is
+given, in time. Checkpoints hold everything, so that a run can go on (`--resume`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+from safetensors.torch import save_file
+from torch.nn import functional as F
+
+from training import tokenizer
+from training.batches import Batch, stream
+from training.model import ChatGLM, Shape, checkpoint_config
+from training.optimizers import Masters, Rates
+
+ROOT = Path(__file__).parent.parent
+VOCABULARY = 4992
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run goes on and how it is paced."""
+
+    tokens: int
+    minutes: float | None
+    warmup: int = 150
+    decay: float = 0.45
+    checkpoint_minutes: float = 3.0
+
+
+def export(model: ChatGLM, target: Path, source: Path) -> None:
+    """Write the model in the original checkpoint's layout."""
+    target.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().bfloat16().contiguous().cpu() for name, value in model.original().items()}
+    save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
+    (target / "config.json").write_text(json.dumps(checkpoint_config(model.shape), indent=2) + "\n", encoding="utf-8")
+    described = {"name_or_path": "demo", "remove_space": False, "do_lower_case": False, "tokenizer_class": "ChatGLMTokenizer"}
+    (target / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
+    if source.resolve() != (target / "tokenizer.model").resolve():
+        (target / "tokenizer.model").write_bytes(source.read_bytes())
+
+
+def rate(plan: Plan, steps: int, progress: float) -> float:
+    """The factor on the learning rates: warm up, stay, fall linearly."""
+    if steps < plan.warmup:
+        return (steps + 1) / plan.warmup
+    return min(1.0, max(0.0, (1.0 - progress) / plan.decay))
+
+
+def loss_of(model: ChatGLM, batch: Batch, device: torch.device) -> torch.Tensor:
+    """Weighted cross-entropy of the answers' tokens."""
+    ids = torch.from_numpy(batch.ids).to(device)
+    weights = torch.from_numpy(batch.weights).to(device)[:, 1:].flatten()
+    chosen = weights.nonzero().squeeze(1)
+    hidden = model(ids)[:, :-1].flatten(0, 1)[chosen]
+    each = F.cross_entropy(model.head(hidden).float(), ids[:, 1:].flatten()[chosen], reduction="none")
+    chosen_weights = weights[chosen]
+    return (each * chosen_weights).sum() / chosen_weights.sum()
+
+
+@dataclass
+class Clock:
+    """What a run has done so far, over all its parts."""
+
+    tokens: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+    def progress(self, plan: Plan) -> float:
+        if plan.minutes is not None:
+            return self.seconds / (plan.minutes * 60)
+        return self.tokens / plan.tokens
+
+
+def save(path: Path, masters: Masters, clock: Clock) -> None:
+    """Write a checkpoint whole or not at all."""
+    scratch = path.with_suffix(".part")
+    torch.save({"masters": masters.state(), "clock": vars(clock)}, scratch)
+    scratch.replace(path)
+
+
+def averaged(masters: Masters, shape: Shape) -> ChatGLM:
+    """A float32 model with the moving average of the weights."""
+    model = ChatGLM(shape)
+    model.load_state_dict(dict(zip(masters.names, masters.mean, strict=True)), strict=False)
+    return model
+
+
+def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, feed: object, out: Path, source: Path) -> None:
+    """The loop."""
+    device = next(model.parameters()).device
+    before, saved, shown = time.monotonic(), time.monotonic(), 0.0
+    while clock.progress(plan) < 1.0:
+        batch: Batch = next(feed)  # type: ignore[call-overload]
+        loss = loss_of(model, batch, device)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = masters.step(rate(plan, clock.steps, clock.progress(plan)))
+        now = time.monotonic()
+        clock.seconds, before = clock.seconds + now - before, now
+        clock.tokens, clock.steps = clock.tokens + batch.ids.size, clock.steps + 1
+        shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
+        if clock.steps % 20 == 0:
+            speed = clock.tokens / clock.seconds
+            click.echo(f"{clock.steps} {clock.tokens / 1e6:.2f}M tokens {clock.seconds / 60:.1f} min loss {shown:.4f} norm {norm:.2f} {speed:.0f}/s")
+        if now - saved > plan.checkpoint_minutes * 60:
+            saved = now
+            save(out / "checkpoint.pt", masters, clock)
+            export(averaged(masters, model.shape), out / "model", source)
+    save(out / "checkpoint.pt", masters, clock)
+    export(averaged(masters, model.shape), out / "model", source)
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and the exported model.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--data-seed", default=1, show_default=True, help="Another stream of examples, when a run goes on.")
+@click.option("--tokens", default=80_000_000, show_default=True, help="Length of the run.")
+@click.option("--minutes", type=float, help="Length of the run by the clock instead.")
+@click.option("--batch-tokens", default=8192, show_default=True)
+@click.option("--easy", default=12_000, show_default=True, help="Examples of the first, simple kind.")
+@click.option("--resume", type=click.Path(path_type=Path, exists=True), help="A checkpoint.pt to go on from.")
+@click.option("--matrices", default=0.02, show_default=True, help="Learning rate of Muon.")
+@click.option("--others", default=0.003, show_default=True, help="Learning rate of Adam.")
+@click.option("--compile/--no-compile", default=True, show_default=True)
+def main(**options: object) -> None:
+    """Tokenizer, data, training and export in one go."""
+    start(**options)  # type: ignore[arg-type]
+
+
+def start(out: Path, seed: int, data_seed: int, tokens: int, minutes: float | None, batch_tokens: int, easy: int,
+          resume: Path | None, matrices: float, others: float, compile: bool) -> None:  # fmt: skip
+    """Prepare everything and run."""
+    torch.manual_seed(seed)
+    source = out / "tokenizer.model"
+    if not source.exists():
+        tokenizer.train(out)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = ChatGLM(Shape(VOCABULARY)).to(device)
+    masters = Masters(model, Rates(matrices, others))
+    model.bfloat16()
+    masters.live = list(model.parameters())
+    model.table = model.table.float()
+    clock = Clock()
+    if resume:
+        stored = torch.load(resume, weights_only=True)
+        masters.load(stored["masters"])
+        clock = Clock(**stored["clock"])
+    if compile:
+        torch._dynamo.config.recompile_limit = 64
+        for layer in model.layers:
+            layer.compile(dynamic=False)
+    plan = Plan(tokens, minutes)
+    run(model, masters, plan, clock, stream(source, data_seed, batch_tokens, easy), out, source)
+
+
+if __name__ == "__main__":
+    main()
