@@ -33,7 +33,7 @@ def parse(completion: Completion) -> Outcome:
         return Rejection(completion, "length", (_CUT_OFF,))
     if reading is None:
         return Rejection(
-            completion, "parse", ("the answer holds no JSON" if completion.text.strip() else "it is empty",)
+            completion, "parse", ("the answer holds no JSON" if completion.text.strip() else "the answer is empty",)
         )
     reading = _unpacked(reading, task)
     if not isinstance(reading.value, dict):

@@ -76,23 +76,36 @@ def sample(codec: Codec, seed: int, number: int, easy: bool) -> Sample:
     return Sample(prompt + ids, [0.0] * len(prompt) + weights)
 
 
-def batches(codec: Codec, seed: int, tokens: int, easy: int) -> Iterator[Batch]:
-    """Batches without end; the first `easy` examples are short lists of pairs."""
-    rng = Random(f"order/{seed}")
+@dataclass(frozen=True)
+class Source:
+    """Where a stream of batches comes from: the first `easy` examples are short, each of `workers` takes its share."""
+
+    tokenizer: Path
+    seed: int
+    tokens: int
+    easy: int
+    worker: int = 0
+    workers: int = 1
+
+
+def batches(source: Source) -> Iterator[Batch]:
+    """Batches without end."""
+    codec = Codec.load(source.tokenizer)
+    rng = Random(f"order/{source.seed}/{source.worker}")
     shelves: dict[int, list[Sample]] = {length: [] for length in LENGTHS}
-    number = 0
+    number = source.worker
     while True:
         ready: list[Batch] = []
         for _ in range(POOL):
-            simple = number < easy or (number < 4 * easy and rng.random() < 0.15)
-            made = sample(codec, seed, number, simple)
-            number += 1
+            simple = number < source.easy or (number < 4 * source.easy and rng.random() < 0.15)
+            made = sample(codec, source.seed, number, simple)
+            number += source.workers
             length = next((n for n in LENGTHS if n >= len(made.ids)), None)
             if length is None:
                 continue
             shelf = shelves[length]
             shelf.append(made)
-            if len(shelf) == max(1, tokens // length):
+            if len(shelf) == max(1, source.tokens // length):
                 ready.append(pad(shelf, length, number))
                 shelves[length] = []
         rng.shuffle(ready)
@@ -109,16 +122,16 @@ def pad(shelf: list[Sample], length: int, number: int) -> Batch:
     return Batch(ids, weights, number)
 
 
-def _work(path: str, seed: int, tokens: int, easy: int, queue: multiprocessing.Queue[Batch]) -> None:
-    for batch in batches(Codec.load(Path(path)), seed, tokens, easy):
+def _work(source: Source, queue: multiprocessing.Queue[Batch]) -> None:
+    for batch in batches(source):
         queue.put(batch)
 
 
-def stream(path: Path, seed: int, tokens: int, easy: int) -> Iterator[Batch]:
+def stream(source: Source) -> Iterator[Batch]:
     """The same batches from a process of their own."""
     context = multiprocessing.get_context("spawn")
-    queue: multiprocessing.Queue[Batch] = context.Queue(maxsize=100)
-    process = context.Process(target=_work, args=(str(path), seed, tokens, easy, queue), daemon=True)
+    queue: multiprocessing.Queue[Batch] = context.Queue(maxsize=60)
+    process = context.Process(target=_work, args=(source, queue), daemon=True)
     process.start()
     while True:
         yield queue.get()

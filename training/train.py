@@ -7,17 +7,20 @@ given, in time. Checkpoints hold everything, so that a run can go on (`--resume`
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 from safetensors.torch import save_file
+from torch import distributed
 from torch.nn import functional as F
 
 from training import tokenizer
-from training.batches import Batch, stream
+from training.batches import Batch, Source, stream
 from training.model import ChatGLM, Shape, checkpoint_config
 from training.optimizers import Masters, Rates
 
@@ -87,6 +90,12 @@ def save(path: Path, masters: Masters, clock: Clock) -> None:
     scratch.replace(path)
 
 
+def keep(out: Path, masters: Masters, clock: Clock, shape: Shape) -> None:
+    """Checkpoint and exported model."""
+    save(out / "checkpoint.pt", masters, clock)
+    export(averaged(masters, shape), out / "model", out / "tokenizer.model")
+
+
 def averaged(masters: Masters, shape: Shape) -> ChatGLM:
     """A float32 model with the moving average of the weights."""
     model = ChatGLM(shape)
@@ -94,71 +103,120 @@ def averaged(masters: Masters, shape: Shape) -> ChatGLM:
     return model
 
 
-def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, feed: object, out: Path, source: Path) -> None:
-    """The loop."""
+def agree(model: ChatGLM, clock: Clock) -> None:
+    """Average the gradients and the time over all workers, which so stay equal."""
+    if not distributed.is_initialized():
+        return
+    grads = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten().float() for g in grads] + [torch.tensor([clock.seconds])])
+    distributed.all_reduce(flat)
+    flat /= distributed.get_world_size()
+    clock.seconds = float(flat[-1])
+    at = 0
+    for grad in grads:
+        grad.copy_(flat[at : at + grad.numel()].view_as(grad))
+        at += grad.numel()
+
+
+def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, source: Source, out: Path) -> None:
+    """The loop; every worker does the same and the first one writes."""
+    feed = stream(source)
     device = next(model.parameters()).device
     before, saved, shown = time.monotonic(), time.monotonic(), 0.0
+    first = clock.tokens
     while clock.progress(plan) < 1.0:
-        batch: Batch = next(feed)  # type: ignore[call-overload]
+        batch: Batch = next(feed)
         loss = loss_of(model, batch, device)
         loss.backward()  # type: ignore[no-untyped-call]
+        agree(model, clock)
         norm = masters.step(rate(plan, clock.steps, clock.progress(plan)))
         now = time.monotonic()
         clock.seconds, before = clock.seconds + now - before, now
-        clock.tokens, clock.steps = clock.tokens + batch.ids.size, clock.steps + 1
+        clock.tokens, clock.steps = clock.tokens + batch.ids.size * source.workers, clock.steps + 1
         shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
-        if clock.steps % 20 == 0:
-            speed = clock.tokens / clock.seconds
+        if clock.steps % 20 == 0 and source.worker == 0:
+            speed = (clock.tokens - first) / clock.seconds
             click.echo(f"{clock.steps} {clock.tokens / 1e6:.2f}M tokens {clock.seconds / 60:.1f} min loss {shown:.4f} norm {norm:.2f} {speed:.0f}/s")
-        if now - saved > plan.checkpoint_minutes * 60:
+        if now - saved > plan.checkpoint_minutes * 60 and source.worker == 0:
             saved = now
-            save(out / "checkpoint.pt", masters, clock)
-            export(averaged(masters, model.shape), out / "model", source)
-    save(out / "checkpoint.pt", masters, clock)
-    export(averaged(masters, model.shape), out / "model", source)
+            keep(out, masters, clock, model.shape)
+    if source.worker == 0:
+        keep(out, masters, clock, model.shape)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    out: Path
+    seed: int
+    data_seed: int
+    tokens: int
+    minutes: float | None
+    decay: float
+    batch_tokens: int
+    easy: int
+    resume: Path | None
+    matrices: float
+    others: float
+    compile: bool
+    workers: int
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and the exported model.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and the model.")
 @click.option("--seed", default=1, show_default=True)
 @click.option("--data-seed", default=1, show_default=True, help="Another stream of examples, when a run goes on.")
-@click.option("--tokens", default=80_000_000, show_default=True, help="Length of the run.")
+@click.option("--tokens", default=60_000_000, show_default=True, help="Length of the run.")
 @click.option("--minutes", type=float, help="Length of the run by the clock instead.")
-@click.option("--batch-tokens", default=8192, show_default=True)
+@click.option("--decay", default=0.45, show_default=True, help="The part of the run over which the rate falls.")
+@click.option("--batch-tokens", default=6144, show_default=True, help="Of each worker.")
 @click.option("--easy", default=12_000, show_default=True, help="Examples of the first, simple kind.")
 @click.option("--resume", type=click.Path(path_type=Path, exists=True), help="A checkpoint.pt to go on from.")
 @click.option("--matrices", default=0.02, show_default=True, help="Learning rate of Muon.")
 @click.option("--others", default=0.003, show_default=True, help="Learning rate of Adam.")
 @click.option("--compile/--no-compile", default=True, show_default=True)
-def main(**options: object) -> None:
+@click.option("--workers", default=2, show_default=True, help="Processes of one thread each; 1 on a GPU.")
+def main(**options: Any) -> None:
     """Tokenizer, data, training and export in one go."""
-    start(**options)  # type: ignore[arg-type]
+    chosen = Options(**options)
+    if not (chosen.out / "tokenizer.model").exists():
+        tokenizer.train(chosen.out)
+    if chosen.workers == 1:
+        work(0, chosen)
+    else:
+        torch.multiprocessing.spawn(work, (chosen,), nprocs=chosen.workers)  # type: ignore[no-untyped-call]
 
 
-def start(out: Path, seed: int, data_seed: int, tokens: int, minutes: float | None, batch_tokens: int, easy: int,
-          resume: Path | None, matrices: float, others: float, compile: bool) -> None:  # fmt: skip
-    """Prepare everything and run."""
-    torch.manual_seed(seed)
-    source = out / "tokenizer.model"
-    if not source.exists():
-        tokenizer.train(out)
+def work(worker: int, options: Options) -> None:
+    """One of the processes: build or restore the model, then run."""
+    if options.workers > 1:
+        torch.set_num_threads(1)
+        store = (options.out / "meeting").resolve()
+        distributed.init_process_group(
+            "gloo", init_method=f"file://{store}-{os.getppid()}", rank=worker, world_size=options.workers
+        )
+    torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = ChatGLM(Shape(VOCABULARY)).to(device)
-    masters = Masters(model, Rates(matrices, others))
+    masters = Masters(model, Rates(options.matrices, options.others))
     model.bfloat16()
     masters.live = list(model.parameters())
     model.table = model.table.float()
     clock = Clock()
-    if resume:
-        stored = torch.load(resume, weights_only=True)
+    if options.resume:
+        stored = torch.load(options.resume, weights_only=True, map_location=device)
         masters.load(stored["masters"])
-        clock = Clock(**stored["clock"])
-    if compile:
+        clock = Clock(stored["clock"]["tokens"], stored["clock"]["steps"])
+    if options.compile:
         torch._dynamo.config.recompile_limit = 64
         for layer in model.layers:
             layer.compile(dynamic=False)
-    plan = Plan(tokens, minutes)
-    run(model, masters, plan, clock, stream(source, data_seed, batch_tokens, easy), out, source)
+    plan = Plan(options.tokens, options.minutes, decay=options.decay)
+    source = Source(
+        options.out / "tokenizer.model", options.data_seed, options.batch_tokens, options.easy, worker, options.workers
+    )
+    run(model, masters, plan, clock, source, options.out)
 
 
 if __name__ == "__main__":

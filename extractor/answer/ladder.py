@@ -103,9 +103,11 @@ def _escaped(text: str) -> Iterator[str]:
 def _in_prose(text: str) -> Iterator[str]:
     """The bracketed parts of a text, if nothing between them looks like the members of a broken object."""
     parts = list(_parts(text))
+    if len(parts) == 1 and parts[0][:2] == (0, len(text)):
+        return
     edges = [0, *(edge for part in parts for edge in (part.start, part.end)), len(text)]
     between = "\n".join(text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
-    if between.strip() and not re.search(r'["”’\']\s*[:：]', between):
+    if not re.search(r'["”’\']\s*[:：]', between):
         yield from (text[part.start : part.end] for part in parts)
 
 

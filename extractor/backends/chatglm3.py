@@ -106,25 +106,30 @@ class Backend:
         return nearest
 
     def _answer(self, items: Sequence[_Waiting]) -> list[Completion]:
-        requests = [self._request(item) for item in items]
-        try:
-            answers = batch.generate(self._ready.model, requests, self._tokenizer.stop_ids)
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            return self._smaller(items)
-        return [self._completion(item, answer) for item, answer in zip(items, answers, strict=True)]
+        """Answer all, as many at a time as memory allows; what it does not allow even alone is an `error`."""
+        finished: list[Completion] = []
+        while len(finished) < len(items):
+            part = items[len(finished) :][: self._batch_size]
+            try:
+                requests = [self._request(item) for item in part]
+                answers = batch.generate(self._ready.model, requests, self._tokenizer.stop_ids)
+                finished += [self._completion(item, answer) for item, answer in zip(part, answers, strict=True)]
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                finished += self._shrink(part)
+        return finished
 
-    def _smaller(self, items: Sequence[_Waiting]) -> list[Completion]:
-        """After out of memory: the same prompts in half the batch, which also stays the size from here on."""
+    def _shrink(self, part: Sequence[_Waiting]) -> list[Completion]:
+        """After out of memory: halve the batch from here on, or give up on a prompt that was alone."""
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if len(items) == 1:
-            detail = f"out of memory with {len(items[0].ids)} tokens; free memory, or use a lower --precision"
-            return [Completion(items[0].prompt, "", "error", Usage(len(items[0].ids)), detail=detail)]
-        self._batch_size = max(1, len(items) // 2)
+        if len(part) == 1:
+            detail = f"out of memory with {len(part[0].ids)} tokens; free memory, or use a lower --precision"
+            return [Completion(part[0].prompt, "", "error", Usage(len(part[0].ids)), detail=detail)]
+        self._batch_size = len(part) // 2
         log.warning("out of memory; going on with batches of %d", self._batch_size)
-        return [*self._answer(items[: self._batch_size]), *self._answer(items[self._batch_size :])]
+        return []
 
     def _request(self, item: _Waiting) -> batch.Request:
         prompt = item.prompt

@@ -15,12 +15,11 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
-from extractor.readers.languages import ALL, CJK, CONTROL, SCRIPTS, Profile, profile
+from extractor.readers.languages import ALL, CJK, profile
+from extractor.readers.likelihood import Candidate, is_text, likeliest, mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +38,6 @@ class Undecodable:
     reason: str
     message: str
     nearly: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An encoding family: codecs from narrow to wide, the languages written in it (the usual one first), and a prior
-    in nats."""
-
-    codecs: tuple[str, ...]
-    languages: tuple[str, ...]
-    prior: float
 
 
 BOMS = (
@@ -118,40 +107,20 @@ CANDIDATES = (
     Candidate(("mac-latin2",), CENTRAL, -8.0),
 )
 WIDE = (Candidate(("utf-16-le",), ALL, -1.0), Candidate(("utf-16-be",), ALL, -2.0))
+WIDE_CJK = tuple(replace(candidate, languages=tuple(CJK)) for candidate in WIDE)
+"""UTF-16 without any control byte has no character below U+0100, so no space and no alphabet."""
 
 DAMAGED = Candidate(("utf-8",), ALL, 0.0)
 """What is not quite UTF-8: GB18030 would read most of it as well-formed nonsense."""
 
-SAMPLE_BYTES = 4096
-RARER_LANGUAGE = -1.0
-MIXED_SCRIPTS = -4.0
-CAPITAL_INSIDE = -3.5
-DOUBLED_ACCENTS = -1.5
-MARK_INSIDE = -4.0
-LONE_IDEOGRAPH = -6.0
-LONE_LETTER = -2.0
-CONSONANTS = -5.0
-BROKEN = -14.0
-LIKELY = -10.0
-"""Mean log-probability of a non-ASCII character above which a reading is believed: real text lies at -4 to -9 (the
-lower end where single symbols stand in English text), bytes that are no text of that encoding at -11 and below."""
-LIKELY_LETTERS = -6.0
-"""The same for alphabets apart from Latin, whose real text lies at -3 to -5: every byte is some letter of theirs."""
-
+SAMPLE_BYTES = 2048
 PLAIN = -9.7
 ACCIDENT_BYTES = 64
 
 CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
-ASCII_BYTES = bytes(range(0x80))
-STRAY = frozenset(map(chr, range(0x80)))
 ISO_2022 = re.compile(rb"\x1b(?:\$[@AB]|\$\([CD]|\$\)C|\([IJ]|\.[AF])")
 ISO_2022_CODECS = ("iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_kr")
 HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e])+~\}")
-SURROGATE = re.compile("[\ud800-\udfff]")
-LONE = re.compile(r"[a-z][^\x00-\x7f](?=[a-z])")
-MARKED = re.compile(r"[^\W\d_][\u00a1-\u00bf\u2010-\u2018\u201a-\u2122](?=[^\W\d_])")
-UNSPEAKABLE = re.compile("[бвгджзклмнпрстфхцчшщ]{4,}", re.IGNORECASE)
-LETTER = re.compile(r"(?<!\w)[^\W\d_\x00-\x7f](?!\w)")
 ADVICE = "convert it to UTF-8 and run again"
 
 
@@ -165,11 +134,13 @@ def decode(data: bytes) -> Decoded | Undecodable:
 
 def sniff(head: bytes) -> Decoded | Undecodable:
     """As `decode`, for the first bytes of a longer file: a character cut in two at the end is no error."""
-    for cut in range(min(4, len(head))):
-        result = decode(head[: len(head) - cut])
-        if isinstance(result, Decoded):
-            return result
-    return decode(head)
+    result = decode(head)
+    if isinstance(result, Undecodable) and result.nearly:
+        for cut in range(1, min(4, len(head))):
+            shorter = decode(head[:-cut])
+            if isinstance(shorter, Decoded) and shorter.encoding == result.nearly:
+                return shorter
+    return result
 
 
 def magic(data: bytes) -> str | None:
@@ -212,7 +183,7 @@ def _escaped(data: bytes) -> Decoded | None:
         return next(_strict(data, ISO_2022_CODECS), None)
     if b"~{" in data and HZ.search(data):
         found = next(_strict(data, ("hz",)), None)
-        return found if found and _is_text(found.text, profile("simplified")) else None
+        return found if found and is_text(found.text, profile("simplified")) else None
     return None
 
 
@@ -236,10 +207,10 @@ def _by_accident(text: str, data: bytes) -> bool:
     if len(data) > ACCIDENT_BYTES or text.isascii() or any(character > "\u07ff" for character in text):
         return False
     chinese = next(_strict(data, ("gb18030",)), None)
-    if chinese is None or _mean(chinese.text, profile("simplified")) < PLAIN:
+    if chinese is None or mean(chinese.text, profile("simplified")) < PLAIN:
         return False
     scripts = {unicodedata.name(character, "?").split()[0] for character in text if character > "\x7f"}
-    return len(scripts) > 1 and all(not _is_text(text, profile(name)) for name in ALL)
+    return len(scripts) > 1 and all(not is_text(text, profile(name)) for name in ALL)
 
 
 def _control_bytes(data: bytes) -> int:
@@ -259,11 +230,11 @@ def _wide(data: bytes) -> Decoded | Undecodable | None:
     """UTF-16 or UTF-32 without a mark: no other text holds control bytes, apart from a stray one."""
     if data.count(0) * 3 > len(data) and (found := _utf32(data)):
         return found
-    readings = _readings(WIDE, data[:SAMPLE_BYTES]) if _control_bytes(data) else []
-    best = max(readings, key=lambda reading: reading.score, default=None)
-    if best is None or not best.likely:
+    if not _control_bytes(data):
         return None
-    return next(_strict(data, (best.encoding,)), None) or _refusal(data, best.encoding)
+    readings = likeliest([(candidate, data[:SAMPLE_BYTES]) for candidate in WIDE], slack=0)
+    decoded = (found for reading in readings for found in _strict(data, (reading.encoding,)))
+    return next(decoded, None) or (_refusal(data, readings[0].encoding) if readings else None)
 
 
 def _binary(data: bytes) -> Undecodable | None:
@@ -277,25 +248,15 @@ def _utf32(data: bytes) -> Decoded | None:
     return next(found, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A sample read in one encoding as one language: total log-probability, and whether it is text of it at all."""
-
-    candidate: Candidate
-    encoding: str
-    score: float
-    likely: bool
-
-
 def _legacy(data: bytes) -> Decoded | Undecodable:
     sample = _sample(data)
-    readings = [*_readings((DAMAGED, *CANDIDATES), sample), *_readings(WIDE, data[: len(sample) // 2 * 2])]
-    likely = sorted((it for it in readings if it.likely), key=lambda it: -it.score)
-    if not likely:
+    even = data[: len(sample) // 2 * 2]
+    pairs = [(it, sample) for it in (DAMAGED, *CANDIDATES)] + [(it, even) for it in WIDE_CJK]
+    readings = likeliest(pairs, slack=3 + 0.02 * len(sample))
+    if not readings:
         return _by_charset_normalizer(data)
-    close = [it for it in likely if it.score >= likely[0].score - 3 - 0.02 * len(sample)]
-    decoded = (found for reading in close for found in _strict(data, reading.candidate.codecs))
-    return next(decoded, None) or _refusal(data, likely[0].encoding)
+    decoded = (found for reading in readings for found in _strict(data, reading.candidate.codecs))
+    return next(decoded, None) or _refusal(data, readings[0].encoding)
 
 
 def _refusal(data: bytes, encoding: str) -> Undecodable:
@@ -322,102 +283,11 @@ def _sample(data: bytes) -> bytes:
     return b"".join(taken)
 
 
-def _readings(candidates: Iterable[Candidate], sample: bytes) -> list[Reading]:
-    """Each candidate that decodes the sample, as its likeliest language."""
-    samples = ((candidate, _decode_sample(sample, candidate.codecs)) for candidate in candidates)
-    return [_reading(candidate, found) for candidate, found in samples if found]
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A sample as text, without the characters that are broken."""
-
-    text: str
-    encoding: str
-    broken: int = 0
-
-
-def _decode_sample(sample: bytes, names: tuple[str, ...]) -> Sample | None:
-    for name in names:
-        try:
-            text = codecs.getincrementaldecoder(name)().decode(sample, final=False)
-        except UnicodeDecodeError:
-            continue
-        if text:
-            return Sample(text, codecs.lookup(name).name)
-    return _without_damage(sample, names[0])
-
-
-def _without_damage(sample: bytes, name: str) -> Sample | None:
-    """The sample without its broken bytes if those are few: damaged text is to be told from text of another kind."""
-    try:
-        text = sample.decode(name, "surrogateescape")
-    except UnicodeDecodeError:
-        return None
-    good = SURROGATE.sub("", text)
-    broken = len(text) - len(good)
-    few = 4 * broken <= len(sample.translate(None, ASCII_BYTES))
-    return Sample(good, codecs.lookup(name).name, broken) if good and few else None
-
-
-def _reading(candidate: Candidate, sample: Sample) -> Reading:
-    counts = Counter(sample.text)
-    languages = [profile(name) for name in candidate.languages]
-    totals = [
-        sum(language.of(character) * count for character, count in counts.items()) + RARER_LANGUAGE * min(index, 3)
-        for index, language in enumerate(languages)
-    ]
-    total, best = max(zip(totals, range(len(totals)), strict=True))
-    score = total + _oddities(sample.text, languages[best]) + candidate.prior + BROKEN * sample.broken
-    return Reading(candidate, sample.encoding, score, _is_text(sample.text, languages[best]))
-
-
-def _is_text(text: str, language: Profile) -> bool:
-    if language.name not in CJK and any(language.of(character) <= CONTROL for character in set(text) - STRAY):
-        return False
-    return _mean(text, language) > (LIKELY_LETTERS if language.name in SCRIPTS else LIKELY)
-
-
-def _mean(text: str, language: Profile) -> float:
-    """Mean log-probability of the characters beyond ASCII (of all where there is none), oddities counted in."""
-    costs = [language.of(character) for character in text if character > "\x7f"]
-    if not costs:
-        costs = [language.of(character) for character in text]
-    return (sum(costs) + _oddities(text, language)) / len(costs)
-
-
-def _oddities(text: str, language: Profile) -> float:
-    """What no text has: capitals or quotation marks inside words, two scripts in one word, accents in a row, four
-    consonants in a row, a single ideograph inside an ASCII word."""
-    if language.name in CJK:
-        return LONE_IDEOGRAPH * len(LONE.findall(text))
-    total = (
-        CONSONANTS * len(UNSPEAKABLE.findall(text))
-        + MARK_INSIDE * len(MARKED.findall(text))
-        + LONE_LETTER * len(LETTER.findall(text))
-    )
-    for left, right in pairwise(text):
-        if left > "\x7f" or right > "\x7f":
-            total += _odd_pair(left, right, language)
-    return total
-
-
-def _odd_pair(left: str, right: str, language: Profile) -> float:
-    if not (left.isalpha() and right.isalpha()):
-        return 0.0
-    if not language.latin:
-        mixed = (left <= "\x7f") != (right <= "\x7f")
-        return MIXED_SCRIPTS if mixed else CAPITAL_INSIDE * (left.islower() and right.isupper())
-    if left.islower() and right.isupper():
-        return CAPITAL_INSIDE
-    return DOUBLED_ACCENTS if left > "\x7f" and right > "\x7f" else 0.0
-
-
 def _by_charset_normalizer(data: bytes) -> Decoded | Undecodable:
     """What the tables do not cover; taken only if the guess is coherent in some language."""
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[: 16 * SAMPLE_BYTES]).best()
+    best = from_bytes(data[: 32 * SAMPLE_BYTES]).best()
     found = (
         next(_strict(data, (best.encoding,)), None) if best and best.chaos <= 0.1 and best.coherence >= 0.3 else None
     )

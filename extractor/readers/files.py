@@ -12,6 +12,8 @@ from typing import BinaryIO, Literal
 from extractor.errors import UsageError
 from extractor.types import Document, Source, Unreadable
 
+BLOCK_BYTES = 1 << 18
+
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
@@ -72,8 +74,17 @@ def open_regular(location: str) -> BinaryIO:
 def read_bytes(file: File, limit: int) -> bytes | Unreadable:
     """All bytes of a file, unless there are more than `limit`."""
     with file.open() as stream:
-        data = stream.read(limit + 1)
+        data = read_up_to(stream, limit + 1)
     return data if len(data) <= limit else file.unreadable("too-large", too_large("the document", limit))
+
+
+def read_up_to(stream: BinaryIO, limit: int) -> bytes:
+    """At most `limit` bytes; takes no more memory than there is to read, as a single read would."""
+    blocks = []
+    while limit > 0 and (block := stream.read(min(limit, BLOCK_BYTES))):
+        blocks.append(block)
+        limit -= len(block)
+    return b"".join(blocks)
 
 
 def too_large(what: str, limit: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from extractor.readers import jsonl, text
-from extractor.readers.files import File, ReadOptions, too_large
+from extractor.readers.files import File, ReadOptions, read_up_to, too_large
 from extractor.types import Document, Unreadable
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _is_row(head: bytes) -> bool:
 
 
 def _whole(head: bytes, stream: BinaryIO, limit: int) -> Document | Unreadable:
-    data = head + stream.read(max(limit + 1 - len(head), 0))
+    data = head + read_up_to(stream, limit + 1 - len(head))
     file = File(NAME, NAME, lambda: cast(BinaryIO, io.BytesIO(data)))
     if len(data) > limit:
         return file.unreadable("too-large", too_large("standard input", limit))

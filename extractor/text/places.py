@@ -84,10 +84,13 @@ class TextIndex:
         if len(part) > _LONGEST_MOMENT:
             return ()
         on_days = _united(self._dates.get(day, ()) for day in _meanings(part, dates))
-        return on_days or _united(self._clocks.get(hour, ()) for hour in _meanings(part, clocks)) or self._both(part)
+        return on_days or _united(self._clocks.get(hour, ()) for hour in _meanings(part, clocks)) or self._in_iso(part)
 
-    def _both(self, part: str) -> Places:
+    def _in_iso(self, part: str) -> Places:
+        """Places of a moment as the formats `time` and `date-time` write it, whatever the time zone."""
         try:
+            if part[2:3] == ":":
+                return self._clocks.get(time.fromisoformat(part).replace(tzinfo=None), ())
             moment = datetime.fromisoformat(part).replace(tzinfo=None)
         except ValueError:
             return ()

@@ -1,0 +1,52 @@
+"""Every command explains itself, with examples, and the README names it."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+from extractor.cli import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    context = click.Context(group)
+    found = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        found.append((*path, name))
+        if isinstance(command, click.Group):
+            found += _commands(command, (*path, name))
+    return found
+
+
+def _command(path: tuple[str, ...]) -> click.Command:
+    command: click.Command = cli
+    for name in path:
+        assert isinstance(command, click.Group)
+        inner = command.get_command(click.Context(command), name)
+        assert inner is not None
+        command = inner
+    return command
+
+
+@pytest.mark.parametrize("path", _commands(cli), ids=" ".join)
+def test_a_command_says_what_it_does_and_what_its_options_are_for(path: tuple[str, ...]) -> None:
+    command = _command(path)
+    assert command.help
+    assert command.help.strip().endswith(".")
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            assert parameter.help or parameter.show_default, f"{' '.join(path)} {parameter.name}"
+
+
+@pytest.mark.parametrize("path", [path for path in _commands(cli) if len(path) == 1], ids=" ".join)
+def test_a_command_shows_examples_and_stands_in_both_readmes(path: tuple[str, ...]) -> None:
+    command = _command(path)
+    epilogs = [command.epilog or ""]
+    if isinstance(command, click.Group):
+        epilogs += [inner.epilog or "" for inner in map(_command, _commands(command, path))]
+    assert any(f"extractor {path[0]}" in epilog for epilog in epilogs)
+    for readme in ("README.md", "README.zh.md"):
+        assert f"extractor {path[0]}" in (ROOT / readme).read_text("utf-8"), readme

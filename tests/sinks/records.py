@@ -1,0 +1,32 @@
+"""Records to write."""
+
+import hashlib
+from typing import Any
+
+from extractor.types import Failure, Record, RunInfo, Source, Usage
+
+RUN = RunInfo("f1", "demo", "contact", "zh")
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def record(id: str, text: str = "文", **changes: Any) -> Record:
+    fields: dict[str, Any] = {
+        "id": id,
+        "status": "ok",
+        "source": Source(id, sha(text), "utf-8", len(text)),
+        "run": RUN,
+        "data": {"手机号": "18888888888", "邮箱": None},
+        "spans": {"/手机号": ((86, 97),)},
+        "confidence": {"/手机号": 0.98},
+        "attempts": 1,
+        "usage": Usage(310, 41, 0.12349),
+    }
+    return Record(**(fields | changes))
+
+
+def failed(id: str, text: str = "文") -> Record:
+    changes = {"status": "failed", "data": None, "spans": {}, "confidence": {}, "attempts": 3}
+    return record(id, text, errors=(Failure("schema", "no value", 0, 3),), **changes)

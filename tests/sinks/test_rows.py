@@ -1,0 +1,85 @@
+"""A row is one envelope, for success and failure alike, and its JSON Schema ships."""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+
+from extractor.sinks.rows import from_line, to_line, to_row
+from extractor.types import Failure, Record, RunInfo, Source
+from tests.sinks.records import failed, record, sha
+
+SCHEMA = json.loads((files("extractor") / "record.schema.json").read_text("utf-8"))
+RECORDS = [
+    record("inbox/0001.txt"),
+    record("conflict", conflicts={"/手机号": ("1", 2)}, how={"rung": "strict", "/手机号": "only"}),
+    record("list", data={"人": [{"名": "张"}]}, spans={"/人/0/名": ((0, 1), (4, 5))}),
+    failed("failed"),
+    Record("io", "failed", Source("io", ""), RunInfo("f", "m", "s", "p"), errors=(Failure("io", "not there"),)),
+]
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("item", RECORDS, ids=lambda item: item.id)
+def test_a_row_is_what_its_schema_says(item: Record) -> None:
+    jsonschema.validate(from_line(to_line(item)), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "fine"},
+        {"id": ""},
+        {"more": 1},
+        {"spans": {"/a": [[1]]}},
+        {"spans": {"a": [[1, 2]]}},
+        {"data": None},
+        {"status": "failed"},
+        {"source": {"path": "a", "sha256": "short", "encoding": None, "chars": None}},
+        {"usage": {"prompt_tokens": -1, "completion_tokens": 0, "seconds": 0}},
+    ],
+    ids=str,
+)
+def test_the_schema_accepts_nothing_else(change: dict[str, Any]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(to_row(record("a")) | change, SCHEMA)
+
+
+def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
+    row = to_row(record("inbox/0001.txt"))
+    assert list(row) == [
+        *("id", "status", "data", "spans", "confidence", "errors", "conflicts", "how"),
+        *("attempts", "source", "run", "usage"),
+    ]
+    assert row["spans"] == {"/手机号": [[86, 97]]}
+    assert row["source"] == {"path": "inbox/0001.txt", "sha256": sha("文"), "encoding": "utf-8", "chars": 1}
+    assert row["run"] == {"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"}
+    assert row["usage"] == {"prompt_tokens": 310, "completion_tokens": 41, "seconds": 0.123}
+    assert list(row) == SCHEMA["required"]
+
+
+def test_a_line_is_utf8_and_starts_with_the_id() -> None:
+    line = to_line(record("甲.txt"))
+    assert line.startswith('{"id":"甲.txt","status":"ok","data":{"手机号"'.encode())
+    assert line.endswith(b"}\n")
+    assert line.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("value", ["a\ud800b", 2**70, "\u2028\x00\x1f"])
+def test_every_value_gives_a_line_that_reads_back(value: object) -> None:
+    line = to_line(record("a", data={"x": value}))
+    assert from_line(line)["data"] == {"x": value}
+    assert line.count(b"\n") == 1
+    assert line.startswith(b'{"id":')
+
+
+def test_a_number_that_json_does_not_have_is_null() -> None:
+    for data in ({"x": float("nan")}, {"x": float("inf"), "y": ["\ud800", (1, float("nan"))]}):
+        row = from_line(to_line(record("a", data=data)))
+        assert row["data"]["x"] is None
+    assert row["data"]["y"] == ["\ud800", [1, None]]
