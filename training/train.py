@@ -26,6 +26,8 @@ from training.optimizers import Masters, Rates
 
 ROOT = Path(__file__).parent.parent
 VOCABULARY = 4992
+ROWS = 256
+"""Answer tokens are filled up to a multiple of this: each new matrix size costs a new compiled kernel."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,12 @@ def loss_of(model: ChatGLM, batch: Batch, device: torch.device) -> torch.Tensor:
     ids = torch.from_numpy(batch.ids).to(device)
     weights = torch.from_numpy(batch.weights).to(device)[:, 1:].flatten()
     chosen = weights.nonzero().squeeze(1)
+    count = len(chosen)
+    chosen = F.pad(chosen, (0, -count % ROWS))
     hidden = model(ids)[:, :-1].flatten(0, 1)[chosen]
     each = F.cross_entropy(model.head(hidden).float(), ids[:, 1:].flatten()[chosen], reduction="none")
     chosen_weights = weights[chosen]
+    chosen_weights[count:] = 0
     return (each * chosen_weights).sum() / chosen_weights.sum()
 
 
@@ -192,6 +197,7 @@ def work(worker: int, options: Options) -> None:
     """One of the processes: build or restore the model, then run."""
     if options.workers > 1:
         torch.set_num_threads(1)
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[worker % len(os.sched_getaffinity(0))]})
         store = (options.out / "meeting").resolve()
         distributed.init_process_group(
             "gloo", init_method=f"file://{store}-{os.getppid()}", rank=worker, world_size=options.workers

@@ -1,0 +1,140 @@
+"""What the model is trained on is ChatGLM3's chat format with the bundled prompts, and what is exported its layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from training.batches import LENGTHS, Source, batches, reply_weights
+from training.evaluate import Case, Walk, cases, schema_fields
+from training.model import ChatGLM, Shape, checkpoint_config
+from training.prompts import SPECIAL, STOP, Codec, answer, render
+from training.synth.documents import Asked, example
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "extractor" / "models" / "demo"
+pytestmark = pytest.mark.skipif(not (DEMO / "tokenizer.model").exists(), reason="the demo model is not built yet")
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    return Codec.load(DEMO / "tokenizer.model")
+
+
+def test_a_prompt_is_a_user_turn_with_the_assistant_s_opened(codec: Codec) -> None:
+    ids = codec.prompt("手机号18888888888")
+    pieces = codec.pieces.get_piece_size()
+    assert [i - pieces for i in ids[:3]] == [SPECIAL.index(s) for s in ("[gMASK]", "sop", "<|user|>")]
+    assert ids[3:5] == codec.encode("\n")
+    assert ids[-1] - pieces == SPECIAL.index("<|assistant|>")
+
+
+def test_the_weighted_answer_has_the_ids_of_the_whole_answer(codec: Codec) -> None:
+    for number in range(200):
+        found = example(Random(f"format/{number}"))
+        ids, weights = reply_weights(codec, found)
+        assert ids == codec.reply(answer(found.gold))
+        assert len(ids) == len(weights)
+        assert ids[-1] == STOP
+
+
+def test_a_value_has_the_same_ids_wherever_it_stands(codec: Codec) -> None:
+    for value in ("root", "xiaohua123", "万俟澄", "5,960.00", 'it"s\\x', "Ab-7_z@q.cn"):
+        after_label = codec.encode(f"\n账号：{value}，")
+        in_quotes = codec.encode(f'\n"{value}"')
+        inner = in_quotes[3:-1]
+        assert inner == after_label[5:-1]
+
+
+def test_no_piece_mixes_letters_with_anything_else(codec: Codec) -> None:
+    texts = [codec.pieces.id_to_piece(i) for i in range(259, codec.pieces.get_piece_size())]
+    assert not [t for t in texts if len(t) > 1 and not (t.isascii() and t.isalpha())]
+
+
+def test_batches_are_the_same_for_the_same_seed() -> None:
+    source = Source(DEMO / "tokenizer.model", 3, 2048, 0)
+    first, second = next(batches(source)), next(batches(source))
+    assert (first.ids == second.ids).all()
+    assert (first.weights == second.weights).all()
+    assert first.ids.shape[1] in LENGTHS
+
+
+def test_the_book_s_prompt_puts_the_document_first(codec: Codec) -> None:
+    text = render("book", "手机号18888888888", (Asked("手机号"), Asked("邮箱")))
+    assert text == (
+        "手机号18888888888\n\n从上文中，提取\"信息\"(keyword,content)，包括:\"手机号\"、\"邮箱\"类型的实体，"
+        "只输出这些实体，不要其他的。输出JSON格式内容"
+    )
+
+
+def test_a_constrained_value_stands_in_the_document_whatever_the_model_wants(codec: Codec) -> None:
+    asked, patterns = schema_fields("contact")
+    text = '账号：a"b 手机13412345678'
+    walk = Walk(Case("x", text, asked, patterns, dict.fromkeys((a.name for a in asked)), "x"), codec, [])
+    generator = torch.Generator().manual_seed(1)
+    while not walk.done:
+        walk.choose(torch.randn(4992, generator=generator))
+    assert len(walk.values) == 4
+    assert all(v is None or v in text for v in walk.values)
+
+
+def test_the_development_documents_are_well_formed() -> None:
+    found = cases(ROOT / "training" / "dev.jsonl")
+    assert len(found) >= 40
+    for case in found:
+        assert all(v is None or v in case.text for v in case.gold.values())
+
+
+def test_the_small_model_equals_transformers_glm() -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    shape = Shape(64, hidden_size=32, ffn_hidden_size=48, num_layers=2, num_attention_heads=4, kv_channels=8)
+    mine = ChatGLM(shape).eval()
+    config = transformers.GlmConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-5, partial_rotary_factor=0.5, attention_bias=True,
+        max_position_embeddings=128, pad_token_id=0,
+    )  # fmt: skip
+    theirs = transformers.GlmForCausalLM(config).eval()
+    theirs.load_state_dict(renamed(mine.original(), shape))
+    ids = torch.randint(0, 64, (2, 40))
+    with torch.inference_mode():
+        assert torch.allclose(mine.head(mine(ids)), theirs(ids).logits, atol=1e-5)
+
+
+def renamed(weights: dict[str, torch.Tensor], shape: Shape) -> dict[str, torch.Tensor]:
+    """The design's mapping of tensor names."""
+    out = {
+        "model.embed_tokens.weight": weights["transformer.embedding.word_embeddings.weight"],
+        "lm_head.weight": weights["transformer.output_layer.weight"],
+        "model.norm.weight": weights["transformer.encoder.final_layernorm.weight"],
+    }
+    group = shape.multi_query_group_num * shape.kv_channels
+    sizes = [shape.num_attention_heads * shape.kv_channels, group, group]
+    for number in range(shape.num_layers):
+        old, new = f"transformer.encoder.layers.{number}.", f"model.layers.{number}."
+        for kind in ("weight", "bias"):
+            parts = weights[f"{old}self_attention.query_key_value.{kind}"].split(sizes)
+            for name, part in zip("qkv", parts, strict=True):
+                out[f"{new}self_attn.{name}_proj.{kind}"] = part
+        for mine, theirs in (
+            ("self_attention.dense", "self_attn.o_proj"), ("mlp.dense_h_to_4h", "mlp.gate_up_proj"),
+            ("mlp.dense_4h_to_h", "mlp.down_proj"), ("input_layernorm", "input_layernorm"),
+            ("post_attention_layernorm", "post_attention_layernorm"),
+        ):  # fmt: skip
+            out[f"{new}{theirs}.weight"] = weights[f"{old}{mine}.weight"]
+    return out
+
+
+def test_the_exported_config_has_the_original_keys() -> None:
+    config = checkpoint_config(Shape(4992))
+    assert json.loads(json.dumps(config)) == config
+    assert config["model_type"] == "chatglm"
+    assert config["padded_vocab_size"] % 64 == 0
