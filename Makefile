@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 .PHONY: demo test clean
 
 demo: $(VENV)/.installed
-	$(BIN)/extractor run data/samples -s contact -o results.jsonl --overwrite --table
+	$(BIN)/extractor run data/samples/contact -s contact -o results.jsonl --overwrite --table
 
 test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

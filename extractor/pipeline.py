@@ -76,8 +76,8 @@ class Pipeline:
         left = self.backend.context - instructions - self.answer_budget
         if left < _SMALLEST_CHUNK:
             raise UsageError(
-                f"The model reads {self.backend.context} tokens; the prompt without a document takes {instructions} and "
-                f"the answer {self.answer_budget}: no room for text. Use fewer fields, or a smaller --max-tokens."
+                f"The model reads {self.backend.context} tokens; the prompt without a document takes {instructions} "
+                f"and the answer {self.answer_budget}: no room for text. Use fewer fields or a smaller --max-tokens."
             )
         return left
 

@@ -264,7 +264,7 @@ def _without_nulls(value: Json, schema: Json, task: Task) -> Json:
 
 
 def _subschemas(schema: Json) -> Iterator[Schema]:
-    """Every object inside the schema that stands where a schema can stand (a superset: annotations are looked at too)."""
+    """Every object inside the schema that may be a schema (a superset: annotations are looked at, too)."""
     if isinstance(schema, Mapping):
         yield schema
         for key, value in schema.items():

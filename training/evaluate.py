@@ -19,9 +19,10 @@ import regex
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional as F
 
 from training.batches import tail
-from training.model import ChatGLM, Shape
+from training.model import Attention, ChatGLM, Shape, rotate
 from training.prompts import ROOT, Codec, answer, render
 from training.synth.documents import Answer, Asked
 
@@ -62,7 +63,9 @@ def load(folder: Path) -> tuple[ChatGLM, Codec]:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     names = Shape.__dataclass_fields__
     model = ChatGLM(Shape(**{k: v for k, v in config.items() if k in names}))
-    stored = {k.removeprefix("transformer.encoder."): v.float() for k, v in load_file(folder / "model.safetensors").items()}
+    stored = {
+        k.removeprefix("transformer.encoder."): v.float() for k, v in load_file(folder / "model.safetensors").items()
+    }
     stored["word_embeddings.weight"] = stored.pop("transformer.embedding.word_embeddings.weight")
     del stored["transformer.output_layer.weight"]
     model.load_state_dict(stored)
@@ -89,7 +92,7 @@ class Walk:
     case: Case
     codec: Codec
     ids: list[int]
-    field: int = -1
+    at: int = -1
     string: bytes | None = None
     values: list[str | None] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -100,15 +103,15 @@ class Walk:
 
     @property
     def done(self) -> bool:
-        return self.field >= len(self.case.asked)
+        return self.at >= len(self.case.asked)
 
     def _open(self) -> None:
         """Append the skeleton up to the next value."""
-        self.field += 1
+        self.at += 1
         if self.done:
             return
-        key = answer({self.case.asked[self.field].name: None})[1:-5]
-        if self.field:
+        key = answer({self.case.asked[self.at].name: None})[1:-5]
+        if self.at:
             self.ids += tail(self.codec, ", " + key)
         else:
             self.ids += [*self.codec.encode("\n"), *self.codec.encode("{"), *tail(self.codec, key)]
@@ -146,7 +149,7 @@ class Walk:
         self._open()
 
     def _possible(self, text: bytes, partial: bool = True) -> bool:
-        pattern = self.case.patterns[self.field]
+        pattern = self.case.patterns[self.at]
         if pattern is None:
             return True
         plain = _unescape(text)
@@ -169,22 +172,52 @@ def _unescape(text: bytes) -> str:
         return plain.rstrip("\\")
 
 
+class Reader:
+    """Reads one text step by step, keeping keys and values, so that a step costs only its new tokens."""
+
+    def __init__(self, model: ChatGLM) -> None:
+        self.model = model
+        self.kept: list[tuple[Tensor, Tensor]] = []
+        self.length = 0
+
+    def read(self, ids: list[int]) -> Tensor:
+        """The logits behind the last of the new tokens."""
+        table = self.model.table[self.length : self.length + len(ids)]
+        self.length += len(ids)
+        mask = torch.ones(len(ids), self.length, dtype=torch.bool).tril(self.length - len(ids))
+        x = self.model.word_embeddings(torch.tensor([ids]))
+        for number, layer in enumerate(self.model.layers):
+            x = x + self._attend(number, layer.self_attention, layer.input_layernorm(x), table, mask)  # type: ignore
+            x = x + layer.mlp(layer.post_attention_layernorm(x))  # type: ignore[operator]
+        return self.model.head(self.model.final_layernorm(x[:, -1]))[0]
+
+    def _attend(self, number: int, attention: Attention, x: Tensor, table: Tensor, mask: Tensor) -> Tensor:
+        mixed = attention.query_key_value(x).view(1, x.shape[1], -1, attention.channels)
+        q, k, v = mixed.split([attention.heads, attention.groups, attention.groups], dim=2)
+        q, k = rotate(q, table), rotate(k, table)
+        if number < len(self.kept):
+            k, v = torch.cat([self.kept[number][0], k], 1), torch.cat([self.kept[number][1], v], 1)
+            self.kept[number] = (k, v)
+        else:
+            self.kept.append((k, v))
+        q, k, v = (t.transpose(1, 2) for t in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+        return attention.dense(out.transpose(1, 2).reshape(1, x.shape[1], -1))  # type: ignore[no-any-return]
+
+
 @torch.inference_mode()
 def answers(model: ChatGLM, codec: Codec, todo: Iterable[Case]) -> list[list[str | None]]:
-    """The constrained answers to string fields, in the order of the schema; every step reads the whole text again."""
-    walks = []
+    """The constrained greedy answers to string fields, in the order of the schema."""
+    out = []
     for case in todo:
-        prompt = codec.prompt(render(case.prompt, case.text, case.asked))
-        walks.append(Walk(case, codec, prompt))
-    while left := sorted((w for w in walks if not w.done), key=lambda w: len(w.ids))[:24]:
-        longest = max(len(w.ids) for w in left)
-        ids = torch.zeros(len(left), longest, dtype=torch.long)
-        for row, walk in enumerate(left):
-            ids[row, : len(walk.ids)] = torch.tensor(walk.ids)
-        hidden = model(ids)[torch.arange(len(left)), torch.tensor([len(w.ids) - 1 for w in left])]
-        for walk, logits in zip(left, model.head(hidden), strict=True):
+        walk = Walk(case, codec, codec.prompt(render(case.prompt, case.text, case.asked)))
+        reader, read = Reader(model), 0
+        while not walk.done:
+            logits = reader.read(walk.ids[read:])
+            read = len(walk.ids)
             walk.choose(logits)
-    return [w.values for w in walks]
+        out.append(walk.values)
+    return out
 
 
 @dataclass
@@ -255,7 +288,11 @@ def held_out(count: int, prompt: str) -> list[Case]:
         seen[found.layout] += 1
         topic = "free" if found.task == "free" else "bundled"
         none: tuple[Any, ...] = (None,) * len(found.asked)
-        out.append(Case(f"{found.layout}-{number}", found.text, found.asked, none, found.gold, f"{topic} {found.layout}", prompt))
+        out.append(
+            Case(
+                f"{found.layout}-{number}", found.text, found.asked, none, found.gold, f"{topic} {found.layout}", prompt
+            )
+        )
     return out
 
 

@@ -83,7 +83,13 @@ class Masters:
 
     def state(self) -> dict[str, object]:
         """Everything needed to go on."""
-        return {"weights": self.weights, "mean": self.mean, "first": self.first, "second": self.second, "steps": self.steps}
+        return {
+            "weights": self.weights,
+            "mean": self.mean,
+            "first": self.first,
+            "second": self.second,
+            "steps": self.steps,
+        }
 
     def load(self, state: dict[str, list[Tensor]]) -> None:
         """Go on from a saved state."""

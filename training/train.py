@@ -47,7 +47,12 @@ def export(model: ChatGLM, target: Path, source: Path) -> None:
     weights = {name: value.detach().bfloat16().contiguous().cpu() for name, value in model.original().items()}
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
     (target / "config.json").write_text(json.dumps(checkpoint_config(model.shape), indent=2) + "\n", encoding="utf-8")
-    described = {"name_or_path": "demo", "remove_space": False, "do_lower_case": False, "tokenizer_class": "ChatGLMTokenizer"}
+    described = {
+        "name_or_path": "demo",
+        "remove_space": False,
+        "do_lower_case": False,
+        "tokenizer_class": "ChatGLMTokenizer",
+    }
     (target / "tokenizer_config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
     if source.resolve() != (target / "tokenizer.model").resolve():
         (target / "tokenizer.model").write_bytes(source.read_bytes())
@@ -141,7 +146,9 @@ def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, source: Sour
         shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
         if clock.steps % 20 == 0 and source.worker == 0:
             speed = (clock.tokens - first) / clock.seconds
-            click.echo(f"{clock.steps} {clock.tokens / 1e6:.2f}M tokens {clock.seconds / 60:.1f} min loss {shown:.4f} norm {norm:.2f} {speed:.0f}/s")
+            click.echo(
+                f"{clock.steps} {clock.tokens / 1e6:.2f}M tokens {clock.seconds / 60:.1f} min loss {shown:.4f} norm {norm:.2f} {speed:.0f}/s"
+            )
         if now - saved > plan.checkpoint_minutes * 60 and source.worker == 0:
             saved = now
             keep(out, masters, clock, model.shape)

@@ -144,7 +144,12 @@ def test_logs_hold_no_values_unless_asked_and_never_sensitive_ones(tmp_path: Pat
     ],
 )
 def test_a_wrong_line_says_what_to_do_and_gives_its_exit_code(
-    extractor: Run, arguments: list[str | Path], code: int, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    extractor: Run,
+    arguments: list[str | Path],
+    code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "cache"))
     done = extractor(*arguments)

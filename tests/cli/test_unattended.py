@@ -142,7 +142,9 @@ def test_two_runs_on_one_output_are_refused(documents: Path, tmp_path: Path, ext
     assert "Traceback" not in second.stderr
 
 
-def test_the_same_line_again_does_nothing_and_loads_nothing(documents: Path, undisturbed: dict[str, Row], tmp_path: Path, extractor: Run) -> None:
+def test_the_same_line_again_does_nothing_and_loads_nothing(
+    documents: Path, undisturbed: dict[str, Row], tmp_path: Path, extractor: Run
+) -> None:
     output = tmp_path / "rows.jsonl"
     extractor("run", documents, *LINE, "-o", output)
     before = output.read_bytes()
@@ -152,7 +154,9 @@ def test_the_same_line_again_does_nothing_and_loads_nothing(documents: Path, und
     assert "Model: demo" not in again.stderr
 
 
-def test_other_settings_on_an_existing_output_are_refused_by_name(documents: Path, tmp_path: Path, extractor: Run) -> None:
+def test_other_settings_on_an_existing_output_are_refused_by_name(
+    documents: Path, tmp_path: Path, extractor: Run
+) -> None:
     output = tmp_path / "rows.jsonl"
     extractor("run", documents, *LINE, "--limit", "2", "-o", output)
     other = extractor("run", documents, *LINE, "--seed", "9", "-o", output)

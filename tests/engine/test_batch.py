@@ -11,7 +11,7 @@ from extractor.chatglm3 import Tokenizer, load_model
 from extractor.engine import batch
 from extractor.engine.constraint import Vocabulary
 from extractor.tasks import load_task
-from extractor.types import Sampling
+from extractor.types import GREEDY, Sampling
 
 CHECKPOINT = Path(__file__).parent.parent / "reference" / "chatglm3-tiny"
 TOKENIZER = Tokenizer(CHECKPOINT)
@@ -26,7 +26,7 @@ TEXTS = [
 ]
 
 
-def _request(text: str, *, constrain: bool, max_tokens: int = 60, sampling: Sampling = Sampling()) -> batch.Request:
+def _request(text: str, *, constrain: bool, max_tokens: int = 60, sampling: Sampling = GREEDY) -> batch.Request:
     ids = TOKENIZER.chat_prompt([{"role": "user", "content": text}]) + TOKENIZER.encode("\n")
     constraint = VOCABULARY.constrain(load_task("contact"), text) if constrain else None
     return batch.Request(tuple(ids), max_tokens, sampling, constraint)

@@ -69,7 +69,7 @@ def test_batches_are_the_same_for_the_same_seed() -> None:
 def test_the_book_s_prompt_puts_the_document_first(codec: Codec) -> None:
     text = render("book", "手机号18888888888", (Asked("手机号"), Asked("邮箱")))
     assert text == (
-        "手机号18888888888\n\n从上文中，提取\"信息\"(keyword,content)，包括:\"手机号\"、\"邮箱\"类型的实体，"
+        '手机号18888888888\n\n从上文中，提取"信息"(keyword,content)，包括:"手机号"、"邮箱"类型的实体，'
         "只输出这些实体，不要其他的。输出JSON格式内容"
     )
 

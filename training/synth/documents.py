@@ -51,10 +51,10 @@ def _sound(found: Example) -> bool:
 
 
 def _draw(rng: Random, easy: bool) -> Example:
-    task = rng.choices(["contact", "order", "free", "contract", "person", "ner"], [31, 29, 30, 3, 3.5, 3.5])[0]
+    task = rng.choices(["contact", "order", "free", "contract", "person", "ner"], [34, 31, 25, 3, 3.5, 3.5])[0]
     if easy:
         task = rng.choice(["contact", "order", "free"])
-    english = rng.random() < (0.12 if task != "ner" else 0.05)
+    english = rng.random() < (0.16 if task != "ner" else 0.05)
     if task in {"person", "ner"}:
         return _with_lists(rng, task)
     fields = _fields(rng, task, english)

@@ -67,10 +67,14 @@ def free_label(rng: Random, english: bool) -> str:
     if style < 0.45:
         return "".join(rng.choices(values.LEVEL_1, k=rng.choice([2, 2, 3, 4])))
     if style < 0.65:
-        return rng.choice(words("nouns_zh")) + rng.choice(["编号", "名称", "单价", "日期", "人", "地址", "型号", "数量", "号码", "代码", "等级", "颜色"])
+        return rng.choice(words("nouns_zh")) + rng.choice(
+            ["编号", "名称", "单价", "日期", "人", "地址", "型号", "数量", "号码", "代码", "等级", "颜色"]
+        )
     if style < 0.85:
         return rng.choice(words("stray_labels"))
-    return values.junk(rng) + rng.choice(["号", "人", "名", "日", "额", "量", "地", "者", "码", "方", "率", "时间", "单位"])
+    return values.junk(rng) + rng.choice(
+        ["号", "人", "名", "日", "额", "量", "地", "者", "码", "方", "率", "时间", "单位"]
+    )
 
 
 def named(rng: Random, names: dict[str, str], missing: float, english: bool) -> list[Field]:

@@ -88,7 +88,16 @@ def stray_label(rng: Random, english: bool) -> str:
 def stray_value(rng: Random, english: bool) -> str:
     """What stands behind such a label."""
     if english:
-        return rng.choice([values.english_phrase, values.code, values.english_company, SIMPLE["url"], values.number_with_unit, SIMPLE["n"]])(rng)
+        return rng.choice(
+            [
+                values.english_phrase,
+                values.code,
+                values.english_company,
+                SIMPLE["url"],
+                values.number_with_unit,
+                SIMPLE["n"],
+            ]
+        )(rng)
     return rng.choice(
         [values.phrase, values.phrase, values.code, values.company, values.number_with_unit, SIMPLE["n"], SIMPLE["place"], SIMPLE["url"], SIMPLE["version"]]
     )(rng)  # fmt: skip

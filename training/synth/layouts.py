@@ -10,7 +10,7 @@ from random import Random
 from training.synth import values
 from training.synth.fields import Field
 from training.synth.fillers import SIMPLE, decoy, sentence, stray_label, stray_value, trap
-from training.synth.grammar import expand, lines, parse, words
+from training.synth.grammar import expand, lines, parse, patterns, words
 from training.synth.statements import absent, by_clue, by_label, relabel, statements
 
 NOTHING = ("暂缺", "无", "未填", "—", "-", "/", "N/A", "null", "待定", "未提供", "空", "没有", "暂无", "")
@@ -45,9 +45,38 @@ def noise(rng: Random, wish: Wish) -> str:
 def title(rng: Random, wish: Wish) -> str:
     """A heading line."""
     if wish.english:
-        return rng.choice([f"{values.latin(rng).capitalize()} {values.latin(rng)}", sentence(rng, True), values.english_company(rng)])
-    tail = rng.choice(["单", "表", "登记表", "通知", "凭单", "附件", "（节选）", "记录", "卡", "须知", "说明", "档案", "回执", "信息", "清单", "附件一"])
-    return rng.choice([values.junk(rng) + tail, rng.choice(words("nouns_zh")) + tail, values.company(rng), f"【{values.junk(rng)}{tail}】", f"# {values.junk(rng)}{tail}"])
+        return rng.choice(
+            [f"{values.latin(rng).capitalize()} {values.latin(rng)}", sentence(rng, True), values.english_company(rng)]
+        )
+    tail = rng.choice(
+        [
+            "单",
+            "表",
+            "登记表",
+            "通知",
+            "凭单",
+            "附件",
+            "（节选）",
+            "记录",
+            "卡",
+            "须知",
+            "说明",
+            "档案",
+            "回执",
+            "信息",
+            "清单",
+            "附件一",
+        ]
+    )
+    return rng.choice(
+        [
+            values.junk(rng) + tail,
+            rng.choice(words("nouns_zh")) + tail,
+            values.company(rng),
+            f"【{values.junk(rng)}{tail}】",
+            f"# {values.junk(rng)}{tail}",
+        ]
+    )
 
 
 def _rows(rng: Random, wish: Wish) -> list[tuple[str, str]]:
@@ -72,7 +101,9 @@ def _dressed(rng: Random, field: Field) -> str:
     """A value with what may stand around it: an amount has a currency, a date an hour."""
     value = field.value or ""
     if field.kind in {"amount", "sum"} and rng.random() < 0.5:
-        return rng.choice(["¥{}", "￥{}", "{}元", "{} 元", "人民币{}元", "${}", "{}圆整", "RMB {}", "{}（含税）", "{} CNY", "€{}"]).format(value)
+        return rng.choice(
+            ["¥{}", "￥{}", "{}元", "{} 元", "人民币{}元", "${}", "{}圆整", "RMB {}", "{}（含税）", "{} CNY", "€{}"]
+        ).format(value)
     if field.kind in {"person", "phone"} and rng.random() < 0.06:
         return rng.choice(["{}（本人）", "{}（白天）", "{} 收", "{}，请先联系"]).format(value)
     return value
@@ -106,7 +137,14 @@ def inline(rng: Random, wish: Wish) -> str:
     separator = rng.choice(["：", "：", ":", "", " ", "是", "为"])
     stop = rng.choice(["；", "；", "，", "、", " ", "　", " / ", " | ", "。", ", ", "; "])
     rows = [f"{k}{' ' if not separator and k[-1:].isascii() else separator}{v}" for k, v in _rows(rng, wish)]
-    head = rng.choice(["", f"【{values.junk(rng)}{values.junk(rng)}】", sentence(rng, wish.english) + rng.choice(["——", "：", "，", "。"]), f"{title(rng, wish)}："])
+    head = rng.choice(
+        [
+            "",
+            f"【{values.junk(rng)}{values.junk(rng)}】",
+            sentence(rng, wish.english) + rng.choice(["——", "：", "，", "。"]),
+            f"{title(rng, wish)}：",
+        ]
+    )
     tail = rng.choice(["", noise(rng, wish), noise(rng, wish) + "。" + noise(rng, wish) + "。"])
     return head + stop.join(rows) + rng.choice(["。", "。", "\n", " "]) + tail
 
@@ -136,7 +174,9 @@ def header_table(rng: Random, wish: Wish) -> str:
     return _around(rng, wish, "\n".join(text))
 
 
-def _rivals(rng: Random, wish: Wish, columns: list[tuple[str, str | None, str]], names: list[str], good: list[str]) -> list[list[str]]:
+def _rivals(
+    rng: Random, wish: Wish, columns: list[tuple[str, str | None, str]], names: list[str], good: list[str]
+) -> list[list[str]]:
     """Add rows that are out of date, and the column that says so."""
     yes, no = rng.choice([
         ("在用", "停用"), ("有效", "作废"), ("当前", "历史"), ("现行", "过期"), ("启用", "注销"), ("新", "旧"), ("正常", "冻结"),
@@ -159,7 +199,10 @@ def _rivals(rng: Random, wish: Wish, columns: list[tuple[str, str | None, str]],
 def _around(rng: Random, wish: Wish, text: str) -> str:
     """Put a heading before a block and remarks after it."""
     before = title(rng, wish) + "\n" if rng.random() < 0.35 else ""
-    after = "".join(rng.choice(["\n", "\n注：", "\n"]) + noise(rng, wish) + rng.choice(["。", ""]) for _ in range(rng.randint(0, int(1 + 2 * wish.noise))))
+    after = "".join(
+        rng.choice(["\n", "\n注：", "\n"]) + noise(rng, wish) + rng.choice(["。", ""])
+        for _ in range(rng.randint(0, int(1 + 2 * wish.noise)))
+    )
     missing = [f for f in wish.fields if f.value is None]
     if missing and rng.random() < 0.25:
         after += "\n" + absent(rng, rng.choice(missing), wish.english)
@@ -183,7 +226,11 @@ def _prose(rng: Random, wish: Wish, said: list[str], amount: float) -> str:
     out = list(said)
     for _ in range(rng.randint(0, int(1 + 6 * amount))):
         out.insert(rng.randint(0, len(out)), noise(rng, wish))
-    stops = [". ", ". ", ", ", "; ", "\n", "! "] if wish.english else ["。", "。", "，", "，", "；", "\n", "！", " ", " ，", "～"]
+    stops = (
+        [". ", ". ", ", ", "; ", "\n", "! "]
+        if wish.english
+        else ["。", "。", "，", "，", "；", "\n", "！", " ", " ，", "～"]
+    )
     text = "".join(part + rng.choice(stops) for part in out)
     return text.rstrip("，； ,;") if rng.random() < 0.5 else text
 
@@ -191,7 +238,18 @@ def _prose(rng: Random, wish: Wish, said: list[str], amount: float) -> str:
 def narrative(rng: Random, wish: Wish) -> str:
     """Running text."""
     said = statements(rng, wish.fields, wish.topic, wish.english, wish.clue)
-    head = rng.choice(["", "", f"{title(rng, wish)}\n", f"{rng.randint(1, 9)}.{rng.randint(1, 9)} ", f"{rng.choice(['房东', '店主', '班长', '老师', '客户', values.chinese_name(rng)])}(留言)?：".replace("(留言)?", rng.choice(["", "留言"])), f"{values.junk(rng)}说明："])
+    head = rng.choice(
+        [
+            "",
+            "",
+            f"{title(rng, wish)}\n",
+            f"{rng.randint(1, 9)}.{rng.randint(1, 9)} ",
+            f"{rng.choice(['房东', '店主', '班长', '老师', '客户', values.chinese_name(rng)])}(留言)?：".replace(
+                "(留言)?", rng.choice(["", "留言"])
+            ),
+            f"{values.junk(rng)}说明：",
+        ]
+    )
     return head + _prose(rng, wish, said, wish.noise)
 
 
@@ -201,9 +259,15 @@ def letter(rng: Random, wish: Wish) -> str:
     body = _prose(rng, wish, said, wish.noise)
     if wish.english:
         head = f"{rng.choice(['Dear', 'Hello', 'Hi'])} {rng.choice(['Ms. ', 'Mr. ', ''])}{SIMPLE['elast'](rng)},\n"
-        return head + body + rng.choice(["", f"\nBest regards,\n{SIMPLE['ename'](rng)}", f"\nYours,\n{values.english_company(rng)}"])
+        return (
+            head
+            + body
+            + rng.choice(["", f"\nBest regards,\n{SIMPLE['ename'](rng)}", f"\nYours,\n{values.english_company(rng)}"])
+        )
     head = f"{rng.choice(['尊敬的', '亲爱的', '', '您好，'])}{values.chinese_name(rng)}{rng.choice(['：', '，', '老师：', '先生：'])}\n"
-    sign = rng.choice(["", f"\n{values.chinese_name(rng)}", f"\n此致\n敬礼\n{values.chinese_name(rng)}", f"\n{values.company(rng)}"])
+    sign = rng.choice(
+        ["", f"\n{values.chinese_name(rng)}", f"\n此致\n敬礼\n{values.chinese_name(rng)}", f"\n{values.company(rng)}"]
+    )
     return head + body + sign
 
 
@@ -223,7 +287,9 @@ def chat(rng: Random, wish: Wish) -> str:
     out, who = [], 0
     for turn in turns:
         for line in turn:
-            out.append(f"{speakers[who]}{sign}{line}{rng.choice(['', '', '。', '，', '～', '！', '，' + sentence(rng, wish.english)])}")
+            out.append(
+                f"{speakers[who]}{sign}{line}{rng.choice(['', '', '。', '，', '～', '！', '，' + sentence(rng, wish.english)])}"
+            )
             who = (who + 1) % len(speakers) if rng.random() < 0.9 else who
     return "\n".join(out)
 
@@ -239,7 +305,9 @@ def _told(rng: Random, wish: Wish, left: list[Field]) -> tuple[list[str], list[F
         return [said[0]], [f for f in left if f.free or f.kind not in said[1]]
     field = left[0]
     if field.free and not wish.english and rng.random() < 0.5:
-        question = rng.choice([f"{field.label}是多少？", f"{field.label}呢？", f"那{field.label}怎么写", f"{field.label}报一下"])
+        question = rng.choice(
+            [f"{field.label}是多少？", f"{field.label}呢？", f"那{field.label}怎么写", f"{field.label}报一下"]
+        )
         return [question, rng.choice(["", "", "是", "嗯，", "写", "填"]) + (field.value or "")], left[1:]
     return [by_label(rng, field, wish.english)], left[1:]
 
@@ -267,7 +335,14 @@ def _speakers(rng: Random, english: bool) -> list[str]:
         roles = ["Tom", "Anna", "Clerk", "Customer", "Support", "User", "A", "B", *words("english_first")[:80]]
     else:
         sur = words("surnames")[0]
-        roles += [f"小{rng.choice(sur)}", f"老{rng.choice(sur)}", f"{rng.choice(sur)}姐", values.chinese_name(rng), f"{values.junk(rng)}店老板", rng.choice(words("english_first"))] * 3
+        roles += [
+            f"小{rng.choice(sur)}",
+            f"老{rng.choice(sur)}",
+            f"{rng.choice(sur)}姐",
+            values.chinese_name(rng),
+            f"{values.junk(rng)}店老板",
+            rng.choice(words("english_first")),
+        ] * 3
     return rng.sample(sorted(set(roles)), rng.choice([2, 2, 2, 3]))
 
 
@@ -284,7 +359,9 @@ def config(rng: Random, wish: Wish) -> str:
     elif style == 3:
         body = "\n".join(f"<{k}>{v}</{k}>" for k, v in rows)
     else:
-        body = "\n".join(f"# {sentence(rng, wish.english)}\n{k}={v}" if rng.random() < 0.2 else f"{k}={v}" for k, v in rows)
+        body = "\n".join(
+            f"# {sentence(rng, wish.english)}\n{k}={v}" if rng.random() < 0.2 else f"{k}={v}" for k, v in rows
+        )
     return _around(rng, wish, body)
 
 
@@ -304,7 +381,57 @@ def book(rng: Random, wish: Wish) -> str:
 
 def _paragraph(rng: Random, wish: Wish) -> str:
     count = rng.choice([1, 1, 2, 3])
-    return rng.choice(["，", "，\n", "。"]).join(sentence(rng, wish.english) for _ in range(count)) + rng.choice(["。", "，", ""])
+    return rng.choice(["，", "，\n", "。"]).join(sentence(rng, wish.english) for _ in range(count)) + rng.choice(
+        ["。", "，", ""]
+    )
+
+
+def snippet(rng: Random, wish: Wish) -> str:
+    """A connection string or command with a login in it, among ordinary sentences."""
+    known = {f.kind: f.value for f in wish.fields if not f.free and f.value}
+    if "account" not in known or "password" not in known:
+        return narrative(rng, wish)
+
+    def slot(name: str) -> str:
+        return known.get(name) or SIMPLE[name](rng)
+
+    lead = expand(rng.choice(patterns("snippet_leads")), rng, slot)
+    line = lead + expand(rng.choice(patterns("snippets")), rng, slot)
+    others = [f for f in wish.fields if f.kind not in {"account", "password"}]
+    said = statements(rng, others, wish.topic, wish.english, wish.clue)
+    at = rng.randint(0, len(said))
+    said.insert(at, line)
+    out = []
+    for part in said:
+        stops = [" ，", " ", "\n", " 。", "\n"] if part == line else ["。", "，", "。", "\n"]
+        out.append(part + rng.choice(stops))
+        if rng.random() < 0.7:
+            out.append(noise(rng, wish) + rng.choice(["。", "，", "。"]))
+    return (noise(rng, wish) + "。" if rng.random() < 0.4 else "") + "".join(out)
+
+
+def resume(rng: Random, wish: Wish) -> str:
+    """A curriculum vitae: many years and numbers, a line with how to reach its owner."""
+    english = wish.english
+    sign = rng.choice(["\n", "\n", " | ", "　", "，", " / "])
+    reach = [f"{relabel(rng, f, english)}{rng.choice(['：', ' ', ': ', '　', ':'])}{f.value}" for f in wish.fields if f.value]
+    if rng.random() < 0.15:
+        reach = [f.value for f in wish.fields if f.value]
+    lines_ = [sentence_of(rng, "resume_lines", english) for _ in range(rng.randint(1, 5))]
+    name = values.english_name(rng) if english else values.chinese_name(rng)
+    role = rng.choice(["工程师", "会计", "店长", "护士", "摄影师", "教师", f"{values.junk(rng)}师"]) if not english else values.english_phrase(rng)
+    head = rng.choice([f"{name}{rng.choice([' | ', '，', ' '])}{role}", f"姓名：{name}" if not english else f"{name}, {role}", name])
+    lines_.insert(rng.choice([0, 0, len(lines_)]), sign.join(reach))
+    lines_.insert(0, head)
+    if rng.random() < 0.6:
+        lines_.insert(0, rng.choice(["个人简历", "简历", "求职简历", "RESUME", "Curriculum vitae", "应聘登记表", "履历"]))
+    return "\n".join(line for line in lines_ if line)
+
+
+def sentence_of(rng: Random, name: str, english: bool) -> str:
+    """A line of a file of frames, in the right script."""
+    fitting = [line for line in lines(name) if line.isascii() == english]
+    return expand(parse(rng.choice(fitting)), rng, lambda slot: SIMPLE[slot](rng))
 
 
 def two_records(rng: Random, wish: Wish) -> str:
@@ -332,7 +459,8 @@ def short(rng: Random, wish: Wish) -> str:
 
 
 LAYOUTS: dict[str, tuple[Layout, float]] = {
-    "key_values": (key_values, 2.0), "inline": (inline, 1.2), "header_table": (header_table, 1.6),
+    "key_values": (key_values, 2.0), "inline": (inline, 1.2), "header_table": (header_table, 2.2),
     "table_and_words": (table_and_words, 1.4), "narrative": (narrative, 4.0), "letter": (letter, 1.0),
-    "chat": (chat, 2.0), "config": (config, 0.6), "book": (book, 0.8), "two_records": (two_records, 0.8),
+    "chat": (chat, 2.0), "config": (config, 0.6), "book": (book, 0.8), "two_records": (two_records, 0.9),
+    "snippet": (snippet, 1.3), "resume": (resume, 0.6),
 }  # fmt: skip

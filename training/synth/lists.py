@@ -72,7 +72,9 @@ def _place(rng: Random) -> str:
         return rng.choice(COUNTRIES)
     if style < 0.65:
         return rng.choice(words("cities")) + rng.choice(["", "市"])
-    return "".join(rng.choices(values.LEVEL_1, k=2)) + rng.choice(["县", "乡", "村", "镇", "山", "河", "省", "岛", "湖", "路", "寺"])
+    return "".join(rng.choices(values.LEVEL_1, k=2)) + rng.choice(
+        ["县", "乡", "村", "镇", "山", "河", "省", "岛", "湖", "路", "寺"]
+    )
 
 
 def ner(rng: Random) -> tuple[str, dict[str, list[str]]]:

@@ -13,7 +13,9 @@ LEVEL_1 = tuple(
     if not (row == 0xD7 and cell > 0xF9)
 )  # fmt: skip
 LEVEL_2 = tuple(bytes([row, cell]).decode("gb2312") for row in range(0xD8, 0xF8) for cell in range(0xA1, 0xFF))
-TRADITIONAL = tuple("東門車馬龍國華陳張劉黃楊趙吳鄭謝許鄧馮蕭葉蘇呂盧鐘譚陸賈韋鄒電話號碼帳戶郵密訂單額貨點區縣鎮鄉樓層")
+TRADITIONAL = tuple(
+    "東門車馬龍國華陳張劉黃楊趙吳鄭謝許鄧馮蕭葉蘇呂盧鐘譚陸賈韋鄒電話號碼帳戶郵密訂單額貨點區縣鎮鄉樓層"
+)
 LETTERS, DIGITS = string.ascii_letters, string.digits
 LOWER, UPPER = string.ascii_lowercase, string.ascii_uppercase
 MONTHS = ("January February March April May June July August September October November December").split()
@@ -93,15 +95,24 @@ def _mailbox(rng: Random) -> str:
 def account(rng: Random) -> str:
     style = rng.random()
     if style < 0.12:
-        return rng.choice("root admin guest test user teacher student operator viewer sa postgres oracle manager".split())
+        return rng.choice(
+            "root admin guest test user teacher student operator viewer sa postgres oracle manager".split()
+        )
     if style < 0.3:
         return latin(rng) + digits(rng, rng.randint(1, 5))
     if style < 0.6:
-        return rng.choice("_-.") .join([latin(rng), rng.choice([latin(rng), pseudo(rng), letters(rng, 1), digits(rng, 2)])])
+        return rng.choice("_-.").join(
+            [latin(rng), rng.choice([latin(rng), pseudo(rng), letters(rng, 1), digits(rng, 2)])]
+        )
     if style < 0.68:
         return digits(rng, rng.randint(4, 10))
     if style < 0.78:
-        return letters(rng, rng.randint(1, 3), LOWER + UPPER) + rng.choice("_-") + latin(rng) + digits(rng, rng.choice([0, 1, 2]))
+        return (
+            letters(rng, rng.randint(1, 3), LOWER + UPPER)
+            + rng.choice("_-")
+            + latin(rng)
+            + digits(rng, rng.choice([0, 1, 2]))
+        )
     if style < 0.84:
         return "".join(pseudo(rng) for _ in range(2)) + rng.choice([".", "_"]) + pseudo(rng)
     if style < 0.88:
@@ -115,9 +126,20 @@ def password(rng: Random) -> str:
     style = rng.random()
     marks = rng.choices("!@#$%^&*_-+=?~.:;,/|<>()[]{}\"'\\`", k=2)
     if style < 0.35:
-        return latin(rng).capitalize() + rng.choice(["", marks[0]]) + digits(rng, rng.randint(1, 4)) + rng.choice(["", marks[1], letters(rng, 1)])
+        return (
+            latin(rng).capitalize()
+            + rng.choice(["", marks[0]])
+            + digits(rng, rng.randint(1, 4))
+            + rng.choice(["", marks[1], letters(rng, 1)])
+        )
     if style < 0.5:
-        return rng.choice(["", digits(rng, 1)]) + latin(rng) + marks[0] + rng.choice([latin(rng), latin(rng).capitalize()]) + rng.choice(["", digits(rng, 1)])
+        return (
+            rng.choice(["", digits(rng, 1)])
+            + latin(rng)
+            + marks[0]
+            + rng.choice([latin(rng), latin(rng).capitalize()])
+            + rng.choice(["", digits(rng, 1)])
+        )
     if style < 0.68:
         alphabet = LETTERS + DIGITS + ("!@#$%^&*-_=+\"'\\?.~" if rng.random() < 0.6 else "")
         return _no_edges(letters(rng, rng.randint(6, 14), alphabet), rng)
@@ -126,8 +148,13 @@ def password(rng: Random) -> str:
     if style < 0.84:
         return pseudo(rng) + rng.choice(["", "@", "#"]) + digits(rng, rng.randint(2, 6))
     if style < 0.9:
-        quote = rng.choice(["\"", "'", "\\"])
-        return latin(rng) + quote + rng.choice([latin(rng), digits(rng, 2)]) + rng.choice(["", quote, marks[0] + digits(rng, 1)])
+        quote = rng.choice(['"', "'", "\\"])
+        return (
+            latin(rng)
+            + quote
+            + rng.choice([latin(rng), digits(rng, 2)])
+            + rng.choice(["", quote, marks[0] + digits(rng, 1)])
+        )
     if style < 0.94:
         return "".join(rng.choices(LEVEL_1, k=rng.randint(2, 4))) + digits(rng, rng.randint(0, 4))
     return "-".join(latin(rng) for _ in range(rng.randint(2, 3)))
@@ -154,7 +181,11 @@ def order(rng: Random) -> str:
     if style < 0.88:
         return f"{head}{rng.randint(0, 9)}-{digits(rng, 4)}"
     if style < 0.92:
-        return f"#{digits(rng, rng.randint(3, 6))}" if rng.random() < 0.3 else letters(rng, rng.randint(6, 10), UPPER + DIGITS)
+        return (
+            f"#{digits(rng, rng.randint(3, 6))}"
+            if rng.random() < 0.3
+            else letters(rng, rng.randint(6, 10), UPPER + DIGITS)
+        )
     return rng.choice("/_#.").join([head, digits(rng, rng.randint(2, 4)), digits(rng, rng.randint(2, 4))])
 
 
@@ -168,9 +199,13 @@ def date(rng: Random) -> str:
     if style < 0.56:
         return f"{m}月{d}{rng.choice('日号号')}"
     if style < 0.64:
-        return rng.choice([f"{y}/{m}/{d}", f"{y}.{m}.{d}", f"{y}.{m:02}.{d:02}", f"{m}/{d}", f"{m}.{d}", f"{y}{m:02}{d:02}"])
+        return rng.choice(
+            [f"{y}/{m}/{d}", f"{y}.{m}.{d}", f"{y}.{m:02}.{d:02}", f"{m}/{d}", f"{m}.{d}", f"{y}{m:02}{d:02}"]
+        )
     if style < 0.7:
-        return rng.choice([f"{y}年{m:02}月{d:02}日", f"{str(y)[2:]}年{m}月{d}号", f"{m:02}月{d:02}日", f"{y} 年 {m} 月 {d} 日"])
+        return rng.choice(
+            [f"{y}年{m:02}月{d:02}日", f"{str(y)[2:]}年{m}月{d}号", f"{m:02}月{d:02}日", f"{y} 年 {m} 月 {d} 日"]
+        )
     if style < 0.76:
         return _chinese_date(rng, m, d)
     return _english_date(rng, y, m, d)
@@ -233,14 +268,35 @@ def person(rng: Random) -> str:
 
 def road(rng: Random) -> str:
     name = rng.choice(words("roads")) if rng.random() < 0.55 else "".join(rng.choices(LEVEL_1, k=rng.choice([2, 2, 3])))
-    return name + rng.choice(["", "", "", *"东西南北中", "一", "二"]) + rng.choice(["路", "路", "街", "大道", "巷", "大街", "弄", "胡同", "里"])
+    return (
+        name
+        + rng.choice(["", "", "", *"东西南北中", "一", "二"])
+        + rng.choice(["路", "路", "街", "大道", "巷", "大街", "弄", "胡同", "里"])
+    )
 
 
 def _estate(rng: Random) -> str:
     if rng.random() < 0.5:
         return rng.choice(words("estates"))
     return "".join(rng.choices(LEVEL_1, k=rng.randint(2, 3))) + rng.choice(
-        ["花园", "家园", "小区", "苑", "公寓", "大厦", "广场", "府", "湾", "城", "叙", "里", "新村", "中心", "学校", "医院"]
+        [
+            "花园",
+            "家园",
+            "小区",
+            "苑",
+            "公寓",
+            "大厦",
+            "广场",
+            "府",
+            "湾",
+            "城",
+            "叙",
+            "里",
+            "新村",
+            "中心",
+            "学校",
+            "医院",
+        ]
     )
 
 
@@ -273,13 +329,27 @@ def address(rng: Random) -> str:
 
 def english_address(rng: Random) -> str:
     name = rng.choice([latin(rng).capitalize(), rng.choice(words("english_last"))])
-    kind = rng.choice("Street Road Avenue Lane Close Drive Court Way St Rd Ave Square Terrace Crescent Blvd Hill Row Quay".split())
+    kind = rng.choice(
+        "Street Road Avenue Lane Close Drive Court Way St Rd Ave Square Terrace Crescent Blvd Hill Row Quay".split()
+    )
     town = (pseudo(rng) + pseudo(rng)).capitalize() if rng.random() < 0.5 else rng.choice(
         ["Leeds", "Bristol", "Austin", "Denver", "Toronto", "Sydney", "Dublin", "Boston", "Oxford", "Glasgow", "Seattle", "Perth"]
     )  # fmt: skip
-    flat = rng.choice(["", "", f"Flat {rng.randint(1, 40)}, ", f"Apt {rng.randint(1, 99)}{rng.choice('ABC')}, ", f"Unit {rng.randint(1, 30)}, "])
+    flat = rng.choice(
+        [
+            "",
+            "",
+            f"Flat {rng.randint(1, 40)}, ",
+            f"Apt {rng.randint(1, 99)}{rng.choice('ABC')}, ",
+            f"Unit {rng.randint(1, 30)}, ",
+        ]
+    )
     code = rng.choice(
-        [digits(rng, 5), f"{letters(rng, 2, UPPER)}{rng.randint(1, 20)} {rng.randint(1, 9)}{letters(rng, 2, UPPER)}", f"{letters(rng, 2, UPPER)} {digits(rng, 5)}"]
+        [
+            digits(rng, 5),
+            f"{letters(rng, 2, UPPER)}{rng.randint(1, 20)} {rng.randint(1, 9)}{letters(rng, 2, UPPER)}",
+            f"{letters(rng, 2, UPPER)} {digits(rng, 5)}",
+        ]
     )
     tail = rng.choice([f" {code}", f", {code}", "", f", {letters(rng, 2, UPPER)} {digits(rng, 5)}"])
     return f"{flat}{rng.randint(1, 999)} {name} {kind}, {town}{tail}"
@@ -314,7 +384,10 @@ def number_with_unit(rng: Random) -> str:
 
 
 def phrase(rng: Random) -> str:
-    parts = [rng.choice([junk(rng), rng.choice(words("nouns_zh")), rng.choice(words("adj_zh"))]) for _ in range(rng.randint(1, 3))]
+    parts = [
+        rng.choice([junk(rng), rng.choice(words("nouns_zh")), rng.choice(words("adj_zh"))])
+        for _ in range(rng.randint(1, 3))
+    ]
     return "".join(parts)
 
 
