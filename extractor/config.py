@@ -32,7 +32,7 @@ class RunConfig:
 
     `max_tokens` is the answer budget in tokens (chosen from the model's context when None), `overlap` the tokens that
     neighbouring chunks share, `window` the prompts in flight. From the third attempt on, answers are sampled at
-    `temperature` with a seed derived from `seed`, the document and the attempt.
+    `temperature` with a seed derived from `seed`, the document and the attempt. `redact` masks `x-sensitive` values.
     """
 
     max_attempts: int = 3
@@ -43,6 +43,7 @@ class RunConfig:
     overlap: int = 64
     window: int = 64
     ordered: bool = False
+    redact: bool = False
 
     def __post_init__(self) -> None:
         _require(self.max_attempts >= 1, f"max attempts is {self.max_attempts}; it must be at least 1")

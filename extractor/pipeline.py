@@ -13,6 +13,7 @@ from extractor import chunking, generating, grounding, merging, parsing, prompti
 from extractor.config import RunConfig
 from extractor.errors import UsageError
 from extractor.generating import Job, Result
+from extractor.redacting import redact
 from extractor.tasks import Task
 from extractor.types import (
     GREEDY,
@@ -134,4 +135,5 @@ class Pipeline:
     def _record(self, result: Result) -> Record:
         if isinstance(result.document, Unreadable):
             return merging.unreadable(result.document, self.info)
-        return merging.merge(result.document, result.outcomes, self.info)
+        record = merging.merge(result.document, result.outcomes, self.info)
+        return redact(record, self.task) if self.config.redact else record

@@ -7,15 +7,15 @@ is `null` or a string that stands in the (JSON-escaped) document and may still c
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
 import click
-import regex
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -98,7 +98,8 @@ class Walk:
     scores: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.source = json.dumps(self.case.text, ensure_ascii=False)[1:-1].encode()
+        self.source = _escaped(self.case.text)
+        self.whole: frozenset[bytes] | None = None
         self._open()
 
     @property
@@ -110,6 +111,8 @@ class Walk:
         self.at += 1
         if self.done:
             return
+        pattern = self.case.patterns[self.at]
+        self.whole = _matches(self.case.text, pattern) if pattern else None
         key = answer({self.case.asked[self.at].name: None})[1:-5]
         if self.at:
             self.ids += tail(self.codec, ", " + key)
@@ -126,7 +129,7 @@ class Walk:
             if token == quote and self._complete():
                 return self._end(token)
             more = self.string + pieces[token]
-            if pieces[token] and more in self.source and self._possible(more):
+            if pieces[token] and self._possible(more):
                 self.string = more
                 self.ids.append(token)
                 return None
@@ -134,7 +137,7 @@ class Walk:
 
     def _begin(self, null: int, quote: int, logits: Tensor) -> None:
         self.scores.append(float(logits[quote] - logits[null]))
-        if logits[null] >= logits[quote]:
+        if logits[null] >= logits[quote] or self.whole == frozenset():
             self.ids.append(null)
             self.values.append(None)
             return self._open()
@@ -148,20 +151,25 @@ class Walk:
         self.string = None
         self._open()
 
-    def _possible(self, text: bytes, partial: bool = True) -> bool:
-        pattern = self.case.patterns[self.at]
-        if pattern is None:
-            return True
-        plain = _unescape(text)
-        return bool(_compiled(pattern).fullmatch(plain, partial=partial)) if plain or not partial else partial
+    def _possible(self, text: bytes) -> bool:
+        if self.whole is None:
+            return text in self.source
+        return any(value.startswith(text) for value in self.whole)
 
     def _complete(self) -> bool:
-        return bool(self.string) and self._possible(self.string or b"", partial=False)
+        return bool(self.string) and (self.whole is None or self.string in self.whole)
 
 
-@cache
-def _compiled(pattern: str) -> regex.Pattern[str]:
-    return regex.compile(pattern.removeprefix("^").removesuffix("$"))
+def _escaped(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+
+
+@lru_cache(8)
+def _matches(text: str, pattern: str) -> frozenset[bytes]:
+    """The substrings of a text that match a pattern as a whole, as they stand in JSON."""
+    compiled = re.compile(pattern.removeprefix("^").removesuffix("$"))
+    spans = ((at, end) for at in range(len(text)) for end in range(at + 1, min(len(text), at + 80) + 1))
+    return frozenset(_escaped(text[at:end]) for at, end in spans if compiled.fullmatch(text, at, end))
 
 
 def _unescape(text: bytes) -> str:

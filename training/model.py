@@ -42,7 +42,7 @@ def rope_table(length: int, channels: int) -> Tensor:
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Turn neighbouring channel pairs of the first half of (batch, length, heads, channels)."""
     turned, plain = x.chunk(2, dim=-1)
-    pairs = turned.unflatten(-1, (-1, 2))
+    pairs = turned.reshape(*turned.shape[:-1], -1, 2)
     cos, sin = table[:, None, :, 0], table[:, None, :, 1]
     first, second = pairs[..., 0], pairs[..., 1]
     out = torch.stack([first * cos - second * sin, second * cos + first * sin], dim=-1)

@@ -18,7 +18,8 @@ def orthogonal(gradient: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.T if flipped else x).float()
+    out: Tensor = (x.T if flipped else x).float()
+    return out
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from training.synth.documents import Answer, Asked, Example
 from training.synth.fillers import decoy
 
 ROOT = Path(__file__).parent.parent
-SPECIAL = "[MASK] [gMASK] [sMASK] sop eop <|system|> <|user|> <|assistant|> <|observation|>".split()
+SPECIAL = ["[MASK]", "[gMASK]", "[sMASK]", "sop", "eop", "<|system|>", "<|user|>", "<|assistant|>", "<|observation|>"]
 STOP = 2
 
 
@@ -29,7 +30,7 @@ def template(name: str) -> Template:
     return environment.from_string((ROOT / "prompts" / f"{name}.jinja").read_text(encoding="utf-8"))
 
 
-def render(name: str, text: str, asked: tuple[Asked, ...], previous: dict[str, object] | None = None) -> str:
+def render(name: str, text: str, asked: tuple[Asked, ...], previous: Mapping[str, object] | None = None) -> str:
     """The user's turn."""
     fields = [asdict(a) for a in asked]
     out = template(name).render(document=text, fields=fields, schema={}, examples=[], previous=previous)

@@ -13,9 +13,9 @@ from random import Random
 import sentencepiece
 
 from training.prompts import answer, choose
+from training.synth.basics import LEVEL_1, TRADITIONAL
 from training.synth.documents import example
 from training.synth.grammar import words
-from training.synth.values import LEVEL_1, TRADITIONAL
 
 DELIMITER = "\ue000"
 PIECES = 4983
@@ -58,12 +58,28 @@ def train(target: Path, seed: int = 1, count: int = 30_000) -> None:
         source = Path(scratch) / "corpus.txt"
         source.write_text("\n".join(corpus(seed, count, frozenset(required + " "))), encoding="utf-8")
         sentencepiece.SentencePieceTrainer.train(
-            input=str(source), model_prefix=str(Path(scratch) / "tokenizer"), model_type="bpe", vocab_size=PIECES,
-            byte_fallback=True, split_digits=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
-            add_dummy_prefix=True, pretokenization_delimiter=DELIMITER, required_chars=required,
-            user_defined_symbols=["\n", "\t"], character_coverage=1.0, num_threads=2, minloglevel=2,
-            max_sentence_length=100_000, unk_id=0, bos_id=1, eos_id=2, pad_id=-1, allow_whitespace_only_pieces=True,
-        )  # fmt: skip
+            input=str(source),
+            model_prefix=str(Path(scratch) / "tokenizer"),
+            model_type="bpe",
+            vocab_size=PIECES,
+            byte_fallback=True,
+            split_digits=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=True,
+            pretokenization_delimiter=DELIMITER,
+            required_chars=required,
+            user_defined_symbols=["\n", "\t"],
+            character_coverage=1.0,
+            num_threads=2,
+            minloglevel=2,
+            max_sentence_length=100_000,
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            pad_id=-1,
+            allow_whitespace_only_pieces=True,
+        )
         target.mkdir(parents=True, exist_ok=True)
         (target / "tokenizer.model").write_bytes((Path(scratch) / "tokenizer.model").read_bytes())
 
@@ -71,5 +87,5 @@ def train(target: Path, seed: int = 1, count: int = 30_000) -> None:
 def mixed(path: Path) -> list[str]:
     """The pieces that break the rule above: there should be none."""
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    texts = [pieces.id_to_piece(i) for i in range(259, pieces.get_piece_size())]
+    texts = [pieces.id_to_piece(i) for i in range(3, pieces.get_piece_size()) if not pieces.is_byte(i)]
     return [t for t in texts if len(t) > 1 and not (t.isascii() and t.isalpha())]

@@ -17,6 +17,7 @@ import click
 import torch
 from safetensors.torch import save_file
 from torch import distributed
+from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
 from training import tokenizer
@@ -146,9 +147,8 @@ def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, source: Sour
         shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
         if clock.steps % 20 == 0 and source.worker == 0:
             speed = (clock.tokens - first) / clock.seconds
-            click.echo(
-                f"{clock.steps} {clock.tokens / 1e6:.2f}M tokens {clock.seconds / 60:.1f} min loss {shown:.4f} norm {norm:.2f} {speed:.0f}/s"
-            )
+            paced = f"{clock.steps} {clock.tokens / 1e6:.2f}M tokens {clock.seconds / 60:.1f} min {speed:.0f}/s"
+            click.echo(f"{paced} loss {shown:.4f} norm {norm:.2f}")
         if now - saved > plan.checkpoint_minutes * 60 and source.worker == 0:
             saved = now
             keep(out, masters, clock, model.shape)
@@ -197,7 +197,7 @@ def main(**options: Any) -> None:
     if chosen.workers == 1:
         work(0, chosen)
     else:
-        torch.multiprocessing.spawn(work, (chosen,), nprocs=chosen.workers)  # type: ignore[no-untyped-call]
+        spawn(work, (chosen,), nprocs=chosen.workers)  # type: ignore[no-untyped-call]
 
 
 def work(worker: int, options: Options) -> None:

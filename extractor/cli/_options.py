@@ -56,6 +56,7 @@ ask_options = _stack(
         "--temperature", type=float, default=_RUN.temperature, show_default=True, help="Of the third attempt on."
     ),
     click.option("--seed", type=int, default=_RUN.seed, show_default=True),
+    click.option("--redact", is_flag=True, help="Mask the values of x-sensitive fields."),
     click.option("--no-constrain", is_flag=True, help="Let the model write freely; parsing and retries carry it."),
 )
 
@@ -78,17 +79,21 @@ def model_config(options: Mapping[str, Any]) -> ModelConfig:
     return ModelConfig(**{name: options[name] for name in names})
 
 
-def run_config(options: Mapping[str, Any], *, ordered: bool = False) -> RunConfig:
+def run_config(options: Mapping[str, Any]) -> RunConfig:
     """The window holds four batches, so that prompts of like length can be decoded together."""
-    names = ("max_attempts", "max_tokens", "temperature", "seed")
-    values = {name: options[name] for name in names}
-    return RunConfig(**values, constrain=not options["no_constrain"], window=4 * options["batch_size"], ordered=ordered)
+    names = ("max_attempts", "max_tokens", "temperature", "seed", "redact")
+    return RunConfig(
+        **{name: options[name] for name in names},
+        constrain=not options["no_constrain"],
+        window=4 * options["batch_size"],
+        ordered=options.get("ordered", False),
+    )
 
 
-def label_demo(model: str, backend: str) -> None:
+def label_demo(model: str, purpose: str = "For real work: -m chatglm3-6b") -> None:
     """Say on stderr that the bundled model is a toy: nobody should take its answers for ChatGLM3-6B's."""
-    if model == "demo" and backend == "chatglm3":
-        click.echo("Model: demo, a toy of a few million parameters. For real work: -m chatglm3-6b", err=True)
+    if model == "demo":
+        click.echo(f"Model: demo, a toy of a few million parameters. {purpose}", err=True)
 
 
 def set_logging(quiet: bool, verbose: bool) -> None:

@@ -43,7 +43,7 @@ Examples:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the sampling, at a temperature above 0.")
 def command(question: tuple[str, ...], model: str, system: str | None, **options: Any) -> None:
     """Talk to a model. Answers go to stdout, everything else to stderr."""
-    label_demo(model, "chatglm3")
+    label_demo(model, "It learned to extract, not to converse. To talk: -m chatglm3-6b")
     loading = {name: options.pop(name) for name in ("precision", "device", "revision", "offline")}
     from extractor.chatglm3 import ChatGLM3
 

@@ -12,7 +12,6 @@ from extractor import backends, readers
 from extractor.cli import _options
 from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
-from extractor.redacting import redact
 from extractor.sinks.rows import to_row
 
 EXAMPLES = """\b
@@ -30,7 +29,6 @@ Examples:
 @_options.model_options
 @click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
 @_options.ask_options
-@click.option("--redact", "redacted", is_flag=True, help="Mask the values of x-sensitive fields.")
 @click.option("--record", "whole", is_flag=True, help="Print the whole record instead of its data.")
 @_options.talk_options
 def command(file: str, **options: Any) -> int:
@@ -44,10 +42,9 @@ def command(file: str, **options: Any) -> int:
     pipeline = Pipeline(task, backend, _options.run_config(options))
     pipeline.check()
     if not options["quiet"]:
-        _options.label_demo(options["model"], options["backend"])
+        _options.label_demo(pipeline.backend.name)
     with backend:
         record = next(pipeline.run(documents))
-    record = redact(record, task) if options["redacted"] else record
     shown = to_row(record) if options["whole"] else record.data
     if shown is not None:
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))

@@ -5,19 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from time import perf_counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from extractor import backends, readers, sinks
 from extractor.cli import INTERRUPTED, _options, _table
 from extractor.cli._interrupts import Interrupts
+from extractor.cli._progress import Progress, Tally
 from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
 from extractor.redacting import redact
@@ -52,7 +48,6 @@ Examples:
 @click.option("--overwrite", is_flag=True, help="Begin the output anew.")
 @click.option("--retry-failed", is_flag=True, help="Ask again about documents that failed in an earlier run.")
 @click.option("--ordered", is_flag=True, help="Write rows in the order of the input.")
-@click.option("--redact", "redacted", is_flag=True, help="Mask the values of x-sensitive fields in the rows.")
 @click.option("--table", is_flag=True, help="Show a short table of what was found on stderr.")
 @_options.talk_options
 def command(inputs: tuple[str, ...], **options: Any) -> int:
@@ -62,15 +57,17 @@ def command(inputs: tuple[str, ...], **options: Any) -> int:
     """
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
-    documents = readers.read(inputs, _read_options(options))
+    read_options = _read_options(options)
+    documents = readers.read(inputs, read_options)
     backend = backends.make(options["backend"], _options.model_config(options))
-    pipeline = Pipeline(task, backend, _options.run_config(options, ordered=options["ordered"]))
+    pipeline = Pipeline(task, backend, _options.run_config(options))
     pipeline.check()
     tally, table = Tally(), _table.Table(task)
     with _open(options, pipeline) as sink:
         pending = tally.not_done(itertools.islice(documents, options["limit"]), sink)
-        for record in _records(pipeline, pending, options):
-            sink.write(redact(record, task) if options["redacted"] else record)
+        progress = Progress(lambda: readers.estimate(inputs, read_options), options, tally)
+        for record in _records(pipeline, pending, progress, options):
+            sink.write(record)
             tally.add(record)
             table.add(record)
     if options["table"]:
@@ -105,25 +102,18 @@ def _open(options: Mapping[str, Any], pipeline: Pipeline) -> sinks.Sink:
 
 
 def _records(
-    pipeline: Pipeline, pending: Iterator[Document | Unreadable], options: Mapping[str, Any]
+    pipeline: Pipeline, pending: Iterator[Document | Unreadable], progress: Progress, options: Mapping[str, Any]
 ) -> Iterator[Record]:
     """Run the pipeline under a progress bar. The model is loaded only if there is something to do."""
     first = next(pending, None)
     if first is None:
         return
-    _options.label_demo(options["model"], options["backend"])
-    hidden = options["quiet"] or not sys.stderr.isatty()
-    with (
-        pipeline.backend,
-        Interrupts(pipeline.stop),
-        tqdm(total=options["limit"], unit="doc", disable=hidden, dynamic_ncols=True, file=sys.stderr) as progress,
-    ):
-        failed = 0
+    if not options["quiet"]:
+        _options.label_demo(pipeline.backend.name)
+    with pipeline.backend, Interrupts(pipeline.stop), progress:
         for record in pipeline.run(itertools.chain([first], pending)):
             yield record
-            failed += record.status == "failed"
-            progress.set_postfix(failed=failed, refresh=False)
-            progress.update()
+            progress.add(record)
             _log(record, pipeline.task)
 
 
@@ -133,44 +123,3 @@ def _log(record: Record, task: Task) -> None:
         data = json.dumps(redact(record, task).data, ensure_ascii=False)
         errors = "; ".join(f"attempt {error.attempt or 0}: {error.reason}: {error.message}" for error in record.errors)
         log.info("%s %s %s %s", record.id, record.status, data, errors)
-
-
-@dataclass
-class Tally:
-    """Counts for the summary and the exit code."""
-
-    status: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    skipped: int = 0
-    failed_before: int = 0
-    began: float = field(default_factory=perf_counter)
-
-    def not_done(self, documents: Iterable[Document | Unreadable], sink: sinks.Sink) -> Iterator[Document | Unreadable]:
-        """The documents that the output does not hold yet."""
-        for document in documents:
-            status = sink.done(document.id, document.source.sha256)
-            if status is None:
-                yield document
-            else:
-                self.skipped += 1
-                self.failed_before += status == "failed"
-
-    def add(self, record: Record) -> None:
-        self.status[record.status] += 1
-        if record.status == "failed" and record.errors:
-            self.reasons[record.errors[-1].reason] += 1
-
-    @property
-    def exit_code(self) -> int:
-        return 1 if self.status["failed"] or self.failed_before else 0
-
-    def summary(self, output: str) -> str:
-        total, seconds = self.status.total(), perf_counter() - self.began
-        text = f"{total} document{'' if total == 1 else 's'} in {seconds:.1f} s: {self.status['ok']} ok"
-        if self.status["failed"]:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common())
-            text += f", {self.status['failed']} failed ({reasons})"
-        if self.skipped:
-            text += f"; {self.skipped} done before"
-            text += f", {self.failed_before} of them failed (--retry-failed asks again)" if self.failed_before else ""
-        return text + ("." if output == "-" else f". Rows: {output}")

@@ -23,7 +23,7 @@ from extractor.readers.files import File, ReadOptions, io_message
 from extractor.readers.walking import Place
 from extractor.types import Document, Unreadable
 
-__all__ = ["File", "ReadOptions", "Reader", "formats", "read"]
+__all__ = ["File", "ReadOptions", "Reader", "estimate", "formats", "read"]
 
 HEAD_BYTES = 4096
 DEFAULTS = ReadOptions()
@@ -32,7 +32,8 @@ DEFAULTS = ReadOptions()
 class Reader(Protocol):
     """A format: the suffixes it is for (with the dot, in lower case) and how to read a file of it.
 
-    `read` may raise OSError for a file that cannot be opened; heavy imports belong inside it.
+    `read` may raise OSError for a file that cannot be opened; heavy imports belong inside it. A module whose files
+    hold many documents also has `count(file, options)`, about how many, for progress.
     """
 
     SUFFIXES: tuple[str, ...]
@@ -54,6 +55,26 @@ def read(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> Iterator[Doc
     Raises InputError at once for an argument that names nothing; whatever else goes wrong is an Unreadable.
     """
     return _with_unique_ids(_read_all(walking.places(inputs), options))
+
+
+def estimate(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> int | None:
+    """About how many documents `read` will give; None where that cannot be told before (standard input).
+
+    It costs a walk over the folders, and one pass over files that hold many documents.
+    """
+    places = walking.places(inputs)
+    if any(place.location == walking.STDIN for place in places):
+        return None
+    exclude = frozenset(os.path.abspath(path) for path in options.exclude)
+    return sum(_count(file, options) for place in places for file in walking.files(place, exclude))
+
+
+def _count(file: File | Unreadable, options: ReadOptions) -> int:
+    counter = None if isinstance(file, Unreadable) else getattr(formats().get(file.suffix), "count", None)
+    try:
+        return int(counter(file, options)) if counter else 1
+    except OSError:
+        return 1
 
 
 def _read_all(places: Iterable[Place], options: ReadOptions) -> Iterator[Document | Unreadable]:

@@ -19,6 +19,7 @@ from extractor.readers import text
 from extractor.readers.encoding import Undecodable
 from extractor.readers.files import File, ReadOptions
 from extractor.readers.lines import Line, detect, failure, lines
+from extractor.readers.lines import count as lines_in
 from extractor.readers.rows import Row
 from extractor.types import Document, Unreadable
 
@@ -50,6 +51,11 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
         else:
             yield first
             yield from rows
+
+
+def count(file: File, options: ReadOptions) -> int:
+    """About how many documents the file holds: its lines below the header. Raises OSError where it cannot be opened."""
+    return 1 if options.rows == "whole" else max(1, lines_in(file) - 1)
 
 
 def _physical_lines(source: Iterator[Line]) -> Iterator[Line]:

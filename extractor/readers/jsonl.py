@@ -11,6 +11,7 @@ from extractor.readers import text
 from extractor.readers.encoding import Undecodable
 from extractor.readers.files import File, ReadOptions
 from extractor.readers.lines import Line, detect, failure, lines
+from extractor.readers.lines import count as lines_in
 from extractor.readers.rows import Row
 from extractor.types import Document, Json, Unreadable
 
@@ -36,6 +37,11 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
                 yield _document(file, line, encoding, options)
         if not found:
             yield failure(file, stream, NO_ROWS)
+
+
+def count(file: File, options: ReadOptions) -> int:
+    """About how many documents the file holds: its lines. Raises OSError where it cannot be opened."""
+    return 1 if options.rows == "whole" else max(1, lines_in(file))
 
 
 def _document(file: File, line: Line, encoding: str, options: ReadOptions) -> Document | Unreadable:

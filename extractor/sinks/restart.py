@@ -8,6 +8,7 @@ they are to be tried again. A file that holds anything but such rows is refused,
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -25,22 +26,25 @@ ADVICE = "Choose another -o, move the file away, or use --overwrite to begin it 
 @dataclass(slots=True)
 class Done:
     """The rows of an output: for each id the hash of its document and its status. `stale` says that rows are
-    superseded."""
+    superseded. Documents are looked up by the thread that reads ahead while another adds rows."""
 
     table: DigestTable = field(default_factory=DigestTable)
     stale: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def status(self, id: str, sha256: str) -> Status | None:
         """The status of a document's row; None where there is none or the document has changed since."""
-        value = self.table.get(digest(id))
+        with self.lock:
+            value = self.table.get(digest(id))
         if value is None or value | 1 != digest(sha256) | 1:
             return None
         return "ok" if value & 1 else "failed"
 
     def add(self, id: str, sha256: str, status: str) -> None:
-        key = digest(id)
-        self.stale = self.stale or self.table.get(key) is not None
-        self.table.set(key, digest(sha256) | 1 if status == "ok" else digest(sha256) & ~1)
+        key, value = digest(id), digest(sha256) | 1 if status == "ok" else digest(sha256) & ~1
+        with self.lock:
+            self.stale = self.stale or self.table.get(key) is not None
+            self.table.set(key, value)
 
 
 @dataclass(frozen=True, slots=True)

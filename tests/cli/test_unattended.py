@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, Row, Run, command, environment, rows, without_timings
+from tests.cli.conftest import ROOT, Row, Run, assert_same_rows, by_id, command, environment, rows
 
 COUNT = 24
 LINE = ["-s", "contact", "--precision", "float32", "--batch-size", "2", "--max-attempts", "1"]
@@ -34,12 +34,11 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Row]:
+def undisturbed(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     output = tmp_path_factory.mktemp("undisturbed") / "rows.jsonl"
     subprocess.run(command("run", documents, *LINE, "-o", output), env=environment(), check=False, timeout=300)
-    found = without_timings(rows(output))
-    assert len(found) == COUNT
-    return found
+    assert len(by_id(rows(output))) == COUNT
+    return rows(output)
 
 
 def _start(documents: Path, output: Path) -> "subprocess.Popen[bytes]":
@@ -62,7 +61,7 @@ def _wait_for_rows(output: Path, count: int, seconds: float = 60) -> None:
 
 @pytest.mark.slow
 def test_a_run_killed_at_twenty_random_moments_ends_as_an_undisturbed_one(
-    documents: Path, undisturbed: dict[str, Row], tmp_path: Path
+    documents: Path, undisturbed: list[Row], tmp_path: Path
 ) -> None:
     output = tmp_path / "rows.jsonl"
     moments = random.Random(20)
@@ -82,13 +81,13 @@ def test_a_run_killed_at_twenty_random_moments_ends_as_an_undisturbed_one(
             output.write_bytes(output.read_bytes()[: -moments.randrange(1, 3000)])  # as a crash of the machine might
     last = _start(documents, output)
     last.communicate(timeout=120)
-    assert last.returncode == (1 if any(row["status"] == "failed" for row in undisturbed.values()) else 0)
-    assert without_timings(rows(output)) == undisturbed
+    assert last.returncode == (1 if any(row["status"] == "failed" for row in undisturbed) else 0)
+    assert_same_rows(rows(output), undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_first_signal_finishes_what_is_in_flight(
-    documents: Path, undisturbed: dict[str, Row], tmp_path: Path, number: signal.Signals
+    documents: Path, undisturbed: list[Row], tmp_path: Path, number: signal.Signals
 ) -> None:
     output = tmp_path / "rows.jsonl"
     child = _start(documents, output)
@@ -102,7 +101,7 @@ def test_a_first_signal_finishes_what_is_in_flight(
     assert 1 <= len(written) < COUNT
     again = _start(documents, output)
     again.communicate(timeout=120)
-    assert without_timings(rows(output)) == undisturbed
+    assert_same_rows(rows(output), undisturbed)
 
 
 def test_a_second_signal_ends_within_a_second(documents: Path, tmp_path: Path) -> None:
@@ -143,7 +142,7 @@ def test_two_runs_on_one_output_are_refused(documents: Path, tmp_path: Path, ext
 
 
 def test_the_same_line_again_does_nothing_and_loads_nothing(
-    documents: Path, undisturbed: dict[str, Row], tmp_path: Path, extractor: Run
+    documents: Path, undisturbed: list[Row], tmp_path: Path, extractor: Run
 ) -> None:
     output = tmp_path / "rows.jsonl"
     extractor("run", documents, *LINE, "-o", output)
@@ -195,7 +194,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_is_named_and_the_same_line_completes_once_there_is_room(
-    documents: Path, undisturbed: dict[str, Row], small_disk: Path, extractor: Run
+    documents: Path, undisturbed: list[Row], small_disk: Path, extractor: Run
 ) -> None:
     output, ballast = small_disk / "rows.jsonl", small_disk / "ballast"
     free = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
@@ -208,7 +207,7 @@ def test_a_full_disk_is_named_and_the_same_line_completes_once_there_is_room(
     ballast.unlink()
     again = extractor("run", documents, *LINE, "-o", output)
     assert again.returncode in (0, 1)
-    assert without_timings(rows(output)) == undisturbed
+    assert_same_rows(rows(output), undisturbed)
 
 
 def test_a_closed_stdout_ends_quietly(documents: Path) -> None:

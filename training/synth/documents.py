@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from training.synth import values
+from training.synth import basics
 from training.synth.fields import CONTACT, CONTRACT, ORDER, Field, free, named
 from training.synth.fillers import sentence
-from training.synth.layouts import LAYOUTS, Wish, short
+from training.synth.layouts import LAYOUTS
 from training.synth.lists import ner, people
+from training.synth.tables import short
+from training.synth.wish import Layout, Wish
 
 Answer = dict[str, str | list[str] | None]
 
@@ -62,11 +64,7 @@ def _draw(rng: Random, easy: bool) -> Example:
     if task == "free":
         topic = _topic(fields)
     wish = Wish(fields, topic, english, rng.random() * rng.choice([1, 1, 1, 1, 2, 4]), rng.choice([0.0, 0.5, 0.9, 1.0]))
-    if easy:
-        name, layout = "short", short
-    else:
-        name = rng.choices(list(LAYOUTS), [weight for _, weight in LAYOUTS.values()])[0]
-        layout = LAYOUTS[name][0]
+    name, layout = ("short", short) if easy else _layout(rng)
     text = layout(rng, wish)
     if not easy and rng.random() < 0.03:
         text = _longer(rng, text, english)
@@ -75,6 +73,11 @@ def _draw(rng: Random, easy: bool) -> Example:
         rng.shuffle(fields)
     asked = tuple(Asked(f.name, description=f.description) for f in fields)
     return Example(task, name, text, asked, {f.name: f.value for f in fields})
+
+
+def _layout(rng: Random) -> tuple[str, Layout]:
+    name = rng.choices(list(LAYOUTS), [weight for _, weight in LAYOUTS.values()])[0]
+    return name, LAYOUTS[name][0]
 
 
 def _longer(rng: Random, text: str, english: bool) -> str:
@@ -120,4 +123,4 @@ def _with_lists(rng: Random, task: str) -> Example:
 
 def random_text(rng: Random, count: int) -> str:
     """Random characters, so that each has been seen by the tokenizer."""
-    return "".join(rng.choices(values.LEVEL_1, k=count))
+    return "".join(rng.choices(basics.LEVEL_1, k=count))

@@ -6,19 +6,45 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from training.synth import values
+from training.synth import basics, places, values
 from training.synth.grammar import Sequence, expand, lines, parse, words
 
 CONTACT = {"手机号": "phone", "邮箱": "email", "账号": "account", "密码": "password"}
 ORDER = {"订单号": "order", "日期": "date", "金额": "amount", "收货人": "person", "地址": "address"}
 CONTRACT = {
-    "合同编号": "contract_no", "甲方": "party_a", "乙方": "party_b", "签订日期": "sign_date", "合同金额": "sum",
+    "合同编号": "contract_no",
+    "甲方": "party_a",
+    "乙方": "party_b",
+    "签订日期": "sign_date",
+    "合同金额": "sum",
     "履行期限": "term",
-}  # fmt: skip
-FREE = (
-    "phrase phrase phrase measure measure code code company english name name date amount order account password email "
-    "phone address english_name host landline english_company english_address"
-).split()
+}
+FREE = [
+    "phrase",
+    "phrase",
+    "phrase",
+    "measure",
+    "measure",
+    "code",
+    "code",
+    "company",
+    "english",
+    "name",
+    "name",
+    "date",
+    "amount",
+    "order",
+    "account",
+    "password",
+    "email",
+    "phone",
+    "address",
+    "english_name",
+    "host",
+    "landline",
+    "english_company",
+    "english_address",
+]
 
 
 @dataclass(frozen=True)
@@ -50,7 +76,7 @@ def value(rng: Random, kind: str, english: bool) -> str:
     if english and kind in {"person", "name"}:
         return values.english_name(rng) if rng.random() < 0.85 else values.chinese_name(rng)
     if english and kind == "address":
-        return values.english_address(rng)
+        return places.english_address(rng)
     if english and kind in {"phrase", "term"}:
         return values.english_phrase(rng)
     if english and kind in {"company", "party_a", "party_b"}:
@@ -61,18 +87,18 @@ def value(rng: Random, kind: str, english: bool) -> str:
 def free_label(rng: Random, english: bool) -> str:
     """The name of a field that exists only in this document."""
     if english:
-        parts = [values.latin(rng) for _ in range(rng.choice([1, 1, 2]))]
+        parts = [basics.latin(rng) for _ in range(rng.choice([1, 1, 2]))]
         return rng.choice([" ", "_", " "]).join(parts).capitalize() if rng.random() < 0.6 else "_".join(parts)
     style = rng.random()
     if style < 0.45:
-        return "".join(rng.choices(values.LEVEL_1, k=rng.choice([2, 2, 3, 4])))
+        return "".join(rng.choices(basics.LEVEL_1, k=rng.choice([2, 2, 3, 4])))
     if style < 0.65:
         return rng.choice(words("nouns_zh")) + rng.choice(
             ["编号", "名称", "单价", "日期", "人", "地址", "型号", "数量", "号码", "代码", "等级", "颜色"]
         )
     if style < 0.85:
         return rng.choice(words("stray_labels"))
-    return values.junk(rng) + rng.choice(
+    return basics.junk(rng) + rng.choice(
         ["号", "人", "名", "日", "额", "量", "地", "者", "码", "方", "率", "时间", "单位"]
     )
 

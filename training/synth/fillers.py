@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from training.synth import values
+from training.synth import basics, places, values
 from training.synth.grammar import expand, patterns, words
 
 SIMPLE: dict[str, Callable[[Random], str]] = {
@@ -16,11 +16,11 @@ SIMPLE: dict[str, Callable[[Random], str]] = {
     "dec": lambda r: f"{r.randint(0, 99)}.{r.randint(1, 9)}",
     "pct": lambda r: f"{r.randint(1, 99)}{r.choice(['', '.5', '.95', '.9'])}%",
     "year": lambda r: str(r.randint(1985, 2027)),
-    "noun": lambda r: r.choice(words("nouns_zh")) if r.random() < 0.8 else values.junk(r),
-    "place": lambda r: r.choice(words("places_zh")) if r.random() < 0.85 else values.junk(r) + r.choice("室房楼馆院店"),
+    "noun": lambda r: r.choice(words("nouns_zh")) if r.random() < 0.8 else basics.junk(r),
+    "place": lambda r: r.choice(words("places_zh")) if r.random() < 0.85 else basics.junk(r) + r.choice("室房楼馆院店"),
     "adj": lambda r: r.choice(words("adj_zh")),
-    "junk": values.junk,
-    "eword": values.latin,
+    "junk": basics.junk,
+    "eword": basics.latin,
     "ewfn": lambda r: r.choice(words("en_function")),
     "ename": lambda r: r.choice(words("english_first")),
     "elast": lambda r: r.choice(words("english_last")),
@@ -28,24 +28,37 @@ SIMPLE: dict[str, Callable[[Random], str]] = {
     "eco": values.english_company,
     "city": lambda r: r.choice(words("cities")),
     "landline": values.landline,
-    "landline_en": lambda r: r.choice([f"+{r.randint(1, 99)} {values.digits(r, 2)} {values.digits(r, 4)} {values.digits(r, 4)}", f"0{values.digits(r, 3)} {values.digits(r, 6)}"]),
-    "hotline": lambda r: r.choice(["400-", "800-", "400", "95", "400 "]) + f"{values.digits(r, 3)}{r.choice(['-', ' ', ''])}{values.digits(r, 4)}",
+    "landline_en": lambda r: r.choice(
+        [
+            f"+{r.randint(1, 99)} {basics.digits(r, 2)} {basics.digits(r, 4)} {basics.digits(r, 4)}",
+            f"0{basics.digits(r, 3)} {basics.digits(r, 6)}",
+        ]
+    ),
+    "hotline": lambda r: (
+        r.choice(["400-", "800-", "400", "95", "400 "])
+        + f"{basics.digits(r, 3)}{r.choice(['-', ' ', ''])}{basics.digits(r, 4)}"
+    ),
     "phone0": values.phone,
-    "card": lambda r: r.choice(["", " "]).join(values.digits(r, 4) for _ in range(r.randint(3, 5))),
-    "idcard": lambda r: values.digits(r, 17) + r.choice("0123456789X"),
+    "card": lambda r: r.choice(["", " "]).join(basics.digits(r, 4) for _ in range(r.randint(3, 5))),
+    "idcard": lambda r: basics.digits(r, 17) + r.choice("0123456789X"),
     "version": lambda r: r.choice(["V", "v", ""]) + ".".join(str(r.randint(0, 30)) for _ in range(r.choice([2, 3]))),
     "host": values.host,
     "port": lambda r: r.choice(["3306", "5432", "8080", "27017", "6379", "21", str(r.randint(1000, 65000))]),
-    "url": lambda r: f"{r.choice(['https://', 'http://', 'www.'])}{values.host(r)}/{r.choice(['', values.latin(r)])}",
+    "url": lambda r: f"{r.choice(['https://', 'http://', 'www.'])}{values.host(r)}/{r.choice(['', basics.latin(r)])}",
     "code": values.code,
-    "qq": lambda r: values.digits(r, r.randint(6, 10)),
-    "pin": lambda r: values.digits(r, r.randint(4, 6)),
-    "zip": lambda r: values.digits(r, 6),
-    "letter": lambda r: r.choice(values.UPPER),
+    "qq": lambda r: basics.digits(r, r.randint(6, 10)),
+    "pin": lambda r: basics.digits(r, r.randint(4, 6)),
+    "zip": lambda r: basics.digits(r, 6),
+    "letter": lambda r: r.choice(basics.UPPER),
     "weekday": lambda r: r.choice("一二三四五六日"),
-    "weekday_en": lambda r: r.choice("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()),
-    "time": lambda r: r.choice([f"{r.randint(0, 23)}:{r.randint(0, 59):02}", f"{r.choice(['上午', '下午', '晚上', '早上'])}{r.randint(1, 12)}点{r.choice(['', '半'])}"]),
-}  # fmt: skip
+    "weekday_en": lambda r: r.choice(["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]),
+    "time": lambda r: r.choice(
+        [
+            f"{r.randint(0, 23)}:{r.randint(0, 59):02}",
+            f"{r.choice(['上午', '下午', '晚上', '早上'])}{r.randint(1, 12)}点{r.choice(['', '半'])}",
+        ]
+    ),
+}
 
 
 def fill(name: str, rng: Random) -> str:
@@ -58,7 +71,7 @@ def fill(name: str, rng: Random) -> str:
 def decoy(kind: str, rng: Random, english: bool = False) -> str:
     """A value that looks right and is not meant."""
     if kind == "address" and english:
-        return values.english_address(rng)
+        return places.english_address(rng)
     return values.KINDS[kind](rng)
 
 
@@ -78,11 +91,15 @@ def trap(rng: Random, topic: str, english: bool) -> str:
 def stray_label(rng: Random, english: bool) -> str:
     """A label nobody asks for."""
     if english:
-        return rng.choice([values.latin(rng).capitalize(), f"{values.latin(rng).capitalize()} {values.latin(rng)}"])
-    return rng.choice([
-        rng.choice(words("nouns_zh")), values.junk(rng) + values.junk(rng),
-        rng.choice(words("stray_labels")), rng.choice(words("stray_labels")),
-    ])  # fmt: skip
+        return rng.choice([basics.latin(rng).capitalize(), f"{basics.latin(rng).capitalize()} {basics.latin(rng)}"])
+    return rng.choice(
+        [
+            rng.choice(words("nouns_zh")),
+            basics.junk(rng) + basics.junk(rng),
+            rng.choice(words("stray_labels")),
+            rng.choice(words("stray_labels")),
+        ]
+    )
 
 
 def stray_value(rng: Random, english: bool) -> str:
@@ -99,5 +116,15 @@ def stray_value(rng: Random, english: bool) -> str:
             ]
         )(rng)
     return rng.choice(
-        [values.phrase, values.phrase, values.code, values.company, values.number_with_unit, SIMPLE["n"], SIMPLE["place"], SIMPLE["url"], SIMPLE["version"]]
-    )(rng)  # fmt: skip
+        [
+            values.phrase,
+            values.phrase,
+            values.code,
+            values.company,
+            values.number_with_unit,
+            SIMPLE["n"],
+            SIMPLE["place"],
+            SIMPLE["url"],
+            SIMPLE["version"],
+        ]
+    )(rng)

@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Callable
 from random import Random
 
-from training.synth.grammar import words
-
-LEVEL_1 = tuple(
-    bytes([row, cell]).decode("gb2312") for row in range(0xB0, 0xD8) for cell in range(0xA1, 0xFF)
-    if not (row == 0xD7 and cell > 0xF9)
-)  # fmt: skip
-LEVEL_2 = tuple(bytes([row, cell]).decode("gb2312") for row in range(0xD8, 0xF8) for cell in range(0xA1, 0xFF))
-TRADITIONAL = tuple(
-    "東門車馬龍國華陳張劉黃楊趙吳鄭謝許鄧馮蕭葉蘇呂盧鐘譚陸賈韋鄒電話號碼帳戶郵密訂單額貨點區縣鎮鄉樓層"
+from training.synth.basics import (
+    DIGITS,
+    LETTERS,
+    LEVEL_1,
+    LEVEL_2,
+    LOWER,
+    MONTHS,
+    TRADITIONAL,
+    UPPER,
+    digits,
+    junk,
+    latin,
+    letters,
+    pseudo,
 )
-LETTERS, DIGITS = string.ascii_letters, string.digits
-LOWER, UPPER = string.ascii_lowercase, string.ascii_uppercase
-MONTHS = ("January February March April May June July August September October November December").split()
-
-
-def digits(rng: Random, count: int) -> str:
-    return "".join(rng.choices(DIGITS, k=count))
-
-
-def letters(rng: Random, count: int, alphabet: str = LOWER) -> str:
-    return "".join(rng.choices(alphabet, k=count))
-
-
-def pseudo(rng: Random) -> str:
-    """A pronounceable made-up Latin word."""
-    return "".join(rng.choice("bcdfghjklmnprstvwxyz") + rng.choice("aeiou") for _ in range(rng.randint(1, 3))) + (
-        rng.choice(["", "n", "ng", "r", "s", "t"])
-    )
-
-
-def latin(rng: Random) -> str:
-    return pseudo(rng) if rng.random() < 0.5 else rng.choice(words("words_en"))
-
-
-def junk(rng: Random) -> str:
-    """A made-up Chinese word, so that unknown text is nothing new."""
-    source = LEVEL_1 if rng.random() < 0.97 else LEVEL_2
-    return "".join(rng.choices(source, k=rng.choice([1, 2, 2, 2, 3])))
+from training.synth.grammar import words
+from training.synth.places import address, english_address
 
 
 def phone(rng: Random) -> str:
@@ -56,8 +34,8 @@ def phone(rng: Random) -> str:
         return f"{number[:3]}{sign}{number[3:7]}{sign}{number[7:]}"
     if style < 0.93:
         return rng.choice(["+86 ", "+86", "+86-", "86-", "(+86)", "+852 ", "0086 "]) + number
-    area = rng.choice(["+1 ", "+44 7", "+49 1", "+33 6 ", "07", "+61 4", "+81 90 "])
-    return area + " ".join(digits(rng, k) for k in rng.choice([(3, 3, 4), (2, 3, 3), (3, 4), (4, 3, 3)]))
+    area = rng.choice(["+1 ", "+44 7", "+49 1", "+33 6 ", "07", "07", "+61 4", "+81 90 "])
+    return area + " ".join(digits(rng, k) for k in rng.choice([(3, 3, 4), (2, 3, 3), (3, 6), (4, 3, 3)]))
 
 
 def landline(rng: Random) -> str:
@@ -96,7 +74,21 @@ def account(rng: Random) -> str:
     style = rng.random()
     if style < 0.12:
         return rng.choice(
-            "root admin guest test user teacher student operator viewer sa postgres oracle manager".split()
+            [
+                "root",
+                "admin",
+                "guest",
+                "test",
+                "user",
+                "teacher",
+                "student",
+                "operator",
+                "viewer",
+                "sa",
+                "postgres",
+                "oracle",
+                "manager",
+            ]
         )
     if style < 0.3:
         return latin(rng) + digits(rng, rng.randint(1, 5))
@@ -177,7 +169,8 @@ def order(rng: Random) -> str:
     if style < 0.72:
         return digits(rng, rng.randint(5, 18))
     if style < 0.8:
-        return f"{rng.randint(2015, 2029)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}{rng.choice(['', '-', '_'])}{digits(rng, rng.randint(2, 6))}"
+        day = f"{rng.randint(2015, 2029)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}"
+        return day + rng.choice(["", "-", "_"]) + digits(rng, rng.randint(2, 6))
     if style < 0.88:
         return f"{head}{rng.randint(0, 9)}-{digits(rng, 4)}"
     if style < 0.92:
@@ -225,9 +218,17 @@ def _english_date(rng: Random, y: int, m: int, d: int) -> str:
     name = rng.choice([MONTHS[m - 1], MONTHS[m - 1][:3], MONTHS[m - 1][:4] if m in {6, 7, 9} else MONTHS[m - 1][:3]])
     suffix = "th" if 4 <= d <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(d % 10, "th")
     return rng.choice(
-        [f"{d} {name} {y}", f"{name} {d}, {y}", f"{d} {name}", f"{name} {d}", f"{name} {d}{suffix}", f"{d}-{name}-{y}",
-         f"{d}{suffix} {name} {y}", f"{d}{suffix} of {name}"]
-    )  # fmt: skip
+        [
+            f"{d} {name} {y}",
+            f"{name} {d}, {y}",
+            f"{d} {name}",
+            f"{name} {d}",
+            f"{name} {d}{suffix}",
+            f"{d}-{name}-{y}",
+            f"{d}{suffix} {name} {y}",
+            f"{d}{suffix} of {name}",
+        ]
+    )
 
 
 def amount(rng: Random) -> str:
@@ -266,111 +267,29 @@ def person(rng: Random) -> str:
     return english_name(rng)
 
 
-def road(rng: Random) -> str:
-    name = rng.choice(words("roads")) if rng.random() < 0.55 else "".join(rng.choices(LEVEL_1, k=rng.choice([2, 2, 3])))
-    return (
-        name
-        + rng.choice(["", "", "", *"东西南北中", "一", "二"])
-        + rng.choice(["路", "路", "街", "大道", "巷", "大街", "弄", "胡同", "里"])
-    )
-
-
-def _estate(rng: Random) -> str:
-    if rng.random() < 0.5:
-        return rng.choice(words("estates"))
-    return "".join(rng.choices(LEVEL_1, k=rng.randint(2, 3))) + rng.choice(
-        [
-            "花园",
-            "家园",
-            "小区",
-            "苑",
-            "公寓",
-            "大厦",
-            "广场",
-            "府",
-            "湾",
-            "城",
-            "叙",
-            "里",
-            "新村",
-            "中心",
-            "学校",
-            "医院",
-        ]
-    )
-
-
-def _unit(rng: Random) -> str:
-    b, u, r = rng.randint(1, 39), rng.randint(1, 6), rng.randint(1, 33) * 100 + rng.randint(1, 8)
-    return rng.choice(
-        [f"{b}号楼{u}单元{r}", f"{b}栋{r}室", f"{b}幢{u}单元{r}室", f"{b}-{u}-{r}", f"{rng.choice('ABCD')}座{r}", f"{b}栋{r}",
-         f"{rng.choice('ABCDEF')}{r}", f"{b}号{r}", f"{u}楼", f"综合楼{u}层前台", f"负一层{rng.choice(words('places_zh'))}",
-         f"{b}#{r}", f"{rng.choice('东西南北')}门", f"{u}单元{r}", f"{rng.choice(words('places_zh'))}", f"{b}号楼{u}层{rng.choice('东西')}侧"]
-    )  # fmt: skip
-
-
-def address(rng: Random) -> str:
-    city = rng.choice(words("cities")) if rng.random() < 0.85 else "".join(rng.choices(LEVEL_1, k=2))
-    area = rng.choice(words("districts")) if rng.random() < 0.7 else "".join(rng.choices(LEVEL_1, k=2))
-    province = rng.choice(words("provinces")) if rng.random() < 0.25 else ""
-    street = f"{road(rng)}{rng.randint(1, 999)}{rng.choice(['号', '号', '号', '弄', '号院', ''])}"
-    tail = rng.choice([_estate(rng) + _unit(rng), _unit(rng), _estate(rng), _estate(rng) + _unit(rng), ""])
-    style = rng.random()
-    if style < 0.7:
-        return f"{province}{city}市{area}{rng.choice(['区', '区', '区', '县', '市'])}{street}{tail}"
-    if style < 0.8:
-        return f"{area}区{street}{tail}"
-    if style < 0.86:
-        return f"{city}{area}{street}{tail}"
-    if style < 0.92:
-        return f"{_estate(rng)}{_unit(rng)}"
-    return f"{province}{city}市{area}县{junk(rng)}{rng.choice('镇乡')}{junk(rng)}村{rng.randint(1, 30)}{rng.choice(['组', '号', '社', '队'])}"
-
-
-def english_address(rng: Random) -> str:
-    name = rng.choice([latin(rng).capitalize(), rng.choice(words("english_last"))])
-    kind = rng.choice(
-        "Street Road Avenue Lane Close Drive Court Way St Rd Ave Square Terrace Crescent Blvd Hill Row Quay".split()
-    )
-    town = (pseudo(rng) + pseudo(rng)).capitalize() if rng.random() < 0.5 else rng.choice(
-        ["Leeds", "Bristol", "Austin", "Denver", "Toronto", "Sydney", "Dublin", "Boston", "Oxford", "Glasgow", "Seattle", "Perth"]
-    )  # fmt: skip
-    flat = rng.choice(
-        [
-            "",
-            "",
-            f"Flat {rng.randint(1, 40)}, ",
-            f"Apt {rng.randint(1, 99)}{rng.choice('ABC')}, ",
-            f"Unit {rng.randint(1, 30)}, ",
-        ]
-    )
-    code = rng.choice(
-        [
-            digits(rng, 5),
-            f"{letters(rng, 2, UPPER)}{rng.randint(1, 20)} {rng.randint(1, 9)}{letters(rng, 2, UPPER)}",
-            f"{letters(rng, 2, UPPER)} {digits(rng, 5)}",
-        ]
-    )
-    tail = rng.choice([f" {code}", f", {code}", "", f", {letters(rng, 2, UPPER)} {digits(rng, 5)}"])
-    return f"{flat}{rng.randint(1, 999)} {name} {kind}, {town}{tail}"
-
-
 def company(rng: Random) -> str:
     city = rng.choice(words("cities")) if rng.random() < 0.6 else ""
     name = "".join(rng.choices(LEVEL_1, k=rng.choice([2, 2, 3])))
-    return f"{city}{name}{rng.choice(words('company'))}{rng.choice(['有限公司', '有限责任公司', '股份有限公司', '集团', '公司', '厂', '中心'])}"
+    form = rng.choice(["有限公司", "有限责任公司", "股份有限公司", "集团", "公司", "厂", "中心"])
+    return f"{city}{name}{rng.choice(words('company'))}{form}"
 
 
 def english_company(rng: Random) -> str:
     tail = rng.choice(["Ltd", "Inc.", "GmbH", "LLC", "& Co.", "Group", "Labs", "Trading", "Works", "Partners"])
-    return f"{latin(rng).capitalize()} {rng.choice([latin(rng).capitalize() + ' ', '', '& ' + latin(rng).capitalize() + ' '])}{tail}"
+    first, second = latin(rng).capitalize(), latin(rng).capitalize()
+    return rng.choice([f"{first} {second} {tail}", f"{first} {tail}", f"{first} & {second} {tail}"])
 
 
 def code(rng: Random) -> str:
     return rng.choice(
-        [letters(rng, 2, UPPER) + digits(rng, 6), digits(rng, rng.randint(5, 12)), f"{letters(rng, 3, UPPER)}-{digits(rng, 4)}",
-         ":".join(letters(rng, 2, "0123456789ABCDEF") for _ in range(6)), f"{rng.choice(UPPER)}{rng.randint(1, 99)}-{rng.randint(1, 99)}"]
-    )  # fmt: skip
+        [
+            letters(rng, 2, UPPER) + digits(rng, 6),
+            digits(rng, rng.randint(5, 12)),
+            f"{letters(rng, 3, UPPER)}-{digits(rng, 4)}",
+            ":".join(letters(rng, 2, "0123456789ABCDEF") for _ in range(6)),
+            f"{rng.choice(UPPER)}{rng.randint(1, 99)}-{rng.randint(1, 99)}",
+        ]
+    )
 
 
 def host(rng: Random) -> str:
@@ -380,7 +299,8 @@ def host(rng: Random) -> str:
 
 
 def number_with_unit(rng: Random) -> str:
-    return f"{rng.randint(1, 9999)}{rng.choice(['', '.' + digits(rng, 1)])}{rng.choice(['元', '公斤', '米', '℃', '%', '天', '小时', '人', '次', '㎡', 'kg', ' mm', '件', '', ''])}"
+    units = ["元", "公斤", "米", "℃", "%", "天", "小时", "人", "次", "㎡", "kg", " mm", "件", "", ""]
+    return f"{rng.randint(1, 9999)}{rng.choice(['', '.' + digits(rng, 1)])}{rng.choice(units)}"
 
 
 def phrase(rng: Random) -> str:
@@ -396,9 +316,30 @@ def english_phrase(rng: Random) -> str:
 
 
 KINDS: dict[str, Callable[[Random], str]] = {
-    "phone": phone, "email": email, "account": account, "password": password, "order": order, "date": date,
-    "amount": amount, "person": person, "address": address, "contract_no": order, "party_a": company,
-    "party_b": company, "sign_date": date, "sum": amount, "term": phrase, "code": code, "measure": number_with_unit,
-    "phrase": phrase, "english": english_phrase, "company": company, "english_company": english_company,
-    "landline": landline, "host": host, "name": chinese_name, "english_name": english_name, "english_address": english_address,
-}  # fmt: skip
+    "phone": phone,
+    "email": email,
+    "account": account,
+    "password": password,
+    "order": order,
+    "date": date,
+    "amount": amount,
+    "person": person,
+    "address": address,
+    "contract_no": order,
+    "party_a": company,
+    "party_b": company,
+    "sign_date": date,
+    "sum": amount,
+    "term": phrase,
+    "code": code,
+    "measure": number_with_unit,
+    "phrase": phrase,
+    "english": english_phrase,
+    "company": company,
+    "english_company": english_company,
+    "landline": landline,
+    "host": host,
+    "name": chinese_name,
+    "english_name": english_name,
+    "english_address": english_address,
+}
