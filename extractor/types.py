@@ -45,7 +45,8 @@ class Document:
 class Unreadable:
     """A document whose text could not be had. It becomes a `failed` record: never a skip, never the end of a run.
 
-    `reason` is a short code (`empty`, `binary`, `encoding`, `io`, `malformed`), `message` one line for people.
+    `reason` is a short code (`empty`, `binary`, `encoding`, `io`, `malformed`, `too-large`, `unsupported`), `message`
+    one line for people.
     """
 
     id: str

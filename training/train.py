@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,6 +174,7 @@ class Options:
     others: float
     compile: bool
     workers: int
+    install: bool
 
 
 @click.command()
@@ -189,6 +191,7 @@ class Options:
 @click.option("--others", default=0.003, show_default=True, help="Learning rate of Adam.")
 @click.option("--compile/--no-compile", default=True, show_default=True)
 @click.option("--workers", default=2, show_default=True, help="Processes of one thread each; 1 on a GPU.")
+@click.option("--install", is_flag=True, help="At the end, put the model where the package has it.")
 def main(**options: Any) -> None:
     """Tokenizer, data, training and export in one go."""
     chosen = Options(**options)
@@ -198,6 +201,8 @@ def main(**options: Any) -> None:
         work(0, chosen)
     else:
         spawn(work, (chosen,), nprocs=chosen.workers)  # type: ignore[no-untyped-call]
+    if chosen.install:
+        shutil.copytree(chosen.out / "model", ROOT / "extractor" / "models" / "demo", dirs_exist_ok=True)
 
 
 def work(worker: int, options: Options) -> None:

@@ -36,7 +36,15 @@ MONTHS = [
 
 
 def digits(rng: Random, count: int) -> str:
-    return "".join(rng.choices(DIGITS, k=count))
+    """Digits, now and then a run, a count or a repeated pair: what copying by the digits before loses its place in."""
+    kind = rng.random()
+    if count < 4 or kind > 0.12:
+        return "".join(rng.choices(DIGITS, k=count))
+    if kind < 0.05:
+        return rng.choice(DIGITS) * count
+    if kind < 0.08:
+        return (DIGITS[rng.choice([0, 1, 1, 1, rng.randrange(10)]) :] + DIGITS * 2)[:count]
+    return (digits(rng, rng.choice([2, 2, 3])) * count)[:count]
 
 
 def letters(rng: Random, count: int, alphabet: str = LOWER) -> str:

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from random import Random
 
 from training.synth import basics
-from training.synth.fields import CONTACT, CONTRACT, ORDER, Field, free, named
-from training.synth.fillers import sentence
+from training.synth.fields import CONTACT, CONTRACT, ORDER, Field, free, named, value
+from training.synth.fillers import decoy, fill, sentence
+from training.synth.grammar import expand, lines, parse, slots
 from training.synth.layouts import LAYOUTS
 from training.synth.lists import ner, people
+from training.synth.statements import GOLD
 from training.synth.tables import short
 from training.synth.wish import Layout, Wish
 
+SCENARIOS = 0.28
+"""The share of contact and order examples that come from whole-document patterns."""
 Answer = dict[str, str | list[str] | None]
 
 
@@ -47,8 +51,8 @@ def example(rng: Random, easy: bool = False) -> Example:
 
 def _sound(found: Example) -> bool:
     wanted: list[str] = []
-    for value in found.gold.values():
-        wanted += value if isinstance(value, list) else [value] if value is not None else []
+    for given in found.gold.values():
+        wanted += given if isinstance(given, list) else [given] if given is not None else []
     return all(v in found.text for v in wanted) and bool(found.text.strip()) and "\r" not in found.text
 
 
@@ -56,6 +60,8 @@ def _draw(rng: Random, easy: bool) -> Example:
     task = rng.choices(["contact", "order", "free", "contract", "person", "ner"], [34, 31, 25, 3, 3.5, 3.5])[0]
     if easy:
         task = rng.choice(["contact", "order", "free"])
+    if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:
+        return _scenario(rng, task)
     english = rng.random() < (0.16 if task != "ner" else 0.05)
     if task in {"person", "ner"}:
         return _with_lists(rng, task)
@@ -124,3 +130,26 @@ def _with_lists(rng: Random, task: str) -> Example:
 def random_text(rng: Random, count: int) -> str:
     """Random characters, so that each has been seen by the tokenizer."""
     return "".join(rng.choices(basics.LEVEL_1, k=count))
+
+
+def _scenario(rng: Random, topic: str) -> Example:
+    """A whole document from one pattern: what the pattern does not state is absent."""
+    rows = [line.split("\t", 1) for line in lines("scenarios")]
+    pattern = parse(rng.choice([text for kind, text in rows if kind == topic]))
+    said: dict[str, str] = {}
+    english = all(name not in set(slots(pattern)) for name in ("name", "noun", "place", "sur"))
+
+    def slot(name: str) -> str:
+        kind = name.lstrip("!").rstrip("12")
+        if name.startswith("!"):
+            return said.setdefault(name, decoy(kind, rng, english)) if name[-1].isdigit() else decoy(kind, rng, english)
+        if name in GOLD:
+            return said.setdefault(name, value(rng, name, english))
+        return said.setdefault(name, fill(name, rng)) if name in {"sur", "ename"} else fill(name, rng)
+
+    text = expand(pattern, rng, slot)
+    if rng.random() < 0.25:
+        text = rng.choice([f"{text}\n{sentence(rng, english)}。", f"{sentence(rng, english)}。{text}"])
+    fields = CONTACT if topic == "contact" else ORDER
+    gold: Answer = {name: said.get(kind) for name, kind in fields.items()}
+    return Example(topic, "scenario", text, tuple(Asked(name) for name in fields), gold)

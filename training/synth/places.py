@@ -10,11 +10,11 @@ from training.synth.grammar import words
 
 def road(rng: Random) -> str:
     name: str = "".join(rng.choices(basics.LEVEL_1, k=rng.choice([2, 2, 3])))
-    return (
-        (words("roads")[rng.randrange(len(words("roads")))] if rng.random() < 0.55 else name)
-        + rng.choice(["", "", "", *"东西南北中", "一", "二"])
-        + rng.choice(["路", "路", "街", "大道", "巷", "大街", "弄", "胡同", "里"])
-    )
+    if rng.random() < 0.55:
+        name = rng.choice(words("roads"))
+    part: str = rng.choice(["", "", "", *"东西南北中", "一", "二"])
+    kind: str = rng.choice(["路", "路", "街", "大道", "巷", "大街", "弄", "胡同", "里"])
+    return name + part + kind
 
 
 def _estate(rng: Random) -> str:
