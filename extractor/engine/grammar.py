@@ -18,8 +18,8 @@ from extractor.tasks import Schema, Task, ground_of, value_type
 from extractor.types import Json
 
 _UNIT = r'([^"\\\x00-\x1f]|\\(["\\\/bfnrt]|u[0-9a-f]{4}))'
-_PLAIN = r'[^"\\\x00-\x1f]'
 _QUOTED = r'([^"\\\x00-\x1f]|\\["\\])'
+_ESCAPED_IN_PATTERN = re.compile(r'"|\\\\')
 _LONGEST_COUNT = 256  # a bound above this is left to the validator: counting characters costs automaton states
 _DEEPEST = 16
 _PLAIN_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
@@ -91,14 +91,17 @@ class _Writer:
     def _string(self, schema: Schema) -> str:
         """A terminal for quoted text of the document that is not empty and keeps to length and pattern.
 
-        The quotes are part of it, so that a string that no text can complete is never begun.
+        The quotes are part of it, so that a string that no text can complete is never begun. A pattern is laid over
+        the escaped text: an escaped quote or backslash counts as two characters, which the validator puts right.
         """
         length = _length(schema)
         pattern = _anchored(schema.get("pattern"))
         if pattern is None:
             inner = f"TEXT & /{_UNIT}{length}/"
-        else:  # the pattern speaks of characters, the text of escapes: where a value has escapes, the validator decides
-            inner = f'(TEXT & /{_PLAIN}{length}/ & /{pattern}/) | (TEXT & /{_QUOTED}*\\\\["\\\\]{_QUOTED}*/)'
+        elif _ESCAPED_IN_PATTERN.search(pattern):  # such characters are escaped in the text: the validator decides
+            inner = f"TEXT & /{_QUOTED}{length}/"
+        else:
+            inner = f"TEXT & /{_QUOTED}{length}/ & /{pattern}/"
         body = f'"\\"" ({inner}) "\\""'
         name = f"STRING_{len(self.terminals)}"
         known = {line.partition(": ")[2]: terminal for terminal, line in self.terminals.items()}

@@ -59,6 +59,8 @@ PHONE = {"type": "string", "pattern": "^1[0-9]{10}$"}
         ({"type": "string", "minLength": 3}, "CK", False),
         (PHONE, "13812345678", True),
         (PHONE, "742", False),
+        ({"type": "string", "pattern": "^[0-9]+$"}, '"OK"\\2', False),
+        ({"type": "string", "pattern": '^"OK"$'}, '"OK"', True),
         ({"type": "string", "pattern": r"^\S+$"}, 'it\'s"OK"\\2', True),
         ({"type": "string", "pattern": "b\\.cc"}, "a@b.cc", True),
         ({"type": "string", "pattern": "^(?=x)"}, "a@b.cc", True),  # beyond the automaton: left to the validator
