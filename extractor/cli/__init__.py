@@ -58,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. Messages go to stderr, in UTF-8 whatever the console says."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     _use_utf8()
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us with SIGINT ignored
+        signal.signal(number, _terminate)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
