@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-CHUNK = 2**22
-"""Weights that are quantised at once: each float32 copy on the way takes 16 MB."""
+CHUNK = 2**18
+"""Weights that are quantised at once: the float32 copies on the way stay in the cache of a core."""
 
 
 class QuantizedLinear(nn.Module, ABC):

@@ -65,7 +65,7 @@ class Int4Linear(QuantizedLinear):
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
         """Scale and zero are rounded to bfloat16 first, so that the codes make up for it."""
         groups = weight.view(len(weight), -1, GROUP)
-        low, high = groups.aminmax(dim=-1)
+        low, high = groups.amin(-1), groups.amax(-1)
         scale = ((high - low) / _LARGEST).clamp_min_(_SMALLEST_SCALE).bfloat16()
         zero = (low + scale.float() * _MIDDLE).bfloat16()
         steps = (groups - zero.float()[..., None]).div_(scale.float()[..., None]).add_(_MIDDLE)
