@@ -151,3 +151,21 @@ def test_a_gpu_gives_what_the_weight_stands_for(
     x = torch.randn(rows_of_x, columns).bfloat16().cuda()
     assert _relative(layer(x), x.float() @ layer.dequantized().t()) < 0.015
     assert torch.equal(layer.state_dict()["codes"], plain)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_rows_can_be_taken_in_another_order(kind: type[QuantizedLinear]) -> None:
+    layer = kind.from_float(_weight(64, 128), torch.randn(128))
+    order = torch.randperm(128)
+    x = torch.randn(FEW, 64).bfloat16()
+    assert torch.equal(layer.rows(order)(x), layer(x)[:, order])
+    assert torch.equal(layer.rows(order[:64]).dequantized(), layer.dequantized()[order[:64]])
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_few_outputs_alone_are_those_of_the_whole_product(keep: bool) -> None:
+    layer = Int8Linear.from_float(_weight(256, 960), torch.randn(960))
+    layer.pack(keep=keep)
+    x, wanted = torch.randn(FEW, 256).bfloat16(), torch.tensor([959, 3, 3, 77])
+    assert torch.equal(layer.forward_rows(x, wanted), layer(x)[:, wanted])
+    assert (layer.codes is not None) == keep

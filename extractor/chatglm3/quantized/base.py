@@ -57,10 +57,19 @@ class QuantizedLinear(nn.Module, ABC):
         """One layer with the rows of all `parts`, which read the same input: their outputs side by side."""
         states = [part.state_dict() for part in parts]
         joined = {name: torch.cat([state[name] for state in states], cls.ROW_DIMENSION[name]) for name in states[0]}
-        rows = sum(part.out_features for part in parts)
-        whole = cls(parts[0].in_features, rows, "bias" in joined, joined["codes"].device, parts[0].dtype)
-        whole.load_state_dict(joined)
-        return whole
+        return parts[0]._like(joined)
+
+    def rows(self, order: Tensor) -> Self:
+        """A layer with these of the rows (output channels), in this order."""
+        state = self.state_dict()
+        return self._like({name: state[name].index_select(self.ROW_DIMENSION[name], order) for name in state})
+
+    def _like(self, state: Mapping[str, Tensor]) -> Self:
+        """A layer of the same input with these buffers."""
+        codes = state["codes"]
+        layer = type(self)(self.in_features, len(codes), "bias" in state, codes.device, self.dtype)
+        layer.load_state_dict(state)
+        return layer
 
     @torch.no_grad()
     def quantize_(self, weight: Tensor) -> None:
@@ -78,18 +87,21 @@ class QuantizedLinear(nn.Module, ABC):
             product += self.bias
         return product.view(*x.shape[:-1], self.out_features)
 
-    def pack(self) -> Tensor:
-        """The weight in the layout of this machine's kernel; the plain form is dropped. Once, at the first call."""
+    def pack(self, *, keep: bool = False) -> Tensor:
+        """The weight in the layout of this machine's kernel, made once; the plain form is dropped unless it is kept.
+
+        A call packs by itself. `keep` is for `Int8Linear.forward_rows`, at the cost of holding both forms.
+        """
         if self._packed is None:
             self._packed = self._to_packed(self._plain)
-            self.codes = None
+            self.codes = self.codes if keep else None
         return self._packed
 
     def unpack(self) -> None:
-        """Go back to the plain form."""
-        if self._packed is not None:
+        """Go back to the plain form alone."""
+        if self._packed is not None and self.codes is None:
             self.codes = self._to_plain(self._packed)
-            self._packed = None
+        self._packed = None
 
     @property
     def _plain(self) -> Tensor:
@@ -117,7 +129,7 @@ class QuantizedLinear(nn.Module, ABC):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self._packed is not None:
+        if self._packed is not None and self.codes is None:
             destination[prefix + "codes"] = self._to_plain(self._packed)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:

@@ -50,13 +50,24 @@ class Int8Linear(QuantizedLinear):
         codes: Tensor = self.state_dict()["codes"]
         return codes.float() * self.scale[:, None]
 
+    def forward_rows(self, x: Tensor, rows: Tensor) -> Tensor:
+        """`self(x)[..., rows]`, bit for bit, from these rows of the weight alone: for a few of very many rows.
+
+        `x` is (n, in_features), `rows` are indices. Worth it where the plain form is kept (`pack(keep=True)`).
+        """
+        if self.codes is None:
+            return self(x).index_select(-1, rows)
+        packed = self._kernel.pack(self.codes.index_select(0, rows))
+        product = self._kernel.multiply(packed, self.scale.index_select(0, rows), x)
+        return product if self.bias is None else product + self.bias.index_select(0, rows)
+
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
         scale = weight.abs().amax(-1).div_(LARGEST).clamp_min_(_SMALLEST_SCALE)
         self.scale[rows] = scale
         self._plain[rows] = (weight / scale[:, None]).round_().to(torch.int8)
 
     def _multiply(self, packed: Tensor, x: Tensor) -> Tensor:
-        return self._kernel.multiply(self, packed, x)
+        return self._kernel.multiply(packed, self.scale, x)
 
     def _to_packed(self, codes: Tensor) -> Tensor:
         return self._kernel.pack(codes)
@@ -88,11 +99,11 @@ def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.float().mul_(scale.reciprocal()).round_().to(torch.int8), scale
 
 
-def _multiply_onednn(layer: Int8Linear, packed: Tensor, x: Tensor) -> Tensor:
-    product = x.new_empty(len(x), layer.out_features)
+def _multiply_onednn(packed: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    product = x.new_empty(len(x), len(scale))
     for rows, target in zip(torch.split(x, BLOCK_ROWS), torch.split(product, BLOCK_ROWS), strict=True):
-        codes, scale = quantize_rows(rows)
-        torch.mul(_qlinear(codes, packed, layer.scale, x.dtype), scale.to(x.dtype), out=target)
+        codes, x_scale = quantize_rows(rows)
+        torch.mul(_qlinear(codes, packed, scale, x.dtype), x_scale.to(x.dtype), out=target)
     return product
 
 
@@ -119,15 +130,15 @@ def _unpack_onednn(packed: Tensor) -> Tensor:
     return torch.cat(parts).t().contiguous()
 
 
-def _multiply_cuda(layer: Int8Linear, packed: Tensor, x: Tensor) -> Tensor:
-    codes, scale = quantize_rows(x)
+def _multiply_cuda(packed: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    codes, x_scale = quantize_rows(x)
     filled = F.pad(codes, (0, 0, 0, max(0, _FEWEST_CUDA_ROWS - len(x))))
     sums = torch._int_mm(filled, packed.t())[: len(x)]
-    return (sums * layer.scale * scale).to(x.dtype)
+    return (sums * scale * x_scale).to(x.dtype)
 
 
-def _multiply_unpacked(layer: Int8Linear, packed: Tensor, x: Tensor) -> Tensor:
-    return (F.linear(x, packed.to(x.dtype)) * layer.scale).to(x.dtype)
+def _multiply_unpacked(codes: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    return (F.linear(x, codes.to(x.dtype)) * scale).to(x.dtype)
 
 
 def _as_it_is(weight: Tensor) -> Tensor:
@@ -140,7 +151,8 @@ class _Kernel:
 
     pack: Callable[[Tensor], Tensor]
     unpack: Callable[[Tensor], Tensor]
-    multiply: Callable[[Int8Linear, Tensor, Tensor], Tensor]
+    multiply: Callable[[Tensor, Tensor, Tensor], Tensor]
+    """Packed weight, its scales, `x` (rows, columns)."""
 
 
 _ONEDNN = _Kernel(_pack_onednn, _unpack_onednn, _multiply_onednn)
