@@ -56,10 +56,12 @@ class Int8Linear(QuantizedLinear):
         `x` is (n, in_features), `rows` are indices. Worth it where the plain form is kept (`pack(keep=True)`).
         """
         if self.codes is None:
-            return self(x).index_select(-1, rows)
+            return self.forward(x).index_select(-1, rows)
         packed = self._kernel.pack(self.codes.index_select(0, rows))
         product = self._kernel.multiply(packed, self.scale.index_select(0, rows), x)
-        return product if self.bias is None else product + self.bias.index_select(0, rows)
+        if self.bias is not None:
+            product += self.bias.index_select(0, rows)
+        return product
 
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
         scale = weight.abs().amax(-1).div_(LARGEST).clamp_min_(_SMALLEST_SCALE)
