@@ -61,7 +61,7 @@ def leaves(value: Json, pointer: str = "", field: str = "") -> Iterator[tuple[st
 
     The field of a value in lists is named without its places there: `条目/名称` is the field of `/条目/0/名称`.
     """
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, dict) and value:
         for name, item in value.items():
             part = escape_pointer(str(name))
             yield from leaves(item, f"{pointer}/{part}", f"{field}/{part}" if field else part)
@@ -69,7 +69,7 @@ def leaves(value: Json, pointer: str = "", field: str = "") -> Iterator[tuple[st
         for index, item in enumerate(value):
             yield from leaves(item, f"{pointer}/{index}", field)
     else:
-        yield field, pointer, None if isinstance(value, Mapping | list) else value
+        yield field, pointer, None if isinstance(value, dict | list) else value
 
 
 def _answer(row: Mapping[str, Json], where: str, text: str | None) -> Answer:

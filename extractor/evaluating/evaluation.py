@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from extractor.errors import InputError
 from extractor.evaluating.answers import Answer, Place, leaves
-from extractor.evaluating.matching import Verdict, judge, overlapping
+from extractor.evaluating.matching import Key, Verdict, judge, overlapping
 from extractor.evaluating.reliability import Reliability, reliability
 from extractor.evaluating.scores import FOUND, GOLD, RIGHT, Counts, Resampling, Scores, score
 from extractor.text.meaning import exact, meaning
 from extractor.text.places import TextIndex
 from extractor.types import Json
 
-VALUES = {"exact": exact, "normalized": meaning}
+VALUES: Mapping[str, Key] = {"exact": exact, "normalized": meaning}
 """Ways to match values: equal as JSON, or the same in meaning."""
 
 PLACES = ("strict", "partial")

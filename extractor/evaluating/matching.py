@@ -20,6 +20,7 @@ Key = Callable[[Json], Hashable]
 """Two scalars are equal if their keys are."""
 
 Item = TypeVar("Item")
+Facts = frozenset[tuple[str, Hashable]]
 _Located = tuple[str, Json]
 """A pointer and what it points to."""
 
@@ -40,23 +41,22 @@ class Verdict:
 
 def judge(found: Mapping[str, Json] | None, gold: Mapping[str, Json] | None, key: Key) -> list[Verdict]:
     """Every value found, right or wrong, and every value missed. Null is no value."""
-    ours, theirs = ([("", side)] if side is not None else [] for side in (found, gold))
-    return list(_judged(ours, theirs, key, ""))
+    ours, theirs = ([] if side is None else [("", side)] for side in (found, gold))
+    return list(_members(ours, theirs, key, ""))
 
 
 def _judged(found: Sequence[_Located], gold: Sequence[_Located], key: Key, field: str) -> Iterator[Verdict]:
     """Compare the items of a field. Scalars are a set; objects are paired and compared member by member."""
     yield from _scalars(found, gold, key, field)
     ours, theirs = _objects(found, key), _objects(gold, key)
-    facts = [_facts(item, key) for _, item in ours], [_facts(item, key) for _, item in theirs]
-    pairs = best_pairs(*facts, lambda a, b: len(a & b))
-    left, right = {one for one, _ in pairs}, {other for _, other in pairs}
+    pairs = best_pairs(list(ours), list(theirs), lambda one, other: len(one & other))
+    mine, yours = list(ours.values()), list(theirs.values())
     for one, other in pairs:
-        yield from _members([ours[one]], [theirs[other]], key, field)
-    for one in sorted(set(range(len(ours))) - left):
-        yield from _members([ours[one]], [], key, field)
-    for other in sorted(set(range(len(theirs))) - right):
-        yield from _members([], [theirs[other]], key, field)
+        yield from _members([mine[one]], [yours[other]], key, field)
+    for one in sorted(set(range(len(mine))) - {one for one, _ in pairs}):
+        yield from _members([mine[one]], [], key, field)
+    for other in sorted(set(range(len(yours))) - {other for _, other in pairs}):
+        yield from _members([], [yours[other]], key, field)
 
 
 def _members(found: Sequence[_Located], gold: Sequence[_Located], key: Key, field: str) -> Iterator[Verdict]:
@@ -91,13 +91,12 @@ def _distinct(items: Iterable[_Located], key: Key) -> dict[Hashable, _Located]:
     return {key(item): (pointer, item) for pointer, item in reversed(list(items)) if not isinstance(item, Mapping)}
 
 
-def _objects(items: Iterable[_Located], key: Key) -> list[_Located]:
-    """The objects among the items, equal ones once."""
-    known = {_facts(item, key): (pointer, item) for pointer, item in items if isinstance(item, Mapping)}
-    return list(known.values())
+def _objects(items: Iterable[_Located], key: Key) -> dict[Facts, _Located]:
+    """The objects among the items by what they say, so that equal ones are there once."""
+    return {_facts(item, key): (pointer, item) for pointer, item in items if isinstance(item, Mapping)}
 
 
-def _facts(item: Json, key: Key) -> frozenset[tuple[str, Hashable]]:
+def _facts(item: Json, key: Key) -> Facts:
     """What an object says: its values, each with its field."""
     return frozenset((field, key(value)) for field, _, value in leaves(item) if value is not None)
 

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime, time
 from decimal import Decimal
+from functools import lru_cache
 
 from extractor.text.numerals import clocks, dates, numbers
 from extractor.text.places import written
@@ -30,6 +31,7 @@ def exact(value: Json) -> Hashable:
     return kind, value
 
 
+@lru_cache(1 << 16, typed=True)
 def meaning(value: Json) -> Hashable:
     """A key that two scalars share if they say the same, whatever their notation or JSON type."""
     text = unicodedata.normalize("NFKC", written(value)).strip()
