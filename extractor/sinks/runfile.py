@@ -1,5 +1,5 @@
-"""`results.run.json` beside `results.jsonl`: the settings in words, so that a refusal can name what changed, and what the
-runs that ended cleanly have done in which time, so that a report can tell the throughput."""
+"""`results.run.json` beside `results.jsonl`: the settings in words, so that a refusal can name what changed; and what
+the runs that ended cleanly did in which time, so that a report can tell the throughput."""
 
 from __future__ import annotations
 
