@@ -8,8 +8,8 @@ from extractor.engine.cache import Cache, KeyShape, Lane, capacity_for
 SHAPE = KeyShape(2, 2, 8, 2, torch.float32, torch.device("cpu"))
 
 
-@pytest.mark.parametrize(("tokens", "capacity"), [(1, 64), (64, 64), (65, 96), (97, 128), (129, 192), (1000, 1024)])
-def test_a_capacity_wastes_at_most_a_third(tokens: int, capacity: int) -> None:
+@pytest.mark.parametrize(("tokens", "capacity"), [(1, 64), (64, 64), (65, 128), (129, 256), (1000, 1024), (1024, 1024)])
+def test_a_capacity_is_the_next_power_of_two(tokens: int, capacity: int) -> None:
     assert capacity_for(tokens) == capacity
 
 
