@@ -63,6 +63,14 @@ class Layout:
     shard_bytes: int = 5 * 10**8
 
 
+_HALF = Layout()
+
+
+def config(size: str) -> dict[str, Json]:
+    """The `config.json` of a named size."""
+    return {**_COMMON, **SIZES[size]}
+
+
 def cached_checkpoint(cache: Path, size: str, tokenizer: Path | None = None) -> Path:
     """The folder of a checkpoint of this size inside `cache`, written unless it is there.
 
@@ -74,16 +82,16 @@ def cached_checkpoint(cache: Path, size: str, tokenizer: Path | None = None) -> 
     if not is_complete(folder):
         unfinished = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(unfinished, ignore_errors=True)
-        write_checkpoint(unfinished, {**_COMMON, **SIZES[size]})
+        write_checkpoint(unfinished, config(size))
         shutil.copyfile(source, unfinished / TOKENIZER_FILE)
         unfinished.rename(folder)
     return folder
 
 
-def write_checkpoint(folder: Path, config: Mapping[str, Json], layout: Layout = Layout()) -> int:  # noqa: B008
+def write_checkpoint(folder: Path, configuration: Mapping[str, Json], layout: Layout = _HALF) -> int:
     """Write `config.json`, weights in shards and their index into a new folder; returns the bytes of all shards."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
+    (folder / "config.json").write_text(json.dumps(configuration, indent=2), "utf-8")
     shapes = {name: source.shape for name, source in weight_plan(read_shape(folder)).items()}
     shards = list(_shards(shapes, layout))
     weight_map: dict[str, str] = {}

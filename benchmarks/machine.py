@@ -1,4 +1,4 @@
-"""What every measurement asks of the machine: a line on it for the head of a table, and a process's peak memory."""
+"""What every measurement asks of the machine: a line on it for the head of a table, and what a process took."""
 
 from __future__ import annotations
 
@@ -35,3 +35,14 @@ def process_age() -> float:
     started = int(Path("/proc/self/stat").read_text("ascii").rpartition(")")[2].split()[19])
     uptime = float(Path("/proc/uptime").read_text("ascii").split()[0])
     return uptime - started / os.sysconf("SC_CLK_TCK")
+
+
+def waiting_time() -> float:
+    """Seconds that the living threads of this process were ready to run and had no processor (Linux only)."""
+    nanoseconds = 0
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            nanoseconds += int((thread / "schedstat").read_text("ascii").split()[1])
+        except FileNotFoundError:  # it has just ended
+            continue
+    return nanoseconds / 1e9

@@ -1,7 +1,8 @@
 """Engines that answer the same questions, each in a process of its own: one file per engine.
 
-A module holds `VARIANTS` (the ways it can be run; its names on the command line are `module-variant`) and a class
-`Contender` made from a Job and a variant, which loads the model. Adding a file adds a contender. This module is read
+A module holds `VARIANTS` (the ways it can be run, each with the most documents it is given, None for any number; its
+names on the command line are `module-variant`) and a class `Contender` made from a Job and a variant, which loads the
+model. Adding a file adds a contender. This module is read
 by the interpreter of another environment too, so it knows neither torch nor the package.
 """
 
@@ -35,8 +36,9 @@ def make(name: str, job: Job) -> Contender:
 
 
 def most_documents(name: str) -> int | None:
-    """How many documents a contender is to be given at most (`MOST` of its module); None for any number."""
-    return cast("int | None", getattr(_module(name.partition("-")[0]), "MOST", None))
+    """How many documents a contender is to be given at most: what is slow is as slow over fewer."""
+    module, _, variant = name.partition("-")
+    return cast("int | None", _module(module).VARIANTS[variant])
 
 
 def _modules() -> list[str]:

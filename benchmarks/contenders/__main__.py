@@ -6,6 +6,7 @@ python -m benchmarks.contenders NAME JOB.json REPORT.json
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import contenders
 from benchmarks.contenders.job import Answer, Job, Report
-from benchmarks.machine import peak_memory, process_age
+from benchmarks.machine import peak_memory, process_age, waiting_time
 
 
 def run(name: str, job: Job) -> Report:
@@ -21,16 +22,18 @@ def run(name: str, job: Job) -> Report:
     contender = contenders.make(name, job)
     ready = process_age()
     contender.answer(job.warm)
-    began = time.perf_counter()
+    began, waited = time.perf_counter(), waiting_time()
     answers = contender.answer(job.items)
-    return _report(answers, time.perf_counter() - began, ready)
+    seconds = time.perf_counter() - began
+    return _report(answers, seconds, ready, (waiting_time() - waited) / seconds / len(os.sched_getaffinity(0)))
 
 
-def _report(answers: Sequence[Answer], seconds: float, ready: float) -> Report:
+def _report(answers: Sequence[Answer], seconds: float, ready: float, waited: float) -> Report:
     return Report(
         documents=len(answers),
         seconds=seconds,
         ready=ready,
+        waited=waited,
         first=min((answer.seconds for answer in answers if answer.seconds is not None), default=None),
         peak=peak_memory(),
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),

@@ -54,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Tokens read and written (with the one that ended the answer), the text, and seconds since the asking began.
+    """Tokens read and written (those that end an answer as well), the text, and seconds since the asking began.
 
     `seconds` is None where an engine gives everything at once.
     """
@@ -68,13 +68,15 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Report:
     """One contender, one round. `ready` are seconds from the start of the process to the end of loading, `first` from
-    asking to the first answer, `peak` bytes; `objects` counts the answers that are JSON objects.
+    asking to the first answer, `peak` bytes; `objects` counts the answers that are JSON objects. `waited` is the share
+    of the processors' time that it wanted and others had: where that is not near 0, the round says little.
     """
 
     documents: int
     seconds: float
     ready: float
     first: float | None
+    waited: float
     peak: int
     prompt_tokens: int
     tokens: int

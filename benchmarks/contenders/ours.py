@@ -14,13 +14,15 @@ from extractor.prompting import render
 from extractor.tasks import Task, make_task
 from extractor.types import Chunk, Completion, Document, Prompt, Source
 
-VARIANTS = ("free", "schema", "verbatim")
+VARIANTS = {"free": None, "schema": None, "verbatim": None, "alone": 16}
+"""`alone` is `verbatim` with one document at a time, as `extract` has it."""
 
 
 class Contender:
     def __init__(self, job: Job, variant: str) -> None:
         self._constrain = variant != "free"
-        self._ground = "verbatim" if variant == "verbatim" else "none"
+        self._ground = "verbatim" if variant in ("verbatim", "alone") else "none"
+        self._window = 1 if variant == "alone" else RunConfig().window
         self._tokens = job.answer_tokens if self._constrain else job.free_tokens
         self._backend = backends.make("chatglm3", ModelConfig(job.checkpoint, precision=job.precision, offline=True))
         self._backend.__enter__()
@@ -33,7 +35,7 @@ class Contender:
         """Keep as many prompts in flight as a run does."""
         waiting, flying = iter(items), 0
         while True:
-            while flying < RunConfig().window and (item := next(waiting, None)) is not None:
+            while flying < self._window and (item := next(waiting, None)) is not None:
                 self._backend.submit(self._prompt(item))
                 flying += 1
             if not flying:
@@ -54,6 +56,4 @@ def _task(prompt: str, ground: str) -> Task:
 
 
 def _answer(completion: Completion, seconds: float) -> Answer:
-    ended = completion.finish == "stop"
-    usage = completion.usage
-    return Answer(usage.prompt_tokens, usage.completion_tokens + ended, completion.text, seconds)
+    return Answer(completion.usage.prompt_tokens, completion.usage.completion_tokens, completion.text, seconds)
