@@ -12,7 +12,8 @@ class ModelConfig:
     """Which model, and how it is held in memory.
 
     `model` is a known name or a directory; `half` is float16 on CUDA and bfloat16 on the CPU; `device` is `auto`,
-    `cpu`, `cuda` or `cuda:N`; `batch_size` is the number of prompts that are decoded together.
+    `cpu`, `cuda` or `cuda:N`; `batch_size` is the number of prompts that are worked on together; `kv_memory` the bytes
+    of their key-value cache (a part of what is free when None).
     """
 
     model: str = "demo"
@@ -20,10 +21,12 @@ class ModelConfig:
     precision: str = "half"
     device: str = "auto"
     offline: bool = False
-    batch_size: int = 16
+    batch_size: int = 64
+    kv_memory: int | None = None
 
     def __post_init__(self) -> None:
         _require(self.batch_size >= 1, f"batch size is {self.batch_size}; it must be at least 1")
+        _require(self.kv_memory is None or self.kv_memory > 0, f"kv memory is {self.kv_memory}; it must be above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class RunConfig:
     seed: int = 0
     constrain: bool = True
     overlap: int = 64
-    window: int = 64
+    window: int = 128
     ordered: bool = False
     redact: bool = False
 

@@ -1,22 +1,26 @@
 """A ChatGLM3 checkpoint in the original layout becomes transformers' `GlmForCausalLM`, file by file.
 
 The mapping of names and shapes is the whole difference between the two: with it the logits equal the original's bit
-for bit in float32. This module knows nothing of tokens, and nothing in a checkpoint is executed.
+for bit in float32. In int8 and int4 a weight goes from its file straight into a quantised layer; a checkpoint that is
+stored so already has the names and shapes of that model. This module knows nothing of tokens, and nothing in a
+checkpoint is executed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import GlmConfig, GlmForCausalLM
 
 from extractor.chatglm3.layout import weight_files
 from extractor.chatglm3.precisions import Precision, find_precision
+from extractor.chatglm3.quantized import QuantizedLinear, layer_type
 from extractor.chatglm3.shape import ModelShape, read_shape
+from extractor.chatglm3.stored import stored_precision
 from extractor.chatglm3.weights import copy_in_groups, iter_all
 from extractor.errors import CheckpointError, ModelError, UsageError
 
@@ -35,28 +39,31 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One tensor of the original checkpoint: the shape it must have and where its rows go."""
+    """One tensor of the checkpoint: the shape it must have and where its rows go; its type, if it may be but one."""
 
     shape: tuple[int, ...]
     targets: tuple[Rows, ...]
+    dtype: torch.dtype | None = None
 
 
 def load_model(path: str | Path, precision: str = "half", device: str = "auto") -> GlmForCausalLM:
     """Load the checkpoint in folder `path`, in eval mode, without gradients.
 
-    `precision` is `half` (float16 on CUDA, bfloat16 on CPU), `float16`, `bfloat16` or `float32`; `device` is `auto`,
-    `cpu` or `cuda[:n]`. The peak of memory stays near the model's size: weights are copied in groups of 64 MB.
+    `precision` is `half` (float16 on CUDA, bfloat16 on CPU), `float16`, `bfloat16`, `float32`, `int8` or `int4`; of a
+    checkpoint that is stored quantised, `half` means what is stored. `device` is `auto`, `cpu` or `cuda[:n]`. The peak
+    of memory stays near the size of what is loaded: weights are copied, or quantised, in groups of 64 MB.
 
     Raises CheckpointError (one line, names the file) for a broken checkpoint, ModelError where the device is absent or
-    too small, UsageError for an unknown precision or device.
+    too small, UsageError for an unknown precision or device, or a precision that is not the stored one.
     """
-    choice = find_precision(precision)
+    stored = stored_precision(path)
+    choice = find_precision(precision, stored)
     target = find_device(device)
     shape = read_shape(path)
     files = weight_files(path)
-    plan = weight_plan(shape)
-    _check_tensors(Path(path), files, plan)
-    model = _empty_model(shape, _dtype(choice, target), target)
+    plan = stored_plan(shape, choice) if stored else weight_plan(shape)
+    check_tensors(Path(path), files, plan)
+    model = _empty_model(shape, choice, target)
     with torch.no_grad():
         for file in files:
             copy_in_groups(file, lambda name, tensor: _place(model, plan, name, tensor))
@@ -115,6 +122,21 @@ def weight_plan(shape: ModelShape) -> dict[str, Source]:
     return plan
 
 
+def stored_plan(shape: ModelShape, precision: Precision) -> dict[str, Source]:
+    """Every tensor of a checkpoint that is stored quantised: named and shaped as in the loaded model."""
+    model = skeleton(shape, precision, torch.bfloat16)
+    exact = {name: tensor.dtype for name, tensor in _integer_buffers(model)}
+    state = model.state_dict()
+    return {name: _whole(tuple(state[name].shape), name, exact.get(name)) for name in state}
+
+
+def _integer_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Codes and scales of the quantised layers."""
+    for owner, layer in model.named_modules():
+        if isinstance(layer, QuantizedLinear):
+            yield from ((f"{owner}.{name}", tensor) for name, tensor in layer.state_dict().items() if name != "bias")
+
+
 def _layer_plan(shape: ModelShape, source: str, target: str) -> dict[str, Source]:
     hidden, ffn = shape.hidden_size, shape.ffn_size
     plan = {
@@ -133,8 +155,8 @@ def _layer_plan(shape: ModelShape, source: str, target: str) -> dict[str, Source
     return plan
 
 
-def _whole(shape: tuple[int, ...], name: str) -> Source:
-    return Source(shape, (Rows(name, 0, shape[0]),))
+def _whole(shape: tuple[int, ...], name: str, dtype: torch.dtype | None = None) -> Source:
+    return Source(shape, (Rows(name, 0, shape[0]),), dtype)
 
 
 def _split(shape: ModelShape, columns: tuple[int, ...], template: str) -> Source:
@@ -145,7 +167,7 @@ def _split(shape: ModelShape, columns: tuple[int, ...], template: str) -> Source
     return Source((end, *columns), tuple(Rows(template.format(name), *rows) for name, rows in bounds.items()))
 
 
-def _check_tensors(folder: Path, files: tuple[Path, ...], plan: Mapping[str, Source]) -> None:
+def check_tensors(folder: Path, files: tuple[Path, ...], plan: Mapping[str, Source]) -> None:
     """Compare names, shapes and types with the plan before anything is allocated."""
     missing = set(plan)
     for file, name, tensor in iter_all(files):
@@ -176,7 +198,11 @@ def _check_tensor(file: Path, name: str, tensor: Tensor, plan: Mapping[str, Sour
             f"{file}: tensor {name!r} has shape {list(tensor.shape)}, config.json asks for {list(expected)}: "
             "config.json and weights do not belong together; download the model again"
         )
-    if not tensor.is_floating_point():
+    if plan[name].dtype is not None and tensor.dtype != plan[name].dtype:
+        raise CheckpointError(
+            f"{file}: tensor {name!r} is {tensor.dtype}, not {plan[name].dtype}: make the quantised checkpoint again"
+        )
+    if plan[name].dtype is None and not tensor.is_floating_point():
         raise CheckpointError(
             f"{file}: tensor {name!r} is {tensor.dtype}, not floating point: use the unquantised checkpoint"
         )
@@ -187,25 +213,48 @@ def _culprit(folder: Path, files: tuple[Path, ...]) -> Path:
 
 
 def _place(model: GlmForCausalLM, plan: Mapping[str, Source], name: str, tensor: Tensor) -> None:
-    """Copy a source tensor into the parameters its rows belong to, casting to the model's type."""
+    """Copy a source tensor to where its rows belong, casting to the type there; a quantised layer takes it in codes."""
     for rows in () if name in IGNORED else plan[name].targets:
-        model.get_parameter(rows.name).copy_(tensor[rows.start : rows.stop])
+        part = tensor[rows.start : rows.stop]
+        owner, _, leaf = rows.name.rpartition(".")
+        layer = model.get_submodule(owner)
+        if isinstance(layer, QuantizedLinear) and leaf == "weight":
+            layer.quantize_(part)
+        else:
+            getattr(layer, leaf).copy_(part)
 
 
-def _empty_model(shape: ModelShape, dtype: torch.dtype, device: torch.device) -> GlmForCausalLM:
-    """A model whose parameters are allocated but not filled; only the rotary table is computed."""
-    config = glm_config(shape)
+def skeleton(shape: ModelShape, precision: Precision, dtype: torch.dtype) -> GlmForCausalLM:
+    """The model of this shape and precision without memory (on torch's meta device), float parameters in `dtype`."""
     with torch.device("meta"):
-        skeleton = GlmForCausalLM(config)
+        model = GlmForCausalLM(glm_config(shape))
+        nn.Module.to(model, dtype)
+        if precision.quantized:
+            _quantize_layers(model, precision.name, dtype)
+    return model
+
+
+def _quantize_layers(model: GlmForCausalLM, precision: str, dtype: torch.dtype) -> None:
+    """Put quantised layers in place of the linear ones. The output layer is int8 in either: it decides the tokens."""
+    linears = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
+    for name, linear in linears.items():
+        kind = layer_type("int8" if name == "lm_head" else precision, linear.in_features)
+        layer = kind(linear.in_features, linear.out_features, linear.bias is not None, dtype=dtype)
+        model.set_submodule(name, layer)
+
+
+def _empty_model(shape: ModelShape, precision: Precision, device: torch.device) -> GlmForCausalLM:
+    """A model whose parameters are allocated but not filled; only the rotary table is computed."""
+    hollow = skeleton(shape, precision, _dtype(precision, device))
     try:
-        model = torch.nn.Module.to(skeleton, dtype).to_empty(device=device)
+        model = hollow.to_empty(device=device)
     except RuntimeError as error:
-        gigabytes = shape.parameters * dtype.itemsize / 1e9
+        gigabytes = precision.weight_bytes(shape) / 1e9
         raise ModelError(
             f"the model needs {gigabytes:.1f} GB on {device} and there is less: free memory, choose a smaller "
             "precision or another device (`extractor doctor` shows what fits)"
         ) from error
-    model.model.rotary_emb = type(model.model.rotary_emb)(config=config).to(device)
+    model.model.rotary_emb = type(model.model.rotary_emb)(config=model.config).to(device)
     return model
 
 

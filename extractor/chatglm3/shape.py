@@ -80,7 +80,12 @@ class ModelShape:
     @property
     def parameters(self) -> int:
         """Parameters of the whole model; embedding and output layer are not shared."""
-        return 2 * self.vocab_size * self.hidden_size + self.layers * self.layer_parameters + self.hidden_size
+        return 2 * self.table_parameters + self.layers * self.layer_parameters + self.hidden_size
+
+    @property
+    def table_parameters(self) -> int:
+        """Parameters of the embedding, and as many again of the output layer."""
+        return self.vocab_size * self.hidden_size
 
     def cache_bytes(self, tokens: int, bytes_per_value: float = 2) -> int:
         """Bytes of the key-value cache of `tokens` tokens (6B in half precision: 28 KiB a token)."""
@@ -99,7 +104,7 @@ def read_shape(folder: str | Path) -> ModelShape:
     Raises CheckpointError, in one line that names the file, if it is missing, no JSON or not ChatGLM3's.
     """
     path = Path(folder) / CONFIG_FILE
-    config = _read_json(path)
+    config = read_config(path)
     if config.get("model_type") != "chatglm":
         kind = config.get("model_type")
         raise CheckpointError(f"{path}: model_type is {kind!r}, not 'chatglm': pass the folder of a ChatGLM3 model")
@@ -116,7 +121,8 @@ def read_shape(folder: str | Path) -> ModelShape:
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """The JSON object in a `config.json`; CheckpointError in one line if there is none."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

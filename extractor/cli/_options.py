@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +16,18 @@ from extractor.tasks import Task, load_task, make_task, schema_from_fields
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _MODEL, _RUN = ModelConfig(), RunConfig()  # a default is written there and nowhere else
+
+
+class Size(click.ParamType[int]):
+    """Bytes: a number with K, M, G or T (powers of 1,024) behind it, or none."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", str(value).strip(), re.IGNORECASE)
+        if found is None:
+            self.fail(f"{value!r} is no size. Write bytes, or 512M, 4G.", param, ctx)
+        return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def _stack(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
@@ -46,7 +59,10 @@ model_options = _stack(
     click.option("--offline", is_flag=True, help="Never touch the network."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)), default="half", show_default=True),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
-    click.option("--batch-size", type=int, default=_MODEL.batch_size, show_default=True),
+    click.option(
+        "--batch-size", type=int, default=_MODEL.batch_size, show_default=True, help="Prompts worked on together."
+    ),
+    click.option("--kv-memory", type=Size(), help="Memory of the key-value cache, as 4G.  [default: of what is free]"),
 )
 
 ask_options = _stack(
@@ -75,17 +91,17 @@ def make_task_from(options: Mapping[str, Any]) -> Task:
 
 
 def model_config(options: Mapping[str, Any]) -> ModelConfig:
-    names = ("model", "revision", "precision", "device", "offline", "batch_size")
+    names = ("model", "revision", "precision", "device", "offline", "batch_size", "kv_memory")
     return ModelConfig(**{name: options[name] for name in names})
 
 
 def run_config(options: Mapping[str, Any]) -> RunConfig:
-    """The window holds four batches, so that prompts of like length can be decoded together."""
+    """The window holds two batches, so that the next prompts are at hand when sequences leave."""
     names = ("max_attempts", "max_tokens", "temperature", "seed", "redact")
     return RunConfig(
         **{name: options[name] for name in names},
         constrain=not options["no_constrain"],
-        window=4 * options["batch_size"],
+        window=2 * options["batch_size"],
         ordered=options.get("ordered", False),
     )
 

@@ -1,14 +1,18 @@
-"""`extractor models`: the published models, what is here of them, and how to get them."""
+"""`extractor models`: the published models, what is here of them, how to get them and make them smaller."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
 from extractor.chatglm3 import layout
 from extractor.chatglm3.hub import DEMO, DEMO_FOLDER, cache_folder, find_cached, pull, resolve
 from extractor.chatglm3.known import KNOWN, KnownModel
-from extractor.chatglm3.precisions import PRECISIONS
+from extractor.chatglm3.precisions import PRECISIONS, QUANTIZED, Precision
 from extractor.chatglm3.shape import read_shape
+from extractor.chatglm3.stored import stored_precision
 
 _PUBLISHED = click.Choice(list(KNOWN))
 
@@ -19,10 +23,11 @@ Examples:
   extractor models list
   extractor models pull chatglm3-6b          download, or go on with a broken download
   extractor models info ./my-chatglm3        sizes, memory and identity of a folder
+  extractor models quantize chatglm3-6b ./chatglm3-6b-int4 --precision int4
 """
 )
 def command() -> None:
-    """List, download and describe models."""
+    """List, download, describe and quantise models."""
 
 
 @command.command(
@@ -83,6 +88,7 @@ Examples:
 def info(model: str, revision: str | None) -> None:
     """Describe a model that is on this machine: a name or a folder. Never touches the network."""
     location = resolve(model, revision=revision, offline=True)
+    precision = stored_precision(location.path)
     shape = read_shape(location.path)
     size = sum(file.stat().st_size for file in layout.checkpoint_files(location.path))
     pairs = {
@@ -91,14 +97,40 @@ def info(model: str, revision: str | None) -> None:
         "revision": location.revision or "none (a folder)",
         "identity": location.identity,
         "files": _size(size),
+        "stored in": precision or "floating point",
         "parameters": f"{shape.parameters:,}",
         "layers": f"{shape.layers} of {shape.hidden_size}, {shape.heads} heads in {shape.groups} groups",
         "vocabulary": f"{shape.vocab_size:,}",
         "context": f"{shape.context:,} tokens",
         "cache": f"{shape.cache_bytes(1) / 1024:g} KiB a token in half precision",
     }
-    needs = {f"needs, {name}": _size(each.needed_bytes(shape)) for name, each in PRECISIONS.items()}
+    choices: Mapping[str, Precision] = {precision: PRECISIONS[precision]} if precision else PRECISIONS
+    needs = {f"needs, {name}": _size(each.needed_bytes(shape)) for name, each in choices.items()}
     _print_pairs(pairs | needs)
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  extractor models quantize chatglm3-6b ./chatglm3-6b-int4 --precision int4
+  extractor run inbox/ -s contact -m ./chatglm3-6b-int4
+"""
+)
+@click.argument("model")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--precision", type=click.Choice(QUANTIZED), default="int4", show_default=True)
+@click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
+@click.option("--overwrite", is_flag=True, help="Replace the quantised model that is there.")
+def quantize(model: str, out: Path, precision: str, revision: str | None, overwrite: bool) -> None:
+    """Store a model (a name or a folder) with 8-bit or 4-bit weights in the new folder OUT. Prints the folder.
+
+    It loads faster than quantising at every start and takes a half or a third of the disk. Never touches the network.
+    """
+    from extractor.chatglm3 import quantizing
+
+    location = resolve(model, revision=revision, offline=True)
+    quantizing.quantize(location.path, out, precision, overwrite=overwrite)
+    click.echo(str(out))
 
 
 def _facts(known: KnownModel) -> dict[str, str]:

@@ -7,14 +7,18 @@ this module knows no torch.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
 
 import llguidance
 import numpy as np
-from llguidance.numpy import fill_next_token_bitmask, get_bitmask_shape
+from llguidance.numpy import fill_next_token_bitmask
 
 from extractor.chatglm3.tokenizer import Tokenizer
 from extractor.engine.grammar import grammar
 from extractor.tasks import Task
+
+Bits = np.ndarray[tuple[int, int], np.dtype[np.uint32]]
+"""Rows of token masks: bit `t % 32` of word `t // 32` says whether token t may come."""
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +33,27 @@ class Vocabulary:
         self.size = size
         wrapper = llguidance.TokenizerWrapper(tokenizer.constraint_vocabulary(size))
         self._tokens = llguidance.LLTokenizer(wrapper, n_vocab=size)
+        self._last: tuple[str, llguidance.LLMatcher | None] = ("", None)
 
     def constrain(self, task: Task, text: str) -> Constraint | None:
         """A constraint for answers about `text`; None when the schema is more than the grammar can take.
 
         The answer is then decoded freely, and parsing, validation and grounding judge it as they judge all answers.
         """
-        source = llguidance.LLMatcher.grammar_from_lark(grammar(task, text))
-        matcher = llguidance.LLMatcher(self._tokens, source, log_level=0, limits=_LIMITS)
+        matcher = self._matcher(grammar(task, text))
         if matcher.is_error():
             log.warning("schema %s cannot be made a grammar; answers are decoded freely", task.name)
             return None
         return Constraint(matcher, self.size)
+
+    def _matcher(self, source: str) -> llguidance.LLMatcher:
+        """A new matcher; the last one is kept to copy, since a grammar without verbatim fields is always the same."""
+        known, matcher = self._last
+        if matcher is None or source != known:
+            parsed = llguidance.LLMatcher.grammar_from_lark(source)
+            matcher = llguidance.LLMatcher(self._tokens, parsed, log_level=0, limits=_LIMITS)
+            self._last = source, matcher
+        return matcher.deep_copy()
 
 
 class Constraint:
@@ -48,7 +61,6 @@ class Constraint:
 
     def __init__(self, matcher: llguidance.LLMatcher, size: int) -> None:
         self._matcher = matcher
-        self._bits = np.zeros(get_bitmask_shape(1, size), dtype=np.int32)
         self._size = size
 
     @property
@@ -56,11 +68,37 @@ class Constraint:
         """Whether the answer is complete, so that nothing but its end may follow."""
         return bool(self._matcher.is_stopped())
 
-    def mask(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Which of the `size` tokens may come next, as booleans."""
-        fill_next_token_bitmask(self._matcher, self._bits)
-        return np.unpackbits(self._bits.view(np.uint8), bitorder="little", count=self._size).astype(np.bool_)
+    def masks(self, draft: Sequence[Sequence[int]] = ()) -> Bits:
+        """Which tokens may come next now and behind each part of a draft: rows of bits, 32 tokens a word."""
+        bits = np.zeros((1 + len(draft), (self._size + 31) // 32), dtype=np.int32)
+        taken = 0
+        for row, part in enumerate((*draft, ())):
+            fill_next_token_bitmask(self._matcher, bits, row)
+            taken += self._matcher.try_consume_tokens(list(part))
+        self._matcher.rollback(taken)
+        return bits.view(np.uint32)
+
+    def draft(self, guess: Callable[[Sequence[int]], int | None], most: int) -> list[list[int]]:
+        """What may come next if guesses are right: each part is a guess and the tokens that it forces.
+
+        `guess` is told the tokens drafted so far. It ends at the first guess that is not allowed. Nothing is taken.
+        """
+        parts: list[list[int]] = []
+        taken = 0
+        while taken < most and not self.done:
+            token = guess([token for part in parts for token in part])
+            if token is None or not self._matcher.try_consume_tokens([token]):
+                break
+            parts.append([token, *self.forced()])
+            taken += len(parts[-1])
+        self._matcher.rollback(taken)
+        return parts
 
     def advance(self, token: int) -> bool:
         """Take a token; False when the grammar does not allow it (the answer then ends there)."""
         return bool(self._matcher.consume_token(token))
+
+    def forced(self) -> list[int]:
+        """Take the tokens that must come next, if any, as the tokenizer would write them."""
+        tokens: list[int] = [] if self.done else self._matcher.compute_ff_tokens()
+        return tokens[: self._matcher.try_consume_tokens(tokens)] if tokens else []

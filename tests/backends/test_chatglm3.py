@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
 
 from extractor import backends, prompting
 from extractor.backends.chatglm3 import Backend
 from extractor.config import ModelConfig
-from extractor.engine import batch
 from extractor.errors import ModelError, UsageError
 from extractor.tasks import load_task
 from extractor.types import Backend as Protocol
@@ -61,45 +59,14 @@ def test_a_completion_tells_tokens_that_make_up_its_text_and_its_usage() -> None
     assert all(logprob <= 0 for _, logprob in completion.tokens)
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried: list[int] = []
-    really = batch.generate
-
-    def small(model: object, requests: Sequence[batch.Request], stop_ids: Sequence[int]) -> list[batch.Answer]:
-        tried.append(len(requests))
-        if len(requests) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return really(model, requests, stop_ids)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(batch, "generate", small)
-    prompts = [_prompt(text, 10) for text in TEXTS]
-    with Backend(_config(batch_size=7)) as backend:
+def test_a_prompt_whose_cache_does_not_fit_is_an_error_of_its_own() -> None:
+    prompts = [_prompt("短"), _prompt("长" * 1000), _prompt("手机号18888888888")]
+    with Backend(_config(kv_memory=1500 * 1024)) as backend:
         found = _drain(backend, prompts)
-    assert len(found) == len(TEXTS)
-    assert all(completion.finish != "error" for completion in found.values())
-    assert tried == [7, 3, 1, 1, 1, 1, 1, 1, 1]
-
-
-def test_a_prompt_that_does_not_fit_into_memory_alone_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(model: object, requests: Sequence[batch.Request], stop_ids: Sequence[int]) -> list[batch.Answer]:
-        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-
-    monkeypatch.setattr(batch, "generate", never)
-    with Backend(_config()) as backend:
-        (completion,) = _drain(backend, [_prompt("x")]).values()
-    assert completion.finish == "error"
-    assert "out of memory" in completion.detail
-
-
-def test_another_error_of_the_engine_is_not_taken_for_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(model: object, requests: Sequence[batch.Request], stop_ids: Sequence[int]) -> list[batch.Answer]:
-        raise RuntimeError("shapes do not match")
-
-    monkeypatch.setattr(batch, "generate", broken)
-    with Backend(_config()) as backend:
-        backend.submit(_prompt("x"))
-        with pytest.raises(RuntimeError, match="shapes"):
-            backend.collect()
+    finishes = [found[id(prompt)].finish for prompt in prompts]
+    assert finishes[1] == "error"
+    assert "error" not in (finishes[0], finishes[2])
+    assert "--kv-memory" in found[id(prompts[1])].detail
 
 
 def test_a_prompt_longer_than_the_context_comes_back_as_overflow() -> None:
@@ -113,9 +80,8 @@ def test_counting_works_before_the_model_is_loaded_and_answering_does_not() -> N
     backend = Backend(_config())
     assert backend.count_tokens("手机号") > 0
     assert backend.context == 8192
-    backend.submit(_prompt("x"))
     with pytest.raises(ModelError, match="not loaded"):
-        backend.collect()
+        backend.submit(_prompt("x"))
 
 
 def test_the_identity_names_content_and_precision_but_not_the_place(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""What the quantised linear layers have in common: sizes, bias, and a weight in one of two forms.
+
+The plain form (`codes`) is the same on every machine and is what is saved; the packed form is laid out for a kernel
+of this one. A layer holds one of them: packing drops the plain form, and `state_dict` and `stack` compute it back.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+CHUNK = 2**18
+"""Weights that are quantised at once: the float32 copies on the way stay in the cache of a core."""
+
+
+class QuantizedLinear(nn.Module, ABC):
+    """A linear layer for `x` of shape (..., in_features); a new one holds memory but no values.
+
+    Fill it with `quantize_` and `bias`, or with `load_state_dict`.
+    """
+
+    BITS: ClassVar[int]
+    ROW_DIMENSION: ClassVar[Mapping[str, int]]
+    """Each buffer's dimension that runs along the output channels."""
+
+    codes: Tensor | None
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self.dtype = in_features, out_features, dtype
+        self.register_buffer("bias", torch.empty(out_features, dtype=dtype, device=device) if bias else None)
+        self._packed: Tensor | None = None
+
+    @classmethod
+    def from_float(cls, weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.bfloat16) -> Self:
+        """A layer that does what `F.linear(x, weight, bias)` does, as near as its bits allow."""
+        layer = cls(weight.shape[1], weight.shape[0], bias is not None, weight.device, dtype)
+        layer.quantize_(weight)
+        if layer.bias is not None and bias is not None:
+            layer.bias.copy_(bias)
+        return layer
+
+    @classmethod
+    def stack(cls, parts: Sequence[Self]) -> Self:
+        """One layer with the rows of all `parts`, which read the same input: their outputs side by side."""
+        states = [part.state_dict() for part in parts]
+        joined = {name: torch.cat([state[name] for state in states], cls.ROW_DIMENSION[name]) for name in states[0]}
+        return parts[0]._like(joined)
+
+    def rows(self, order: Tensor) -> Self:
+        """A layer with these of the rows (output channels), in this order."""
+        state = self.state_dict()
+        return self._like({name: state[name].index_select(self.ROW_DIMENSION[name], order) for name in state})
+
+    def _like(self, state: Mapping[str, Tensor]) -> Self:
+        """A layer of the same input with these buffers."""
+        codes = state["codes"]
+        layer = type(self)(self.in_features, len(codes), "bias" in state, codes.device, self.dtype)
+        layer.load_state_dict(state)
+        return layer
+
+    @torch.no_grad()
+    def quantize_(self, weight: Tensor) -> None:
+        """Fill the codes from a float weight of shape (out_features, in_features), wherever it lies."""
+        self.unpack()
+        step = max(1, CHUNK // self.in_features)
+        for start in range(0, self.out_features, step):
+            rows = slice(start, min(start + step, self.out_features))
+            self._quantize_rows(rows, weight[rows].to(self._plain.device, torch.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (..., in_features) to (..., out_features), both in the layer's type."""
+        product = self._multiply(self.pack(), x.reshape(-1, self.in_features))
+        if self.bias is not None:
+            product += self.bias
+        return product.view(*x.shape[:-1], self.out_features)
+
+    def pack(self, *, keep: bool = False) -> Tensor:
+        """The weight in the layout of this machine's kernel, made once; the plain form is dropped unless it is kept.
+
+        A call packs by itself. `keep` is for `Int8Linear.forward_rows`, at the cost of holding both forms.
+        """
+        if self._packed is None:
+            self._packed = self._to_packed(self._plain)
+            self.codes = self.codes if keep else None
+        return self._packed
+
+    def unpack(self) -> None:
+        """Go back to the plain form alone."""
+        if self._packed is not None and self.codes is None:
+            self.codes = self._to_plain(self._packed)
+        self._packed = None
+
+    @property
+    def _plain(self) -> Tensor:
+        if self.codes is None:
+            raise RuntimeError("the weight is packed: call unpack() first")
+        return self.codes
+
+    @abstractmethod
+    def dequantized(self) -> Tensor:
+        """The weight that the layer stands for, float32 of shape (out_features, in_features)."""
+
+    @abstractmethod
+    def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
+        """Fill codes and scales of some rows from their float32 weight."""
+
+    @abstractmethod
+    def _multiply(self, packed: Tensor, x: Tensor) -> Tensor:
+        """The product for `x` of shape (rows, in_features), without bias, as a new tensor."""
+
+    @abstractmethod
+    def _to_packed(self, codes: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _to_plain(self, packed: Tensor) -> Tensor: ...
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._packed is not None and self.codes is None:
+            destination[prefix + "codes"] = self._to_plain(self._packed)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        self.unpack()
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

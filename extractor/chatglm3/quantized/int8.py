@@ -1,0 +1,162 @@
+"""Weights in 8 bits, a scale per output channel; the input is quantised row by row, so that products are int8 x int8.
+
+`y[r, n] = x_scale[r] * w_scale[n] * sum_k(x_code[r, k] * w_code[n, k])`, both symmetric, both within -127 to 127. The
+sum is exact, so a row gives the same bits alone and in any batch. Where the machine has no int8 products (or CUDA's do
+not take the sizes), the input stays as it is and the weight is unpacked for each product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from extractor.chatglm3.quantized.base import QuantizedLinear
+
+LARGEST = 127
+BLOCK_ROWS = 512
+"""Rows that are quantised, multiplied and scaled before the next ones: what lies between stays in the cache."""
+
+_SMALLEST_SCALE = 1e-30
+_FEWEST_CUDA_ROWS = 32
+"""CUDA's int8 product wants more than 16 rows; fewer are filled up to this."""
+
+
+class Int8Linear(QuantizedLinear):
+    """A linear layer in int8: about half the memory of bfloat16 and, with AMX or VNNI, twice its rate."""
+
+    BITS: ClassVar[int] = 8
+    ROW_DIMENSION: ClassVar[Mapping[str, int]] = {"codes": 0, "scale": 0, "bias": 0}
+
+    scale: Tensor
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype = torch.bfloat16,
+    ) -> None:
+        super().__init__(in_features, out_features, bias, device, dtype)
+        self.register_buffer("codes", torch.empty(out_features, in_features, dtype=torch.int8, device=device))
+        self.register_buffer("scale", torch.empty(out_features, dtype=torch.float32, device=device))
+
+    def dequantized(self) -> Tensor:
+        codes: Tensor = self.state_dict()["codes"]
+        return codes.float() * self.scale[:, None]
+
+    def forward_rows(self, x: Tensor, rows: Tensor) -> Tensor:
+        """`self(x)[..., rows]`, bit for bit, from these rows of the weight alone: for a few of very many rows.
+
+        `x` is (n, in_features), `rows` are indices. Worth it where the plain form is kept (`pack(keep=True)`).
+        """
+        if self.codes is None:
+            return self.forward(x).index_select(-1, rows)
+        packed = self._kernel.pack(self.codes.index_select(0, rows))
+        product = self._kernel.multiply(packed, self.scale.index_select(0, rows), x)
+        if self.bias is not None:
+            product += self.bias.index_select(0, rows)
+        return product
+
+    def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
+        scale = weight.abs().amax(-1).div_(LARGEST).clamp_min_(_SMALLEST_SCALE)
+        self.scale[rows] = scale
+        self._plain[rows] = (weight / scale[:, None]).round_().to(torch.int8)
+
+    def _multiply(self, packed: Tensor, x: Tensor) -> Tensor:
+        return self._kernel.multiply(packed, self.scale, x)
+
+    def _to_packed(self, codes: Tensor) -> Tensor:
+        return self._kernel.pack(codes)
+
+    def _to_plain(self, packed: Tensor) -> Tensor:
+        return self._kernel.unpack(packed)
+
+    @property
+    def _kernel(self) -> _Kernel:
+        if self.scale.is_cuda:
+            return _CUDA if self.in_features % 8 == self.out_features % 8 == 0 else _UNPACKED
+        return _ONEDNN if _has_int8_products() else _UNPACKED
+
+
+def _has_int8_products() -> bool:
+    """Whether this CPU multiplies int8 exactly: older ones saturate sums of two products."""
+    return torch._C._has_mkldnn and torch.cpu._is_vnni_supported()
+
+
+def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes (rows, columns) in int8 and scales (rows, 1) in float32 of an `x` in 16 bits.
+
+    Six passes: two for the largest value of each row, over the bits without the sign, which are ordered like the
+    values; four (to float32, scale, round, to int8) for the codes.
+    """
+    bits = x.view(torch.int16).bitwise_and(0x7FFF)
+    largest = bits.amax(-1, keepdim=True).view(x.dtype).float()
+    scale = largest.div_(LARGEST).clamp_min_(_SMALLEST_SCALE)
+    return x.float().mul_(scale.reciprocal()).round_().to(torch.int8), scale
+
+
+def _multiply_onednn(packed: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    product = x.new_empty(len(x), len(scale))
+    for rows, target in zip(torch.split(x, BLOCK_ROWS), torch.split(product, BLOCK_ROWS), strict=True):
+        codes, x_scale = quantize_rows(rows)
+        torch.mul(_qlinear(codes, packed, scale, x.dtype), x_scale.to(x.dtype), out=target)
+    return product
+
+
+def _qlinear(codes: Tensor, packed: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+    """oneDNN's int8 product, times the scale of each output channel."""
+    zeros = torch.zeros(len(scale), dtype=torch.int32)
+    product: Tensor = torch.ops.onednn.qlinear_pointwise(
+        codes, 1.0, 0, packed, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
+    )
+    return product
+
+
+def _pack_onednn(codes: Tensor) -> Tensor:
+    packed: Tensor = torch.ops.onednn.qlinear_prepack(codes, [BLOCK_ROWS, codes.shape[1]])
+    return packed
+
+
+def _unpack_onednn(packed: Tensor) -> Tensor:
+    """The product with the identity gives the codes back, exactly; the layout itself is oneDNN's secret."""
+    columns, rows = packed.shape
+    ones = torch.ones(rows)
+    blocks = torch.split(torch.eye(columns, dtype=torch.int8), BLOCK_ROWS)
+    parts = [_qlinear(block, packed, ones, torch.float32).to(torch.int8) for block in blocks]
+    return torch.cat(parts).t().contiguous()
+
+
+def _multiply_cuda(packed: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    codes, x_scale = quantize_rows(x)
+    filled = F.pad(codes, (0, 0, 0, max(0, _FEWEST_CUDA_ROWS - len(x))))
+    sums = torch._int_mm(filled, packed.t())[: len(x)]
+    return (sums * scale * x_scale).to(x.dtype)
+
+
+def _multiply_unpacked(codes: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+    return (F.linear(x, codes.to(x.dtype)) * scale).to(x.dtype)
+
+
+def _as_it_is(weight: Tensor) -> Tensor:
+    return weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Kernel:
+    """How one kind of machine lays out and multiplies the weights."""
+
+    pack: Callable[[Tensor], Tensor]
+    unpack: Callable[[Tensor], Tensor]
+    multiply: Callable[[Tensor, Tensor, Tensor], Tensor]
+    """Packed weight, its scales, `x` (rows, columns)."""
+
+
+_ONEDNN = _Kernel(_pack_onednn, _unpack_onednn, _multiply_onednn)
+_CUDA = _Kernel(_as_it_is, _as_it_is, _multiply_cuda)
+_UNPACKED = _Kernel(_as_it_is, _as_it_is, _multiply_unpacked)

@@ -1,0 +1,145 @@
+"""A checkpoint stored again with integer weights, so that the next start need not quantise.
+
+The new folder holds safetensors named as in the loaded model, the config with its precision, and the tokenizer. It is
+written beside its place, weight by weight, and put there when it is complete: what is there is never half a model.
+Loading it gives, bit for bit, the model that loading the original in that precision gives.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import GlmForCausalLM
+
+from extractor.chatglm3 import stored
+from extractor.chatglm3.checkpoint import IGNORED, Source, check_tensors, skeleton, weight_plan
+from extractor.chatglm3.layout import TOKENIZER_FILE, checkpoint_files, weight_files
+from extractor.chatglm3.precisions import PRECISIONS, QUANTIZED
+from extractor.chatglm3.quantized import QuantizedLinear
+from extractor.chatglm3.shape import CONFIG_FILE, read_config, read_shape
+from extractor.chatglm3.weights import copy_in_groups
+from extractor.errors import OutputError, UsageError
+
+SHARD_BYTES = 10**9
+"""A file is written when this much is ready: what the conversion holds in memory."""
+
+_COPIED = (TOKENIZER_FILE, "tokenizer_config.json")
+
+
+def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False) -> None:
+    """Write the checkpoint in `folder` to the new folder `out` with `int8` or `int4` weights.
+
+    With `overwrite` a quantised checkpoint that is there is replaced; nothing else ever is. Raises UsageError for what
+    cannot be done, CheckpointError for a broken source, OutputError where the disk refuses.
+    """
+    _check_request(folder, out, precision, overwrite)
+    shape, files = read_shape(folder), weight_files(folder)
+    plan = weight_plan(shape)
+    check_tensors(folder, files, plan)
+    model = skeleton(shape, PRECISIONS[precision], torch.bfloat16)
+    with _put_in_place(out) as unfinished, torch.no_grad():
+        shards = _Shards(unfinished)
+        for file in files:
+            copy_in_groups(file, lambda name, tensor: shards.add(_converted(model, plan, name, tensor)))
+        shards.close()
+        _write_rest(folder, unfinished, precision)
+
+
+def _check_request(folder: Path, out: Path, precision: str, overwrite: bool) -> None:
+    if precision not in QUANTIZED:
+        raise UsageError(f"a model is stored in {' or '.join(QUANTIZED)}, not in {precision!r}")
+    checkpoint_files(folder)
+    found = stored.stored_precision(folder)
+    if found is not None:
+        raise UsageError(f"{folder} is stored in {found} already: give the original checkpoint")
+    if not out.exists():
+        return
+    if not overwrite:
+        raise UsageError(f"{out} exists: choose another folder, or --overwrite to replace the model there")
+    if not _is_ours(out) or out.resolve() == folder.resolve():
+        raise UsageError(f"{out} is no quantised model, so it is not replaced: choose another folder")
+
+
+def _is_ours(out: Path) -> bool:
+    return (out / CONFIG_FILE).is_file() and stored.stored_precision(out) is not None
+
+
+@contextmanager
+def _put_in_place(out: Path) -> Iterator[Path]:
+    """A folder beside `out` that takes its name, and the place of what is there, when the block ends well."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as name:
+            unfinished = Path(name) / "new"
+            unfinished.mkdir()
+            yield unfinished
+            if out.exists():
+                out.rename(Path(name) / "old")
+            unfinished.rename(out)
+    except (OSError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise OutputError(f"{out} cannot be written ({reason}): free space or choose another folder") from error
+
+
+def _converted(
+    model: GlmForCausalLM, plan: dict[str, Source], name: str, tensor: Tensor
+) -> Iterator[tuple[str, Tensor]]:
+    """What becomes of a source tensor: codes and scales of its quantised layers, or its rows as they are."""
+    for rows in () if name in IGNORED else plan[name].targets:
+        part = tensor[rows.start : rows.stop]
+        owner, _, leaf = rows.name.rpartition(".")
+        layer = model.get_submodule(owner)
+        if isinstance(layer, QuantizedLinear) and leaf == "weight":
+            state = type(layer).from_float(part).state_dict()
+            yield from ((f"{owner}.{buffer}", value) for buffer, value in state.items())
+        else:
+            yield rows.name, part.clone()
+
+
+@dataclass(slots=True)
+class _Shards:
+    """Tensors as they come, in files of about `SHARD_BYTES` with an index."""
+
+    folder: Path
+    ready: dict[str, Tensor] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    files: int = 0
+
+    def add(self, tensors: Iterator[tuple[str, Tensor]]) -> None:
+        for name, tensor in tensors:
+            self.ready[name] = tensor
+            if sum(tensor.nbytes for tensor in self.ready.values()) >= SHARD_BYTES:
+                self._flush()
+
+    def close(self) -> None:
+        self._flush()
+        index = json.dumps({"metadata": {}, "weight_map": self.written}, indent=2, sort_keys=True)
+        (self.folder / "model.safetensors.index.json").write_text(index, "utf-8")
+
+    def _flush(self) -> None:
+        if self.ready:
+            self.files += 1
+            file = f"model-{self.files:05}.safetensors"
+            save_file(self.ready, self.folder / file)
+            self.written |= dict.fromkeys(self.ready, file)
+            self.ready = {}
+
+
+def _write_rest(folder: Path, unfinished: Path, precision: str) -> None:
+    config = read_config(folder / CONFIG_FILE) | {stored.KEY: stored.describe(precision)}
+    (unfinished / CONFIG_FILE).write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    for name in _COPIED:
+        if (folder / name).is_file():
+            shutil.copy(folder / name, unfinished / name)
+    for shard in weight_files(unfinished):  # safetensors makes files that only their owner may read
+        shutil.copymode(unfinished / CONFIG_FILE, shard)

@@ -1,0 +1,101 @@
+"""Products with the model's weights, laid out once for the kernels of the device.
+
+On a CPU in bfloat16 a plain linear layer lays its weight out anew at each call of few rows; here that is done once
+(oneDNN's blocked layout), and what follows a product (adding the residual, the gate) is part of its kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Product = Callable[[Tensor], Tensor]
+"""(rows, in) to (rows, out)."""
+
+
+class Linear(Protocol):
+    """A product that can add to a residual."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        """residual + self(x)."""
+        ...
+
+
+class Plain:
+    """Any product, as it is."""
+
+    def __init__(self, product: Product) -> None:
+        self._product = product
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._product(x)
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        return residual + self._product(x)
+
+
+class Packed:
+    """A bfloat16 weight (out, in) in oneDNN's layout, on the CPU."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous())
+        self._bias = bias
+
+    def __call__(self, x: Tensor, activation: str = "none") -> Tensor:
+        return cast(Tensor, torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, activation, [], ""))
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        return self._binary(x, residual, "add")
+
+    def times(self, x: Tensor, factor: Tensor) -> Tensor:
+        return self._binary(x, factor, "mul")
+
+    def _binary(self, x: Tensor, other: Tensor, kind: str) -> Tensor:
+        return cast(Tensor, torch.ops.mkldnn._linear_pointwise.binary(x, other, self._weight, self._bias, kind))
+
+
+def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
+    """The fastest product with a weight (out, in) on its device."""
+    if _packs(weight):
+        return Packed(weight, bias)
+    return Plain(lambda x: functional.linear(x, weight, bias))
+
+
+def product_of(layer: nn.Module) -> Linear:
+    """The product that a layer stands for: laid out anew for `nn.Linear`, as it is for one with a kernel of its own."""
+    if type(layer) is nn.Linear:
+        return linear(layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
+    return Plain(layer)
+
+
+def gated_of(layer: nn.Module) -> Product:
+    """silu(gate) * up for a layer whose output is gate and up side by side."""
+    if type(layer) is nn.Linear and _packs(layer.weight):
+        gate, up = (Packed(weight, None) for weight in layer.weight.detach().chunk(2))
+        return lambda x: up.times(x, gate(x, "swish"))
+    return partial(_gate, product_of(layer))
+
+
+def stack(layers: Sequence[nn.Module]) -> Product:
+    """The outputs of layers that read the same input, side by side."""
+    kind = type(layers[0])
+    if hasattr(kind, "stack") and all(type(layer) is kind for layer in layers):
+        return cast(Product, kind.stack(layers))
+    return lambda x: torch.cat([layer(x) for layer in layers], dim=-1)
+
+
+def _gate(product: Product, x: Tensor) -> Tensor:
+    gate, up = product(x).chunk(2, dim=-1)
+    return functional.silu(gate) * up
+
+
+def _packs(weight: Tensor) -> bool:
+    on_cpu = weight.device.type == "cpu" and weight.dtype == torch.bfloat16
+    return on_cpu and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

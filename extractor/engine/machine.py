@@ -1,0 +1,73 @@
+"""What the machine allows: threads, the allocator, memory for the cache, tokens of a step.
+
+The figures are measured (benchmarks/RESULTS.md); none of them changes an answer.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+import torch
+
+_SMALL_MODEL = 50_000_000
+"""Parameters below which a second thread costs more in waiting than it saves."""
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_LARGEST_MMAP_THRESHOLD = 32 * 1024**2
+_KEEP = 1024**3
+_GROUP = Path("/sys/fs/cgroup")
+
+
+def prepare(parameters: int) -> None:
+    """Set threads and the allocator for a model of so many parameters.
+
+    glibc gives buffers of some megabytes back to the system when they are freed and faults them in again at the next
+    step; here it keeps them. Where there is no glibc, nothing is changed.
+    """
+    if parameters < _SMALL_MODEL:
+        torch.set_num_threads(1)
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
+    mallopt(_M_TRIM_THRESHOLD, _KEEP)
+
+
+def free_for_cache(device: torch.device) -> int:
+    """Bytes for the key-value cache: half of the free memory on the CPU, four fifths on a GPU."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] * 0.8)
+    return _available() // 2
+
+
+def step_tokens(device: torch.device) -> int:
+    """Tokens of a forward pass: enough rows for the full matrix rate, few enough that answers do not wait long."""
+    return 8192 if device.type == "cuda" else 1024
+
+
+def guessing_rows(device: torch.device) -> int:
+    """Rows of a step up to which reading the weights, not computing, takes the time, so that a guess is cheap."""
+    return 256 if device.type == "cuda" else 32
+
+
+def _available() -> int:
+    """Bytes that can be had without swapping (MemAvailable), within the limit of the control group if there is one."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return free
+    return min(kibibytes * 1024, _group_room())
+
+
+def _group_room() -> int:
+    """Bytes that the control group (version 2) still allows; a very large number where it sets no limit."""
+    try:
+        most, used = (int((_GROUP / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):
+        return 2**62
+    return max(0, most - used)

@@ -1,0 +1,220 @@
+"""The tokens of one step, packed without padding: what the model reads, where its keys go, who attends to what.
+
+Short runs (the next tokens of answers) of all lanes of one pool make one attention call, a long run (a part of a
+prompt) one of its own. Built once per step and used by every layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from extractor.engine.attention import Attended, attend, join
+from extractor.engine.cache import KeyShape, Lane, Pool, Prefix
+
+SHORT = 16
+"""A run of more tokens is attended to on its own."""
+
+_MULTIPLE = 16
+"""Packs are filled up to a multiple of rows: kernels are made once for each number of rows that comes up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Tokens of one sequence: `ids` come behind `start` tokens of it that stand in its lane (the prefix apart).
+
+    The hidden states of the last `wanted` tokens are asked for.
+    """
+
+    ids: Sequence[int]
+    start: int
+    lane: Lane
+    prefix: Prefix | None
+    wanted: int
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.ids)
+
+    @property
+    def offset(self) -> int:
+        """The position of the lane's first token."""
+        return len(self.prefix.ids) if self.prefix else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Short runs in the lanes 0..lanes of a pool, as a rectangle of `width` tokens a lane."""
+
+    pool: Pool
+    lanes: int
+    width: int
+    tokens: Tensor
+    cells: Tensor
+    mask: Tensor
+
+    def attend(self, layer: int, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens, their outputs (tokens, groups, heads of a group, head_size) and their log-sum-exp."""
+        _, groups, each, size = query.shape
+        dense = query.new_zeros(self.lanes * self.width, groups, each, size)
+        dense[self.cells] = query[self.tokens]
+        rows = dense.view(self.lanes, self.width, groups, each, size).permute(0, 2, 3, 1, 4)
+        rows = rows.reshape(self.lanes, groups, each * self.width, size)
+        length = self.mask.shape[-1]
+        key = self.pool.keys[layer][: self.lanes, :length].transpose(1, 2)
+        value = self.pool.values[layer][: self.lanes, :length].transpose(1, 2)
+        output, logsumexp = attend(rows, key, value, self.mask)
+        output = output.reshape(self.lanes, groups, each, self.width, size).permute(0, 3, 1, 2, 4)
+        logsumexp = logsumexp.reshape(self.lanes, groups, each, self.width).permute(0, 3, 1, 2)
+        cells = self.cells
+        return self.tokens, output.reshape(-1, groups, each, size)[cells], logsumexp.reshape(-1, groups, each)[cells]
+
+
+@dataclass(frozen=True, slots=True)
+class _Long:
+    """A long run: tokens first..last of the pack."""
+
+    run: Run
+    first: int
+    mask: Tensor | None
+
+    def attend(self, layer: int, query: Tensor) -> tuple[slice, Tensor, Tensor]:
+        pool, lane = self.run.lane.pool, self.run.lane.index
+        where = slice(self.first, self.first + len(self.run.ids))
+        key = pool.keys[layer][lane, : self.run.end]
+        value = pool.values[layer][lane, : self.run.end]
+        output, logsumexp = _over_heads(query[where], key, value, self.mask, causal=self.mask is None)
+        return where, output, logsumexp
+
+
+class Pack:
+    """What a step feeds the model: `ids` and `positions` (rows,), `wanted` (rows of the hidden states to keep).
+
+    Of the rows the first `size` are tokens, run by run in the order of `runs`; the rest fills up and counts nowhere.
+    """
+
+    def __init__(self, runs: Sequence[Run], shape: KeyShape) -> None:
+        runs = sorted(runs, key=lambda run: (len(run.ids) > SHORT, run.lane.pool.capacity))
+        self.runs = runs
+        device = shape.device
+        firsts = [0]
+        for run in runs:
+            firsts.append(firsts[-1] + len(run.ids))
+        self.size = firsts.pop()
+        ids = [token for run in runs for token in run.ids]
+        positions = [run.offset + place for run in runs for place in range(run.start, run.end)]
+        wanted = [first + place for run, first in zip(runs, firsts, strict=True) for place in _last(run)]
+        self.ids = torch.tensor(_filled_up(ids), device=device)
+        self.positions = torch.tensor(_filled_up(positions), device=device)
+        self.wanted = torch.tensor(_filled_up(wanted), dtype=torch.long, device=device)
+        self._writes = _writes(runs, firsts, device)
+        self._parts: list[_Batch | _Long] = [*_batches(runs, firsts, shape), *_longs(runs, firsts, shape)]
+        self._prefixes = _prefixes(runs, firsts, device)
+
+    def write(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Put keys and values (tokens, groups, head_size) into the lanes."""
+        for pool, tokens, slots in self._writes:
+            for target, source in ((pool.keys[layer], key), (pool.values[layer], value)):
+                rows = source if tokens is None else source[tokens]
+                target.view(-1, *target.shape[2:]).index_copy_(0, slots, rows)
+
+    def attend(self, layer: int, query: Tensor) -> Tensor:
+        """Attention of all tokens: queries (tokens, groups, heads of a group, head_size), outputs the same."""
+        output = torch.empty_like(query)
+        logsumexp = query.new_empty(query.shape[:3], dtype=torch.float32)
+        for part in self._parts:
+            where, outputs, sums = part.attend(layer, query)
+            output[where], logsumexp[where] = outputs, sums
+        for prefix, tokens in self._prefixes:
+            rows = slice(None) if tokens is None else tokens
+            shared = _over_heads(query[rows], prefix.keys[layer], prefix.values[layer], None, causal=False)
+            output[rows] = join(shared, (output[rows], logsumexp[rows]))
+        return output
+
+
+def _over_heads(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, causal: bool) -> Attended:
+    """One sequence: the groups are the batch, and the heads of a group read the same keys (a stride of zero)."""
+    each = query.shape[2]
+    key, value = (part.permute(1, 0, 2).unsqueeze(1).expand(-1, each, -1, -1) for part in (key, value))
+    output, logsumexp = attend(query.permute(1, 2, 0, 3), key, value, mask, causal)
+    return output.permute(2, 0, 1, 3), logsumexp.permute(2, 0, 1)
+
+
+def _filled_up(numbers: list[int]) -> list[int]:
+    return numbers + [0] * (-len(numbers) % _MULTIPLE if len(numbers) > _MULTIPLE else 0)
+
+
+def _last(run: Run) -> range:
+    return range(len(run.ids) - run.wanted, len(run.ids))
+
+
+def _writes(
+    runs: Sequence[Run], firsts: Sequence[int], device: torch.device
+) -> list[tuple[Pool, Tensor | None, Tensor]]:
+    """For each pool the tokens that go there (None when all do) and their slots, lane by lane."""
+    tokens: dict[Pool, list[int]] = {}
+    slots: dict[Pool, list[int]] = {}
+    for run, first in zip(runs, firsts, strict=True):
+        pool, base = run.lane.pool, run.lane.index * run.lane.pool.capacity
+        tokens.setdefault(pool, []).extend(range(first, first + len(run.ids)))
+        slots.setdefault(pool, []).extend(range(base + run.start, base + run.end))
+    alone = len(tokens) == 1
+    return [
+        (pool, None if alone else torch.tensor(tokens[pool], device=device), torch.tensor(slots[pool], device=device))
+        for pool in tokens
+    ]
+
+
+def _batches(runs: Sequence[Run], firsts: Sequence[int], shape: KeyShape) -> list[_Batch]:
+    short = [(run, first) for run, first in zip(runs, firsts, strict=True) if len(run.ids) <= SHORT]
+    return [_batch(pool, list(items), shape) for pool, items in groupby(short, key=lambda item: item[0].lane.pool)]
+
+
+def _batch(pool: Pool, items: Sequence[tuple[Run, int]], shape: KeyShape) -> _Batch:
+    lanes = 1 + max(run.lane.index for run, _ in items)
+    width = max(len(run.ids) for run, _ in items)
+    length = max(run.end for run, _ in items)
+    tokens = [first + place for run, first in items for place in range(len(run.ids))]
+    cells = [run.lane.index * width + place for run, _ in items for place in range(len(run.ids))]
+    reach = torch.zeros(lanes * width, dtype=torch.long)
+    reach[torch.tensor(cells)] = torch.tensor([place for run, _ in items for place in range(run.start, run.end)])
+    hidden = torch.arange(length).unsqueeze(0) > reach.unsqueeze(1)
+    mask = torch.zeros(hidden.shape, dtype=shape.dtype).masked_fill_(hidden, -torch.inf).to(shape.device)
+    heads = shape.heads_of_a_group
+    mask = mask.view(lanes, 1, width, length).expand(lanes, heads, width, length)
+    return _Batch(
+        pool,
+        lanes,
+        width,
+        torch.tensor(tokens, device=shape.device),
+        torch.tensor(cells, device=shape.device),
+        mask.reshape(lanes, 1, heads * width, length),
+    )
+
+
+def _longs(runs: Sequence[Run], firsts: Sequence[int], shape: KeyShape) -> list[_Long]:
+    return [
+        _Long(run, first, _behind(run, shape) if run.start else None)
+        for run, first in zip(runs, firsts, strict=True)
+        if len(run.ids) > SHORT
+    ]
+
+
+def _behind(run: Run, shape: KeyShape) -> Tensor:
+    """The causal mask of a part of a prompt that has `start` tokens before it."""
+    mask = torch.full((len(run.ids), run.end), -torch.inf, dtype=shape.dtype, device=shape.device)
+    return mask.triu_(1 + run.start).view(1, 1, *mask.shape)
+
+
+def _prefixes(runs: Sequence[Run], firsts: Sequence[int], device: torch.device) -> list[tuple[Prefix, Tensor | None]]:
+    """For each prefix the tokens that come behind it (None when all do)."""
+    users: dict[Prefix, list[int]] = {}
+    for run, first in zip(runs, firsts, strict=True):
+        if run.prefix is not None:
+            users.setdefault(run.prefix, []).extend(range(first, first + len(run.ids)))
+    everyone = len(users) == 1 and all(run.prefix is not None for run in runs)
+    return [(prefix, None if everyone else torch.tensor(tokens, device=device)) for prefix, tokens in users.items()]

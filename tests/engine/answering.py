@@ -1,0 +1,81 @@
+"""Requests on the tiny reference model, the engine that answers them, and plain decoding to compare it with."""
+
+from collections.abc import Sequence
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import DynamicCache, GlmForCausalLM
+
+from extractor.chatglm3 import Tokenizer, load_model
+from extractor.engine.constraint import Vocabulary
+from extractor.engine.engine import Answer, Engine, Limits, Request
+from extractor.engine.runner import Runner
+from extractor.tasks import Task, load_task
+from extractor.types import GREEDY, Sampling
+
+CHECKPOINT = Path(__file__).parent.parent / "reference" / "chatglm3-tiny"
+TOKENIZER = Tokenizer(CHECKPOINT)
+VOCABULARY = Vocabulary(TOKENIZER, 960)
+CONTACT = load_task("contact")
+LIMITS = Limits(64, 512, 32)
+
+
+@cache
+def model() -> GlmForCausalLM:
+    return load_model(CHECKPOINT, "float32", "cpu")
+
+
+@cache
+def runner() -> Runner:
+    return Runner(model())
+
+
+def request(
+    text: str, *, constrain: bool, max_tokens: int = 60, sampling: Sampling = GREEDY, task: Task = CONTACT
+) -> Request:
+    ids = TOKENIZER.chat_prompt([{"role": "user", "content": text}]) + TOKENIZER.encode("\n")
+    return Request(tuple(ids), max_tokens, sampling, partial(VOCABULARY.constrain, task, text) if constrain else None)
+
+
+def run(engine: Engine) -> dict[int, Answer]:
+    """All answers of what was added, by key."""
+    answers: dict[int, Answer] = {}
+    while engine.busy:
+        answers.update(engine.step())
+    return answers
+
+
+def answer_all(
+    requests: Sequence[Request], limits: Limits = LIMITS, cache_bytes: int = 2**30, stop_ids: Sequence[int] = ()
+) -> list[Answer]:
+    engine = Engine(runner(), stop_ids or TOKENIZER.stop_ids, limits, cache_bytes)
+    keys = [engine.add(each) for each in requests]
+    answers = run(engine)
+    engine.close()
+    return [answers[key] for key in keys]
+
+
+@torch.inference_mode()
+def plain(request: Request) -> tuple[list[int], str]:
+    """What transformers' model gives token by token, with a mask at each choice and forced tokens as they must be."""
+    constraint = request.constrain() if request.constrain else None
+    ids, answer = list(request.ids), list[int]()
+    cache_, read = DynamicCache(), 0
+    while True:
+        answer += constraint.forced() if constraint else []
+        if constraint and constraint.done and len(answer) <= request.max_tokens:
+            return answer, "stop"
+        if len(answer) >= request.max_tokens:
+            return answer[: request.max_tokens], "length"
+        known = ids + answer
+        logits = model()(torch.tensor([known[read:]]), past_key_values=cache_).logits[0, -1]
+        read = len(known)
+        if constraint:
+            allowed = np.unpackbits(constraint.masks().view(np.uint8), bitorder="little")[: len(logits)]
+            logits = logits.masked_fill(torch.from_numpy(allowed == 0), -torch.inf)
+        token = int(logits.argmax())
+        if token in TOKENIZER.stop_ids or (constraint and not constraint.advance(token)):
+            return answer, "stop"
+        answer.append(token)

@@ -1,0 +1,203 @@
+"""The engine's answers are those of plain decoding, whatever runs beside them, on a real (tiny, random) model."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from extractor.chatglm3 import load_model
+from extractor.engine.engine import Engine, Limits
+from extractor.engine.runner import Runner
+from extractor.tasks import make_task
+from extractor.types import Sampling
+from tests.engine.answering import CHECKPOINT, LIMITS, TOKENIZER, answer_all, plain, request, run, runner
+
+TEXTS = [
+    "短",
+    "手机号18888888888 邮箱123456789@qq.com",
+    "账号:root 密码:xiaohua123\n" * 20,
+    "General Language Model " * 60,
+    "订单号：CK-5518-204，金额：742.30。",
+]
+PREFIX = "从下面的文字中提取信息，只输出文字中有的内容，不要解释，也不要补充，没有的写 null。\n" * 3
+MANY = [PREFIX + TEXTS[number % 5] + str(number) for number in range(12)]
+FREE = make_task(
+    {
+        "properties": {
+            "备注": {"type": "string", "x-ground": "none", "maxLength": 6},
+            "数": {"type": "integer", "maximum": 99},
+        }
+    }
+)
+
+
+@pytest.mark.parametrize("constrain", [True, False])
+@pytest.mark.parametrize(
+    "limits",
+    [LIMITS, Limits(1, 512, 0), Limits(1, 512, 32), Limits(3, 48, 32), Limits(64, 4096, 640)],
+    ids=["usual", "one by one", "one by one, guessing", "small steps", "large steps, guessing"],
+)
+def test_answers_are_token_for_token_those_of_plain_decoding(limits: Limits, constrain: bool) -> None:
+    requests = [request(text, constrain=constrain) for text in (*TEXTS, *MANY)]
+    answers = answer_all(requests, limits)
+    assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
+
+
+def test_a_schema_without_verbatim_fields_is_decoded_like_plain_decoding_too() -> None:
+    requests = [request(text, constrain=True, task=FREE) for text in TEXTS]
+    answers = answer_all(requests)
+    assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
+
+
+def test_probabilities_do_not_depend_on_the_batch() -> None:
+    requests = [request(text, constrain=True) for text in TEXTS]
+    together = answer_all(requests, Limits(64, 512, 640))
+    for one, each in zip(together, requests, strict=True):
+        (other,) = answer_all([each], Limits(1, 512, 0))
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
+
+
+def test_greedy_answers_are_those_of_the_reference() -> None:
+    reference = json.loads((CHECKPOINT / "reference.json").read_text("utf-8"))
+    requests = [
+        replace(request("", constrain=False), ids=tuple(c["input_ids"]), max_tokens=32) for c in reference["cases"]
+    ]
+    answers = answer_all(requests, stop_ids=reference["eos_ids"])
+    for case, answer in zip(reference["cases"], answers, strict=True):
+        ended = case["greedy_32"][-1] in reference["eos_ids"]
+        assert answer.ids == (case["greedy_32"][:-1] if ended else case["greedy_32"])
+        assert answer.finish == ("stop" if ended else "length")
+
+
+def test_a_constrained_answer_of_a_random_model_is_json_of_the_schema_and_verbatim() -> None:
+    requests = [request(text, constrain=True, max_tokens=2000) for text in TEXTS[:3]]
+    for text, answer in zip(TEXTS, answer_all(requests), strict=False):
+        assert answer.finish == "stop"
+        data = json.loads(TOKENIZER.decode(answer.ids))
+        assert list(data) == ["手机号", "邮箱", "账号", "密码"]
+        assert all(value is None or (value and value in text) for value in data.values())
+
+
+def test_forced_tokens_are_certain_canonical_and_cost_no_step_of_their_own() -> None:
+    engine = Engine(runner(), TOKENIZER.stop_ids, Limits(1, 512, 0), 2**30)
+    engine.add(request(TEXTS[1], constrain=True))
+    (answer,) = run(engine).values()
+    engine.close()
+    skeleton = TOKENIZER.encode_continuation(' {"手机号": ')
+    shared = next(place for place, token in enumerate(skeleton) if answer.ids[place] != token)
+    assert shared >= len(skeleton) - 1  # the last may be written together with what follows
+    assert answer.logprobs[:shared] == [0.0] * shared
+    assert engine.statistics.steps == engine.statistics.chosen < len(answer.ids)
+
+
+def test_copied_text_is_guessed_and_verified_in_fewer_steps_at_the_same_answer() -> None:
+    text = "编号ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    only = make_task({"properties": {"x": {"type": "string", "pattern": "^A[A-Z]{20}$"}}, "required": ["x"]})
+    steps = []
+    for guessing in (0, 32):
+        engine = Engine(runner(), TOKENIZER.stop_ids, Limits(1, 512, guessing), 2**30)
+        engine.add(request(text, constrain=True, task=only))
+        (answer,) = run(engine).values()
+        engine.close()
+        steps.append((engine.statistics.steps, TOKENIZER.decode(answer.ids)))
+    assert steps[0][1] == steps[1][1]
+    assert steps[1][0] <= steps[0][0]
+
+
+def test_the_shared_prefix_is_read_once() -> None:
+    requests = [request(text, constrain=False, max_tokens=1) for text in MANY]
+    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 2**30)
+    for each in requests:
+        engine.add(each)
+    run(engine)
+    engine.close()
+    shared = len(TOKENIZER.encode(PREFIX))
+    everything = sum(len(each.ids) for each in requests)
+    assert engine.statistics.tokens < everything - (len(MANY) - 1) * (shared - 8)
+
+
+def test_a_retry_reads_only_what_is_new_of_its_prompt() -> None:
+    first = request(TEXTS[2], constrain=False, max_tokens=4)
+    engine = Engine(runner(), TOKENIZER.stop_ids, Limits(64, 512, 0), 2**30)
+    engine.add(first)
+    run(engine)
+    before = engine.statistics.tokens
+    retry = replace(first, ids=(*first.ids[:-1], *TOKENIZER.encode("请再试一次")))
+    engine.add(retry)
+    (answer,) = run(engine).values()
+    engine.close()
+    assert engine.statistics.tokens - before < 24
+    assert answer.ids == plain(retry)[0]
+
+
+@pytest.mark.parametrize("kibibytes", [1700, 2000, 2600])
+def test_a_cache_that_holds_few_sequences_makes_them_wait_and_gives_the_same_answers(kibibytes: int) -> None:
+    requests = [request(text, constrain=True, max_tokens=120) for text in (*TEXTS, *MANY)]
+    answers = answer_all(requests, cache_bytes=kibibytes * 1024)
+    assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
+
+
+def test_the_cache_stays_within_its_budget() -> None:
+    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 1700 * 1024)
+    for text in (*TEXTS, *MANY) * 2:
+        engine.add(request(text, constrain=True, max_tokens=200))
+    while engine.busy:
+        engine.step()
+        assert engine.cache_bytes <= 1700 * 1024
+    engine.close()
+
+
+def test_a_sequence_that_fits_no_cache_ends_alone_and_the_others_go_on() -> None:
+    requests = [request(text, constrain=False, max_tokens=8) for text in ("短", "长" * 3000, TEXTS[1])]
+    answers = answer_all(requests, cache_bytes=300 * 1024)
+    assert [answer.finish for answer in answers] == ["length", "memory", "length"]
+
+
+def test_sampling_depends_on_its_seed_and_on_nothing_else() -> None:
+    other = request(TEXTS[3], constrain=False)
+    (alone,) = answer_all([request(TEXTS[1], constrain=False, sampling=Sampling(1.5, 7))])
+    _, beside = answer_all([other, request(TEXTS[1], constrain=False, sampling=Sampling(1.5, 7))])
+    (different,) = answer_all([request(TEXTS[1], constrain=False, sampling=Sampling(1.5, 8))])
+    assert alone.ids == beside.ids
+    assert alone.ids != different.ids
+
+
+@pytest.mark.parametrize("most", [1, 3, 20])
+def test_an_answer_that_runs_out_of_room_says_so(most: int) -> None:
+    (answer,) = answer_all([request(TEXTS[1], constrain=True, max_tokens=most)])
+    assert (answer.finish, len(answer.ids), len(answer.logprobs)) == ("length", most, most)
+
+
+def test_out_of_memory_halves_the_batch_and_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    really = Runner.forward
+
+    def small(self: Runner, pack: object) -> torch.Tensor:
+        if len(pack.runs) > 2:  # type: ignore[attr-defined]
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return really(self, pack)  # type: ignore[arg-type]
+
+    requests = [request(text, constrain=True) for text in TEXTS]
+    monkeypatch.setattr(Runner, "forward", small)
+    answers = answer_all(requests)
+    assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
+
+
+def test_an_error_that_is_not_lack_of_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Runner, pack: object) -> torch.Tensor:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(Runner, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes"):
+        answer_all([request("x", constrain=False)])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_gpu_gives_the_same_tokens_in_float32() -> None:
+    there = Engine(Runner(load_model(CHECKPOINT, "float32", "cuda")), TOKENIZER.stop_ids, LIMITS, 2**30)
+    requests = [request(text, constrain=constrain) for text in TEXTS for constrain in (True, False)]
+    keys = [there.add(each) for each in requests]
+    answers = run(there)
+    there.close()
+    assert [answers[key].ids for key in keys] == [plain(each)[0] for each in requests]
