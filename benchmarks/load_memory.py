@@ -13,20 +13,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from benchmarks.machine import describe
-from extractor.chatglm3.checkpoint import load_model, weight_plan
-from extractor.chatglm3.shape import read_shape
+from benchmarks.checkpoints import Layout, write_checkpoint
+from benchmarks.machine import describe, peak_memory
+from benchmarks.results import write_section
+from extractor.chatglm3.checkpoint import load_model
 
 LIMIT = 1.25
 SHARD_BYTES = 300 * 10**6
@@ -43,7 +42,6 @@ CONFIG = {
     "padded_vocab_size": 65024,
     "seq_length": 8192,
 }
-RESULTS = Path(__file__).parent / "RESULTS.md"
 TITLE = "## Memory while loading (`load_memory.py`)"
 
 
@@ -66,34 +64,6 @@ class Measured:
         return f"| {self.layout} | {self.precision} | {sizes} | {self.seconds:.1f} |"
 
 
-def write_checkpoint(folder: Path, shard_bytes: int) -> int:
-    """Write random weights in shards of about `shard_bytes` with an index; returns the bytes of all shards."""
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(CONFIG), "utf-8")
-    parts = list(_parts(folder, shard_bytes))
-    weight_map: dict[str, str] = {}
-    for number, names in enumerate(parts, start=1):
-        file = f"pytorch_model-{number:05}-of-{len(parts):05}.bin"
-        shapes = {name: weight_plan(read_shape(folder))[name].shape for name in names}
-        torch.save({name: torch.randn(shape).mul_(0.02).half() for name, shape in shapes.items()}, folder / file)
-        weight_map |= dict.fromkeys(names, file)
-    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}), "utf-8")
-    return sum((folder / file).stat().st_size for file in set(weight_map.values()))
-
-
-def _parts(folder: Path, shard_bytes: int) -> Iterator[list[str]]:
-    names: list[str] = []
-    size = 0
-    for name, source in weight_plan(read_shape(folder)).items():
-        names.append(name)
-        size += 2 * torch.Size(source.shape).numel()
-        if size >= shard_bytes:
-            yield names
-            names, size = [], 0
-    if names:
-        yield names
-
-
 def measure(layout: str, folder: Path, precision: str, size: int) -> Measured:
     """Load in a child process and read the peak that it reports."""
     command = [sys.executable, "-m", "benchmarks.load_memory", "--child", str(folder), "--precision", precision]
@@ -107,8 +77,8 @@ def load_as_child(folder: str, precision: str) -> None:
     start = time.perf_counter()
     model = load_model(folder, precision, "cpu")
     seconds = time.perf_counter() - start
-    peak = int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))[0]) * 1024
-    print(json.dumps({"peak": peak, "seconds": seconds, "parameters": sum(p.numel() for p in model.parameters())}))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(json.dumps({"peak": peak_memory(), "seconds": seconds, "parameters": parameters}))
 
 
 def report(rows: list[Measured]) -> str:
@@ -117,14 +87,6 @@ def report(rows: list[Measured]) -> str:
     lines += ["| layout | precision | checkpoint, GB | peak RSS, GB | ratio | seconds |", "|---|---|---|---|---|---|"]
     lines += [row.row() for row in rows]
     return "\n".join([*lines, ""])
-
-
-def write_section(file: Path, section: str) -> None:
-    """Replace the section of the same title, or append it."""
-    text = file.read_text("utf-8") if file.exists() else "# Measurements\n"
-    title = section.splitlines()[0]
-    kept = [part for part in re.split(r"(?m)^(?=## )", text) if not part.startswith(title)]
-    file.write_text("\n\n".join(part.strip() for part in [*kept, section]) + "\n", "utf-8")
 
 
 def main() -> int:
@@ -141,19 +103,19 @@ def main() -> int:
         rows = _measure_all(Path(temporary))
     print(report(rows))
     if arguments.write:
-        write_section(RESULTS, report(rows))
+        write_section(report(rows))
     promised = [row for row in rows if row.precision == "half"]
     return 0 if all(row.ratio < LIMIT for row in promised) else 1
 
 
 def _measure_all(folder: Path) -> list[Measured]:
     sharded, single = folder / "sharded", folder / "single"
-    size = write_checkpoint(sharded, SHARD_BYTES)
+    size = write_checkpoint(sharded, CONFIG, Layout(torch.float16, SHARD_BYTES))
     shards = len(list(sharded.glob("*.bin")))
     rows = [
         measure(f"{shards} shards of .bin", sharded, precision, size) for precision in ("half", "float16", "float32")
     ]
-    size = write_checkpoint(single, 10**12)
+    size = write_checkpoint(single, CONFIG, Layout(torch.float16, 10**12))
     return [*rows, measure("one .bin", single, "half", size)]
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from extractor.evaluating import Answer as Answered
+from extractor.evaluating import evaluate
+from extractor.evaluating.scores import FOUND, GOLD
 from training.batches import tail
 from training.model import Attention, ChatGLM, Shape, rotate
 from training.prompts import ROOT, Codec, answer, render
@@ -228,7 +231,7 @@ def answers(model: ChatGLM, codec: Codec, todo: Iterable[Case]) -> list[list[str
     return out
 
 
-@dataclass
+@dataclass(frozen=True)
 class Score:
     """Fields right, fields in all, values made up, values missed."""
 
@@ -237,26 +240,31 @@ class Score:
     made_up: int = 0
     missed: int = 0
 
+    def __add__(self, other: Score) -> Score:
+        return Score(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
     def __str__(self) -> str:
         share = self.right / max(1, self.total)
         return f"{share:.3f} ({self.right}/{self.total}, made up {self.made_up}, missed {self.missed})"
 
 
 def score(todo: list[Case], found: list[list[str | None]]) -> tuple[dict[str, Score], list[str]]:
-    """Scores by group, and a line for every wrong field."""
+    """Scores by group, and a line for every wrong field. Each document has its own fields, so it is judged alone."""
     scores: dict[str, Score] = {}
     wrong = []
     for case, values in zip(todo, found, strict=True):
-        for asked, value in zip(case.asked, values, strict=True):
-            gold = case.gold[asked.name]
-            for name in (case.group, case.group.split()[-1], "all"):
-                entry = scores.setdefault(name, Score())
-                entry.total += 1
-                entry.right += value == gold
-                entry.made_up += gold is None and value is not None
-                entry.missed += gold is not None and value is None
-            if value != gold:
-                wrong.append(f"{case.id} {asked.name}: {value!r} instead of {gold!r}")
+        given = Answered(case.id, {asked.name: value for asked, value in zip(case.asked, values, strict=True)})
+        judged = evaluate([Answered(case.id, case.gold)], {case.id: given})
+        gold, there = judged.counts["exact"][0, :, GOLD] > 0, judged.counts["exact"][0, :, FOUND] > 0
+        right = judged.right("exact")[0]
+        one = Score(int(right.sum()), len(right), int((there & ~gold).sum()), int((gold & ~there).sum()))
+        for name in (case.group, case.group.split()[-1], "all"):
+            scores[name] = scores.get(name, Score()) + one
+        wrong += [
+            f"{case.id} {name}: {(given.data or {}).get(name)!r} instead of {case.gold[name]!r}"
+            for name, good in zip(judged.fields, right, strict=True)
+            if not good
+        ]
     return scores, wrong
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from extractor.cli._columns import columns, width
 from extractor.redacting import redact
 from extractor.tasks import Task
 from extractor.types import Json, Record
@@ -34,15 +33,8 @@ class Table:
     def __str__(self) -> str:
         header = ["document", "status", *(entity.name for entity in self.task.fields)]
         lines = [header, *sorted(self.rows)]
-        widths = [max(_width(_clip(line[column])) for line in lines) for column in range(len(header))]
-        text = [_line(header, widths), "  ".join("-" * width for width in widths)]
-        text += [_line(row, widths) for row in lines[1:]]
-        return "\n".join([*text, f"... and {self.more} more"] if self.more else text)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    clipped = [_clip(cell) for cell in cells]
-    return "  ".join(cell + " " * (width - _width(cell)) for cell, width in zip(clipped, widths, strict=True)).rstrip()
+        text = columns([[_clip(cell) for cell in line] for line in lines])
+        return f"{text}\n... and {self.more} more" if self.more else text
 
 
 def _cell(value: Json) -> str:
@@ -54,18 +46,10 @@ def _cell(value: Json) -> str:
 
 
 def _clip(text: str) -> str:
-    kept, width = "", 0
+    kept, used = "", 0
     for character in text:
-        width += _width(character)
-        if width > _WIDEST - 1:
+        used += width(character)
+        if used > _WIDEST - 1:
             return kept + "…"
         kept += character
     return kept
-
-
-def _width(text: str) -> int:
-    """Columns on a terminal: a wide (East Asian) character takes two, a combining one none."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )

@@ -159,13 +159,9 @@ class Cache:
 
 
 def capacity_for(tokens: int) -> int:
-    """The capacity of the lanes for so many tokens: 64, 96, 128, 192, 256, 384, ... (at most half is waste)."""
-    power = 64
-    while power < tokens:
-        if tokens <= power + power // 2:
-            return power + power // 2
-        power *= 2
-    return power
+    """The capacity of the lanes for so many tokens: 64, 128, 256, ... A finer scale would waste less memory and cost
+    more attention calls, which are what a step of few tokens spends its time on."""
+    return max(64, 1 << (tokens - 1).bit_length())
 
 
 def _values(one: Lane, other: Lane) -> list[tuple[Tensor, Tensor]]:

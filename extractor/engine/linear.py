@@ -6,11 +6,12 @@ On a CPU in bfloat16 a plain linear layer lays its weight out anew at each call 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 Product = Callable[[Tensor], Tensor]
@@ -67,23 +68,32 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     return Plain(lambda x: functional.linear(x, weight, bias))
 
 
-def gated(weight: Tensor) -> Product:
-    """silu(x @ gate) * (x @ up) for a weight (gate rows, then up rows; in)."""
-    gate, up = weight.chunk(2)
-    if _packs(weight):
-        packed_gate, packed_up = Packed(gate, None), Packed(up, None)
-        return lambda x: packed_up.times(x, packed_gate(x, "swish"))
-    return gated_product(lambda x: functional.linear(x, weight))
+def product_of(layer: nn.Module) -> Linear:
+    """The product that a layer stands for: laid out anew for `nn.Linear`, as it is for one with a kernel of its own."""
+    if type(layer) is nn.Linear:
+        return linear(layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
+    return Plain(layer)
 
 
-def gated_product(product: Product) -> Product:
-    """The same over a product that gives gate and up side by side."""
+def gated_of(layer: nn.Module) -> Product:
+    """silu(gate) * up for a layer whose output is gate and up side by side."""
+    if type(layer) is nn.Linear and _packs(layer.weight):
+        gate, up = (Packed(weight, None) for weight in layer.weight.detach().chunk(2))
+        return lambda x: up.times(x, gate(x, "swish"))
+    return partial(_gate, product_of(layer))
 
-    def apply(x: Tensor) -> Tensor:
-        gate, up = product(x).chunk(2, dim=-1)
-        return functional.silu(gate) * up
 
-    return apply
+def stack(layers: Sequence[nn.Module]) -> Product:
+    """The outputs of layers that read the same input, side by side."""
+    kind = type(layers[0])
+    if hasattr(kind, "stack") and all(type(layer) is kind for layer in layers):
+        return cast(Product, kind.stack(layers))
+    return lambda x: torch.cat([layer(x) for layer in layers], dim=-1)
+
+
+def _gate(product: Product, x: Tensor) -> Tensor:
+    gate, up = product(x).chunk(2, dim=-1)
+    return functional.silu(gate) * up
 
 
 def _packs(weight: Tensor) -> bool:

@@ -45,7 +45,7 @@ def free_for_cache(device: torch.device) -> int:
 
 def step_tokens(device: torch.device) -> int:
     """Tokens of a forward pass: enough rows for the full matrix rate, few enough that answers do not wait long."""
-    return 8192 if device.type == "cuda" else 512
+    return 8192 if device.type == "cuda" else 1024
 
 
 def guessing_rows(device: torch.device) -> int:

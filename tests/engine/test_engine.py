@@ -131,7 +131,7 @@ def test_a_retry_reads_only_what_is_new_of_its_prompt() -> None:
     assert answer.ids == plain(retry)[0]
 
 
-@pytest.mark.parametrize("kibibytes", [1300, 1600, 2500])
+@pytest.mark.parametrize("kibibytes", [1700, 2000, 2600])
 def test_a_cache_that_holds_few_sequences_makes_them_wait_and_gives_the_same_answers(kibibytes: int) -> None:
     requests = [request(text, constrain=True, max_tokens=120) for text in (*TEXTS, *MANY)]
     answers = answer_all(requests, cache_bytes=kibibytes * 1024)
@@ -139,12 +139,12 @@ def test_a_cache_that_holds_few_sequences_makes_them_wait_and_gives_the_same_ans
 
 
 def test_the_cache_stays_within_its_budget() -> None:
-    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 1500 * 1024)
+    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 1700 * 1024)
     for text in (*TEXTS, *MANY) * 2:
         engine.add(request(text, constrain=True, max_tokens=200))
     while engine.busy:
         engine.step()
-        assert engine.cache_bytes <= 1500 * 1024
+        assert engine.cache_bytes <= 1700 * 1024
     engine.close()
 
 

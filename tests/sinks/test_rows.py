@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from extractor.sinks.rows import from_line, to_line, to_row
+from extractor.sinks.rows import from_line, from_row, to_line, to_row
 from extractor.types import Failure, Record, RunInfo, Source
 from tests.sinks.records import failed, record, sha
 
@@ -84,3 +84,16 @@ def test_a_number_that_json_does_not_have_is_null() -> None:
         row = from_line(to_line(record("a", data=data)))
         assert row["data"]["x"] is None
     assert row["data"]["y"] == ["\ud800", [1, None]]
+
+
+@pytest.mark.parametrize("item", RECORDS, ids=lambda item: item.id)
+def test_a_row_gives_back_the_record_that_it_was_made_of(item: Record) -> None:
+    again = from_row({**from_line(to_line(item)), "more": 1})
+    assert to_row(again) == to_row(item)
+    assert (again.source, again.run, again.errors) == (item.source, item.run, item.errors)
+
+
+@pytest.mark.parametrize("row", [{}, {"id": "a", "data": {}}, {**to_row(RECORDS[0]), "source": 1}])
+def test_a_row_that_is_no_record_is_a_value_error(row: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no record"):
+        from_row(row)

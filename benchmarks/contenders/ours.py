@@ -1,0 +1,59 @@
+"""Ours, through the public seam: prompts as the pipeline renders them go into the `chatglm3` backend by the window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from benchmarks import workload
+from benchmarks.contenders.job import Answer, Item, Job
+from extractor import backends
+from extractor.config import ModelConfig, RunConfig
+from extractor.prompting import render
+from extractor.tasks import Task, make_task
+from extractor.types import Chunk, Completion, Document, Prompt, Source
+
+VARIANTS = {"free": None, "schema": None, "verbatim": None, "alone": 16}
+"""`alone` is `verbatim` with one document at a time, as `extract` has it."""
+
+
+class Contender:
+    def __init__(self, job: Job, variant: str) -> None:
+        self._constrain = variant != "free"
+        self._ground = "verbatim" if variant in ("verbatim", "alone") else "none"
+        self._window = 1 if variant == "alone" else RunConfig().window
+        self._tokens = job.answer_tokens if self._constrain else job.free_tokens
+        self._backend = backends.make("chatglm3", ModelConfig(job.checkpoint, precision=job.precision, offline=True))
+        self._backend.__enter__()
+
+    def answer(self, items: Sequence[Item]) -> list[Answer]:
+        began = time.perf_counter()
+        return [_answer(completion, time.perf_counter() - began) for completion in self._complete(items)]
+
+    def _complete(self, items: Sequence[Item]) -> Iterator[Completion]:
+        """Keep as many prompts in flight as a run does."""
+        waiting, flying = iter(items), 0
+        while True:
+            while flying < self._window and (item := next(waiting, None)) is not None:
+                self._backend.submit(self._prompt(item))
+                flying += 1
+            if not flying:
+                return
+            completions = self._backend.collect()
+            flying -= len(completions)
+            yield from completions
+
+    def _prompt(self, item: Item) -> Prompt:
+        document = Document("", item.text, Source("", ""))
+        chunk = Chunk(document, 0, 0, len(item.text))
+        return render(_task(item.prompt, self._ground), chunk, self._tokens, constrain=self._constrain)
+
+
+@cache
+def _task(prompt: str, ground: str) -> Task:
+    return make_task(workload.schema(ground), prompt)
+
+
+def _answer(completion: Completion, seconds: float) -> Answer:
+    return Answer(completion.usage.prompt_tokens, completion.usage.completion_tokens, completion.text, seconds)

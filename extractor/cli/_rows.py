@@ -1,0 +1,62 @@
+"""Files of rows that commands read: results and gold."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import BinaryIO
+
+from extractor.errors import InputError
+from extractor.sinks.rows import from_line
+from extractor.types import Json, Source
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Json]
+
+
+def rows(path: str) -> Iterator[tuple[str, Row]]:
+    """The rows of a JSONL file (`-` for standard input), each with its place for messages; blank lines are passed over.
+
+    A row without an id is called `file#line`, as readers call it. A torn last line, which a killed run leaves, is left
+    out with a warning. Raises InputError for a file that is not there or a line that is no JSON object.
+    """
+    with _open(path) as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip(b"\xef\xbb\xbf \t\r\n"):
+                row = _row(line, f"{path} line {number}")
+                if row is not None:
+                    yield f"{path} line {number}", {"id": f"{os.path.basename(path)}#{number}", **row}
+
+
+def source_of(row: Row) -> Source | None:
+    """Where the document of a record came from; None for a row that does not say."""
+    source = row.get("source")
+    if not isinstance(source, dict) or not isinstance(source.get("path"), str):
+        return None
+    return Source(source["path"], str(source.get("sha256", "")), source.get("encoding"), source.get("chars"))
+
+
+def _open(path: str) -> AbstractContextManager[BinaryIO]:
+    if path == "-":
+        return nullcontext(sys.stdin.buffer)
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Give a .jsonl file.") from error
+
+
+def _row(line: bytes, where: str) -> Row | None:
+    try:
+        row = from_line(line.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError as error:
+        if line.endswith(b"\n"):
+            raise InputError(f"{where} is not JSON: {error}.") from error
+        log.warning("%s is torn: the run that wrote it was stopped; it does not count", where)
+        return None
+    if not isinstance(row, dict):
+        raise InputError(f"{where} is no JSON object.")
+    return row

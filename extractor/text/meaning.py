@@ -1,0 +1,67 @@
+"""Whether two values say the same: text without regard to width, case and white space, numbers by their amount, dates
+and times by the moment.
+
+What can be read in two ways (`5/3/2024`) is compared as text. Digits that begin with 0 are a code, not a number, so
+that the order `007` is not the order `7`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Hashable, Iterator
+from datetime import datetime, time
+from decimal import Decimal
+from functools import lru_cache
+
+from extractor.text.numerals import clocks, dates, numbers
+from extractor.text.places import written
+from extractor.types import Json, Span
+
+_LONGEST = 60
+"""Characters: what is longer is neither a number nor a date."""
+
+_CODE = re.compile(r"0\d")
+_PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+
+
+def exact(value: Json) -> Hashable:
+    """A key that two scalars share if they are equal as JSON: 3 is 3.0 but not "3" and not true."""
+    kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
+    return kind, value
+
+
+@lru_cache(1 << 16, typed=True)
+def meaning(value: Json) -> Hashable:
+    """A key that two scalars share if they say the same, whatever their notation or JSON type."""
+    text = unicodedata.normalize("NFKC", written(value)).strip()
+    folded = "".join(text.casefold().split())
+    read = (None,) if len(text) > _LONGEST else (_day(text), _moment(text), _amount(folded))
+    return next((each for each in read if each is not None), ("text", folded))
+
+
+def _day(text: str) -> Hashable | None:
+    return _only(text, dates) or _only(text, clocks)
+
+
+def _moment(text: str) -> Hashable | None:
+    """A date and a time behind it, whatever the time zone."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        pass
+    found = {(day, _only(text[end:].strip(), clocks)) for (start, end), day in dates(text) if start == 0}
+    moments = {datetime.combine(day, hour) for day, hour in found if isinstance(hour, time)}
+    return moments.pop() if len(moments) == 1 else None
+
+
+def _amount(text: str) -> Hashable | None:
+    if _CODE.match(text):
+        return None
+    return Decimal(text) if _PLAIN.fullmatch(text) else _only(text, numbers)
+
+
+def _only(text: str, readings: Callable[[str], Iterator[tuple[Span, Hashable]]]) -> Hashable | None:
+    """What the whole of a text means, if that is one thing."""
+    found = {value for span, value in readings(text) if span == (0, len(text))}
+    return found.pop() if len(found) == 1 else None

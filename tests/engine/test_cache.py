@@ -1,0 +1,76 @@
+"""Lanes: their capacities, that they are found again after moving, and that pools stay within the budget."""
+
+import pytest
+import torch
+
+from extractor.engine.cache import Cache, KeyShape, Lane, capacity_for
+
+SHAPE = KeyShape(2, 2, 8, 2, torch.float32, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("tokens", "capacity"), [(1, 64), (64, 64), (65, 128), (129, 256), (1000, 1024), (1024, 1024)])
+def test_a_capacity_is_the_next_power_of_two(tokens: int, capacity: int) -> None:
+    assert capacity_for(tokens) == capacity
+
+
+def test_lanes_are_given_out_until_the_budget_is_used_and_no_further() -> None:
+    cache = Cache(SHAPE, 5 * 64 * SHAPE.token_bytes)
+    lanes = [cache.allocate(60) for _ in range(7)]
+    assert sum(lane is not None for lane in lanes) == 5
+    assert cache.bytes == cache.budget
+
+
+def test_lanes_that_are_free_make_room_for_lanes_of_another_size() -> None:
+    cache = Cache(SHAPE, 4 * 64 * SHAPE.token_bytes)
+    lanes = [cache.allocate(60) for _ in range(4)]
+    assert cache.allocate(128) is None
+    for lane in lanes:
+        assert lane is not None
+        cache.free(lane)
+    assert cache.allocate(128) is not None
+    assert cache.bytes <= cache.budget
+
+
+def test_a_lane_that_moves_keeps_its_tokens() -> None:
+    cache = Cache(SHAPE, 2**20)
+    lane = cache.allocate(60)
+    assert lane is not None
+    _fill(lane)
+    larger = cache.move(lane, 100, 50)
+    assert larger is not None
+    for layer in range(SHAPE.layers):
+        assert torch.equal(larger.pool.keys[layer][larger.index, :50], _ramp(layer)[:50])
+        assert torch.equal(larger.pool.values[layer][larger.index, :50], -_ramp(layer)[:50])
+    again = cache.allocate(60)
+    assert again == lane
+
+
+def test_growing_a_pool_keeps_what_is_in_its_lanes() -> None:
+    cache = Cache(SHAPE, 2**22)
+    lane = cache.allocate(60)
+    assert lane is not None
+    _fill(lane)
+    others = [cache.allocate(60) for _ in range(9)]
+    assert None not in others
+    assert torch.equal(lane.pool.keys[1][lane.index], _ramp(1))
+
+
+def test_a_prefix_counts_until_it_is_dropped() -> None:
+    cache = Cache(SHAPE, 2**20)
+    lane = cache.allocate(40)
+    assert lane is not None
+    before = cache.bytes
+    prefix = cache.keep_prefix(tuple(range(40)), lane)
+    assert cache.bytes == before + 40 * SHAPE.token_bytes
+    cache.drop_prefix(prefix)
+    assert cache.bytes == before
+
+
+def _ramp(layer: int) -> torch.Tensor:
+    return torch.arange(64 * 16, dtype=torch.float32).view(64, 2, 8) + layer
+
+
+def _fill(lane: Lane) -> None:
+    for layer in range(SHAPE.layers):
+        lane.pool.keys[layer][lane.index] = _ramp(layer)
+        lane.pool.values[layer][lane.index] = -_ramp(layer)
