@@ -22,6 +22,9 @@ LARGEST = 127
 BLOCK_ROWS = 512
 """Rows that are quantised, multiplied and scaled before the next ones: what lies between stays in the cache."""
 
+_FEW_OUTPUTS = 16
+"""Laying out one of so many rows of the weight costs about as much as the whole product of a few rows of input."""
+
 _SMALLEST_SCALE = 1e-30
 _FEWEST_CUDA_ROWS = 32
 """CUDA's int8 product wants more than 16 rows; fewer are filled up to this."""
@@ -55,7 +58,7 @@ class Int8Linear(QuantizedLinear):
 
         `x` is (n, in_features), `rows` are indices. Worth it where the plain form is kept (`pack(keep=True)`).
         """
-        if self.codes is None:
+        if self.codes is None or len(rows) * _FEW_OUTPUTS > self.out_features:
             return self.forward(x).index_select(-1, rows)
         packed = self._kernel.pack(self.codes.index_select(0, rows))
         product = self._kernel.multiply(packed, self.scale.index_select(0, rows), x)
