@@ -19,6 +19,8 @@ from extractor.engine.cache import KeyShape, Lane, Pool, Prefix
 SHORT = 16
 """A run of more tokens is attended to on its own."""
 
+_WIDEST = 4
+
 _MULTIPLE = 16
 """Packs are filled up to a multiple of rows: kernels are made once for each number of rows that comes up."""
 
@@ -101,7 +103,7 @@ class Pack:
     """
 
     def __init__(self, runs: Sequence[Run], shape: KeyShape) -> None:
-        runs = sorted(runs, key=lambda run: (len(run.ids) > SHORT, run.lane.pool.capacity, run.lane.index))
+        runs = sorted(runs, key=lambda run: (len(run.ids) > _WIDEST, run.lane.pool.capacity, run.lane.index))
         self.runs = runs
         device = shape.device
         firsts = [0]
@@ -173,7 +175,7 @@ def _writes(
 
 
 def _batches(runs: Sequence[Run], firsts: Sequence[int], shape: KeyShape) -> list[_Batch]:
-    short = [(run, first) for run, first in zip(runs, firsts, strict=True) if len(run.ids) <= SHORT]
+    short = [(run, first) for run, first in zip(runs, firsts, strict=True) if len(run.ids) <= _WIDEST]
     return [_batch(pool, list(items), shape) for pool, items in groupby(short, key=lambda item: item[0].lane.pool)]
 
 
@@ -203,7 +205,7 @@ def _longs(runs: Sequence[Run], firsts: Sequence[int], shape: KeyShape) -> list[
     return [
         _Long(run, first, _behind(run, shape) if run.start else None)
         for run, first in zip(runs, firsts, strict=True)
-        if len(run.ids) > SHORT
+        if len(run.ids) > _WIDEST
     ]
 
 
