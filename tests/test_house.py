@@ -14,7 +14,7 @@ STAGES = {"chunking", "prompting", "generating", "parsing", "grounding", "mergin
 MAY_IMPORT_TORCH = ("chatglm3", "engine", "backends/chatglm3.py")
 LAYERS = [  # a layer may import from those below it
     {"cli"},
-    {"api"},
+    {"api", "planning"},
     {"pipeline", "rereading", "reporting"},
     {*STAGES, "readers", "sinks", "backends", "redacting", "doctor", "evaluating"},
     {"engine", "answer"},
