@@ -19,6 +19,8 @@ from extractor.engine.cache import KeyShape, Lane, Pool, Prefix
 SHORT = 16
 """A run of more tokens is attended to on its own."""
 
+_WIDEST = 4
+
 _MULTIPLE = 16
 """Packs are filled up to a multiple of rows: kernels are made once for each number of rows that comes up."""
 
@@ -48,30 +50,33 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Short runs in the lanes 0..lanes of a pool, as a rectangle of `width` tokens a lane."""
+    """Short runs in the lanes 0..lanes of a pool, as a rectangle of `width` tokens a lane; they are the tokens `where`
+    of the pack. `cells` are their places in the rectangle, None where they fill it."""
 
     pool: Pool
     lanes: int
     width: int
-    tokens: Tensor
-    cells: Tensor
+    where: slice
+    cells: Tensor | None
     mask: Tensor
 
-    def attend(self, layer: int, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens, their outputs (tokens, groups, heads of a group, head_size) and their log-sum-exp."""
-        _, groups, each, size = query.shape
-        dense = query.new_zeros(self.lanes * self.width, groups, each, size)
-        dense[self.cells] = query[self.tokens]
-        rows = dense.view(self.lanes, self.width, groups, each, size).permute(0, 2, 3, 1, 4)
-        rows = rows.reshape(self.lanes, groups, each * self.width, size)
+    def attend(self, layer: int, query: Tensor) -> tuple[slice, Tensor, Tensor]:
+        """Which tokens, their outputs (tokens, groups, heads of a group, head_size) and their log-sum-exp."""
+        lanes, width, (groups, each, size) = self.lanes, self.width, query.shape[1:]
+        rows = query[self.where]
+        if self.cells is not None:
+            rows = rows.new_zeros(lanes * width, groups, each, size).index_copy_(0, self.cells, rows)
+        rows = rows.view(lanes, width, groups, each, size).permute(0, 2, 3, 1, 4)
         length = self.mask.shape[-1]
-        key = self.pool.keys[layer][: self.lanes, :length].transpose(1, 2)
-        value = self.pool.values[layer][: self.lanes, :length].transpose(1, 2)
-        output, logsumexp = attend(rows, key, value, self.mask)
-        output = output.reshape(self.lanes, groups, each, self.width, size).permute(0, 3, 1, 2, 4)
-        logsumexp = logsumexp.reshape(self.lanes, groups, each, self.width).permute(0, 3, 1, 2)
-        cells = self.cells
-        return self.tokens, output.reshape(-1, groups, each, size)[cells], logsumexp.reshape(-1, groups, each)[cells]
+        key = self.pool.keys[layer][:lanes, :length].transpose(1, 2)
+        value = self.pool.values[layer][:lanes, :length].transpose(1, 2)
+        output, logsumexp = attend(rows.reshape(lanes, groups, each * width, size), key, value, self.mask)
+        output = output.view(lanes, groups, each, width, size).permute(0, 3, 1, 2, 4)
+        logsumexp = logsumexp.view(lanes, groups, each, width).permute(0, 3, 1, 2)
+        output, logsumexp = output.reshape(-1, groups, each, size), logsumexp.reshape(-1, groups, each)
+        if self.cells is None:
+            return self.where, output, logsumexp
+        return self.where, output.index_select(0, self.cells), logsumexp.index_select(0, self.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ class Pack:
     """
 
     def __init__(self, runs: Sequence[Run], shape: KeyShape) -> None:
-        runs = sorted(runs, key=lambda run: (len(run.ids) > SHORT, run.lane.pool.capacity))
+        runs = sorted(runs, key=lambda run: (len(run.ids) > _WIDEST, run.lane.pool.capacity, run.lane.index))
         self.runs = runs
         device = shape.device
         firsts = [0]
@@ -170,7 +175,7 @@ def _writes(
 
 
 def _batches(runs: Sequence[Run], firsts: Sequence[int], shape: KeyShape) -> list[_Batch]:
-    short = [(run, first) for run, first in zip(runs, firsts, strict=True) if len(run.ids) <= SHORT]
+    short = [(run, first) for run, first in zip(runs, firsts, strict=True) if len(run.ids) <= _WIDEST]
     return [_batch(pool, list(items), shape) for pool, items in groupby(short, key=lambda item: item[0].lane.pool)]
 
 
@@ -178,21 +183,21 @@ def _batch(pool: Pool, items: Sequence[tuple[Run, int]], shape: KeyShape) -> _Ba
     lanes = 1 + max(run.lane.index for run, _ in items)
     width = max(len(run.ids) for run, _ in items)
     length = max(run.end for run, _ in items)
-    tokens = [first + place for run, first in items for place in range(len(run.ids))]
     cells = [run.lane.index * width + place for run, _ in items for place in range(len(run.ids))]
-    reach = torch.zeros(lanes * width, dtype=torch.long)
-    reach[torch.tensor(cells)] = torch.tensor([place for run, _ in items for place in range(run.start, run.end)])
-    hidden = torch.arange(length).unsqueeze(0) > reach.unsqueeze(1)
+    reach = [0] * (lanes * width)  # how far each cell sees
+    for cell, seen in zip(cells, (place for run, _ in items for place in range(run.start, run.end)), strict=True):
+        reach[cell] = seen
+    hidden = torch.arange(length) > torch.tensor(reach).unsqueeze(1)
     mask = torch.zeros(hidden.shape, dtype=shape.dtype).masked_fill_(hidden, -torch.inf).to(shape.device)
-    heads = shape.heads_of_a_group
-    mask = mask.view(lanes, 1, width, length).expand(lanes, heads, width, length)
+    mask = mask.view(lanes, 1, width, length).expand(lanes, shape.heads_of_a_group, width, length)
+    first = items[0][1]
     return _Batch(
         pool,
         lanes,
         width,
-        torch.tensor(tokens, device=shape.device),
-        torch.tensor(cells, device=shape.device),
-        mask.reshape(lanes, 1, heads * width, length),
+        slice(first, first + len(cells)),
+        None if len(cells) == lanes * width else torch.tensor(cells, device=shape.device),
+        mask.reshape(lanes, 1, -1, length),
     )
 
 
@@ -200,7 +205,7 @@ def _longs(runs: Sequence[Run], firsts: Sequence[int], shape: KeyShape) -> list[
     return [
         _Long(run, first, _behind(run, shape) if run.start else None)
         for run, first in zip(runs, firsts, strict=True)
-        if len(run.ids) > SHORT
+        if len(run.ids) > _WIDEST
     ]
 
 
