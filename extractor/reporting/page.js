@@ -34,7 +34,7 @@
   function showSummary() {
     const all = data.summary;
     const runs = all.runs.map((run) => `model ${run.model}, schema ${run.schema}, prompt ${run.prompt}, run ${run.fingerprint}`);
-    $("runs").textContent = runs.join("; ");
+    $("runs").textContent = runs.join("; ") + (data.redacted ? ". Sensitive values are masked, as far as the answers name them." : "");
     const tiles = [
       [number(all.documents), "documents"],
       [number(all.ok), "ok"],
