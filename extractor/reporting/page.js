@@ -260,7 +260,11 @@
     document.addEventListener(event, ({ target }) => isMark(target) && action(target));
   }
   document.addEventListener("keydown", onKey);
-  const follow = () => (isMark(document.activeElement) ? showTip(document.activeElement) : hideTip());
+  const follow = () => {
+    const held = document.querySelector("mark:hover") || document.activeElement;
+    if (isMark(held)) showTip(held);
+    else hideTip();
+  };
   document.addEventListener("scroll", follow, { passive: true, capture: true });
   $("previous").addEventListener("click", () => turn(-1));
   $("next").addEventListener("click", () => turn(1));
