@@ -2,30 +2,37 @@
 
     python -m benchmarks.load_memory                     print the table
     python -m benchmarks.load_memory --write            put it into benchmarks/RESULTS.md as well
+    python -m benchmarks.load_memory --checkpoint DIR    int8 and int4 of one that is there
 
 The checkpoint has random float16 weights in the original layout and lies in a temporary folder (`--folder` for a disk
 with more room). Each load runs in a process of its own; its peak is the kernel's `VmHWM` (not `ru_maxrss`, which a
 child inherits from its parent). The promise is a peak under 1.25 times the checkpoint for `half` on the CPU; `float32`
-holds twice the bytes by nature.
+holds twice the bytes by nature. In int8 and int4 the weights are quantised while loading; `stored` is the same from the
+files of `models quantize`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from benchmarks.checkpoints import Layout, write_checkpoint
+from benchmarks.checkpoints import DEMO_TOKENIZER, Layout, write_checkpoint
 from benchmarks.machine import describe, peak_memory
 from benchmarks.results import write_section
 from extractor.chatglm3.checkpoint import load_model
+from extractor.chatglm3.layout import TOKENIZER_FILE, weight_files
+from extractor.chatglm3.precisions import QUANTIZED
+from extractor.chatglm3.quantizing import quantize
 
 LIMIT = 1.25
 SHARD_BYTES = 300 * 10**6
@@ -93,6 +100,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", help="where to put the generated checkpoints (default: a temporary folder)")
     parser.add_argument("--write", action="store_true", help="write the table into RESULTS.md")
+    parser.add_argument("--checkpoint", type=Path, help="a checkpoint that is there, instead of generated ones")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--precision", default="half", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -100,7 +108,8 @@ def main() -> int:
         load_as_child(arguments.child, arguments.precision)
         return 0
     with tempfile.TemporaryDirectory(dir=arguments.folder) as temporary:
-        rows = _measure_all(Path(temporary))
+        there = arguments.checkpoint
+        rows = list(_quantized(Path(temporary), there)) if there else _measure_all(Path(temporary))
     print(report(rows))
     if arguments.write:
         write_section(report(rows))
@@ -115,8 +124,22 @@ def _measure_all(folder: Path) -> list[Measured]:
     rows = [
         measure(f"{shards} shards of .bin", sharded, precision, size) for precision in ("half", "float16", "float32")
     ]
+    shutil.copy(DEMO_TOKENIZER, sharded / TOKENIZER_FILE)
+    rows += _quantized(folder, sharded)
     size = write_checkpoint(single, CONFIG, Layout(torch.float16, 10**12))
     return [*rows, measure("one .bin", single, "half", size)]
+
+
+def _quantized(folder: Path, checkpoint: Path) -> Iterator[Measured]:
+    """A checkpoint quantised while loading, and loaded as stored."""
+    size = sum(file.stat().st_size for file in weight_files(checkpoint))
+    for precision in QUANTIZED:
+        yield measure(f"{len(weight_files(checkpoint))} shards of .bin", checkpoint, precision, size)
+        out = folder / precision
+        quantize(checkpoint, out, precision)
+        stored = sum(file.stat().st_size for file in weight_files(out))
+        yield measure("stored", out, precision, stored)
+        shutil.rmtree(out)
 
 
 if __name__ == "__main__":
