@@ -137,9 +137,9 @@ def _about(bench: Bench, common: Limits) -> str:
 
 
 def _disturbances(rows: Sequence[Row]) -> Iterator[str]:
-    """How often others had the processors, where they had: such figures are too low."""
-    waits = {row.label: [report.waited for report in row.rounds] for row in rows}
-    disturbed = {label: max(found) for label, found in waits.items() if max(found) >= DISTURBED}
+    """The rows that others disturbed: such figures are too low."""
+    shares = {row.label: max(report.others for report in row.rounds) for row in rows}
+    disturbed = {label: share for label, share in shares.items() if share >= DISTURBED}
     if disturbed:
         worst = ", ".join(f"{label} {share:.0%}" for label, share in disturbed.items())
         yield f"Disturbed: in their worst round others had the processors for this share of the time: {worst}."
