@@ -50,6 +50,14 @@ class Pipeline:
         for result in generating.in_order(results) if self.config.ordered else results:
             yield self._record(result)
 
+    def questions(self, document: Document | Unreadable) -> tuple[Prompt, ...]:
+        """The prompts that are asked about a document to begin with; none where there is no text."""
+        return self._first_prompts(document)
+
+    def size(self, prompt: Prompt) -> int:
+        """About how many tokens a prompt takes, its answer left out."""
+        return self._tokens(prompt)
+
     def check(self) -> None:
         """Raise UsageError where the prompt does not render or leaves no room for text: before a model is loaded."""
         _ = self.chunk_budget
@@ -63,7 +71,10 @@ class Pipeline:
     def info(self) -> RunInfo:
         text = json.dumps(self.settings, ensure_ascii=False, sort_keys=True)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return RunInfo(fingerprint, self.backend.name, self.task.name, self.task.prompt)
+        parts = self.task.settings
+        return RunInfo(
+            fingerprint, self.backend.name, self.task.name, self.task.prompt, parts["schema"], parts["prompt"]
+        )
 
     @cached_property
     def answer_budget(self) -> int:

@@ -68,7 +68,7 @@ def command(results: str, **options: Any) -> None:
 def _records(path: str) -> Iterator[Record]:
     """The records of a file, the last one of each document. The file is gone through twice, so that it may be large."""
     last = {str(row["id"]): where for where, row in rows(path)}
-    for where, row in rows(path):
+    for where, row in rows(path, again=True):
         if last[str(row["id"])] == where:
             try:
                 yield from_row(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
@@ -18,6 +19,12 @@ LONGEST_VALUE = 300
 
 SHORT = 4
 """Characters: a sensitive value that is shorter is masked where it stands as a word, not inside of words."""
+
+LONGEST_WORD = 80
+
+_WORD_CHARACTERS = r"[\w.+=@#$%^&*!~?-]"
+_WORD = re.compile(f"{_WORD_CHARACTERS}*", re.ASCII)
+_WORD_END = re.compile(rf"{_WORD_CHARACTERS}*\Z", re.ASCII)
 
 WITHHELD = "The text is withheld: no answer says what of it is sensitive."
 
@@ -159,7 +166,8 @@ def _parts(text: str, hidden: Sequence[Span], marks: Sequence[Mark], room: int) 
     """The text as pieces, what is hidden masked."""
     inside = [mark for mark in marks if mark.end <= len(text)]
     kept, moved = hide(text, hidden, MASK, inside)
-    return [part.in_utf16() for part in excerpt(kept, moved, room)]
+    grown = max(0, len(kept) - len(text))
+    return [part.in_utf16() for part in excerpt(kept, moved, room + grown)]
 
 
 def _is_withheld(record: Record, view: View) -> bool:
@@ -169,7 +177,20 @@ def _is_withheld(record: Record, view: View) -> bool:
 
 
 def _sensitive(record: Record, shown: Record, text: str) -> Iterator[Span]:
-    """Every place of every masked value, in whatever notation, also of values that the run itself had masked."""
+    """Every place of every masked value, in whatever notation, also of values that the run itself had masked.
+
+    The word that a value is part of goes with it: a model may have cut a password short.
+    """
+    yield from (_whole_word(text, start, end) for start, end in _masked(record, shown, text))
+
+
+def _whole_word(text: str, start: int, end: int) -> Span:
+    before = _WORD_END.search(text[max(0, start - LONGEST_WORD) : start])
+    behind = _WORD.match(text, end, end + LONGEST_WORD)
+    return start - (len(before[0]) if before else 0), behind.end() if behind else end
+
+
+def _masked(record: Record, shown: Record, text: str) -> Iterator[Span]:
     masked = {scalar.pointer for scalar in scalars(shown.data or {}) if scalar.value == MASK}
     values = {scalar.pointer: scalar.value for scalar in scalars(record.data or {})}
     for pointer in masked:

@@ -34,7 +34,7 @@
   function showSummary() {
     const all = data.summary;
     const runs = all.runs.map((run) => `model ${run.model}, schema ${run.schema}, prompt ${run.prompt}, run ${run.fingerprint}`);
-    $("runs").textContent = runs.join("; ");
+    $("runs").textContent = runs.join("; ") + (data.redacted ? ". Sensitive values are masked, as far as the answers name them." : "");
     const tiles = [
       [number(all.documents), "documents"],
       [number(all.ok), "ok"],
@@ -260,7 +260,11 @@
     document.addEventListener(event, ({ target }) => isMark(target) && action(target));
   }
   document.addEventListener("keydown", onKey);
-  const follow = () => (isMark(document.activeElement) ? showTip(document.activeElement) : hideTip());
+  const follow = () => {
+    const held = document.querySelector("mark:hover") || document.activeElement;
+    if (isMark(held)) showTip(held);
+    else hideTip();
+  };
   document.addEventListener("scroll", follow, { passive: true, capture: true });
   $("previous").addEventListener("click", () => turn(-1));
   $("next").addEventListener("click", () => turn(1));

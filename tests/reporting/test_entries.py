@@ -69,6 +69,20 @@ def test_a_sensitive_value_is_masked_wherever_it_stands(text: str) -> None:
     assert part["text"].startswith("密码：")
 
 
+def test_the_rest_of_a_word_that_was_cut_short_is_masked_with_it() -> None:
+    text = f"密码：{SECRET}，完"
+    record = found("d", text, {"密码": "harbor"})
+    made, _ = _shown(record, text, View(CONTACT, redact=True))
+    assert made["parts"] == [{"skipped": 0, "text": "密码：***，完", "marks": [[3, 6, 0]]}]
+
+
+def test_a_short_text_is_shown_whole_when_masking_makes_it_longer() -> None:
+    text = "密码：ab"
+    record = found("d", text, {"密码": "ab"})
+    made = entry(record, text, View(CONTACT, redact=True), Detail(len(text), 10))
+    assert [part["text"] for part in made["parts"]] == ["密码：***"]
+
+
 def test_other_values_of_a_sensitive_field_are_masked_as_well() -> None:
     text = "密码：first-one。密码：other-two。"
     others = ({"value": "other-two", "span": [text.index("other"), text.index("other") + 9]},)

@@ -1,6 +1,6 @@
 """Marks stay on their characters, whatever is cut out of a text or masked in it."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractor.reporting.marking import Mark, Part, excerpt, hide, united
@@ -20,6 +20,7 @@ def _marked_text(part: Part) -> list[tuple[int, str]]:
     return [(mark.value, part.text[mark.start : mark.end]) for mark in part.marks]
 
 
+@settings(deadline=None)
 @given(marked(), st.integers(0, 250))
 def test_an_excerpt_shows_what_is_marked_and_says_how_much_is_left_out(
     given_: tuple[str, list[Mark]], room: int
@@ -52,6 +53,7 @@ def test_of_many_marks_as_many_are_shown_as_there_is_room_for() -> None:
     assert [value for part in parts for value, _ in _marked_text(part)] == list(range(11))
 
 
+@settings(deadline=None)
 @given(marked(), marked())
 def test_a_mask_stands_for_what_is_hidden_and_marks_move_with_their_text(
     given_: tuple[str, list[Mark]], other: tuple[str, list[Mark]]
@@ -70,6 +72,7 @@ def test_a_mask_stands_for_what_is_hidden_and_marks_move_with_their_text(
             assert shown.count("***") == len(touched)
 
 
+@settings(deadline=None)
 @given(marked())
 def test_offsets_count_utf_16_units_as_a_browser_does(given_: tuple[str, list[Mark]]) -> None:
     text, marks = given_

@@ -59,7 +59,10 @@ def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
     ]
     assert row["spans"] == {"/手机号": [[86, 97]]}
     assert row["source"] == {"path": "inbox/0001.txt", "sha256": sha("文"), "encoding": "utf-8", "chars": 1}
-    assert row["run"] == {"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"}
+    assert row["run"] == {
+        **{"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"},
+        **{"schema_hash": "5c4e3a", "prompt_hash": "9c4a1e"},
+    }
     assert row["usage"] == {"prompt_tokens": 310, "completion_tokens": 41, "seconds": 0.123}
     assert list(row) == SCHEMA["required"]
 
