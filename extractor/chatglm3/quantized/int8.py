@@ -19,7 +19,7 @@ from extractor.chatglm3.quantized.base import Packed, QuantizedLinear
 from extractor.chatglm3.quantized.native import kernels
 
 LARGEST = 127
-BLOCK_ROWS = 512
+BLOCK_ROWS = 1024
 """Rows that are quantised, multiplied and scaled before the next ones: what lies between stays in the cache."""
 
 _FEW_OUTPUTS = 16
