@@ -35,7 +35,7 @@ from extractor import Extractor
 from extractor.chatglm3 import Tokenizer, load_model
 from extractor.chatglm3.hub import DEMO_FOLDER
 from extractor.chatglm3.precisions import QUANTIZED
-from extractor.config import ModelConfig
+from extractor.config import ModelConfig, RunConfig
 from extractor.engine.linear import product_of
 from extractor.prompting import render
 from extractor.readers import read
@@ -156,14 +156,19 @@ def demo_texts() -> list[tuple[list[int], int]]:
     tokenizer, texts = Tokenizer(DEMO_FOLDER), []
     for schema in ("contact", "order"):
         task = load_task(schema, "zh")
-        with Extractor(schema, ModelConfig(precision="float32", device="cpu")) as extractor:
+        with _extractor(schema, "float32") as extractor:
             found = [each for each in read([str(ROOT / "data" / "samples" / schema)]) if isinstance(each, Document)]
-            for document, record in zip(found, extractor.run(found), strict=True):
+            for document, record in zip(found, extractor.run([*found]), strict=True):
                 prompt = render(task, Chunk(document, 0, 0, len(document.text)), 256)
                 ids = [*tokenizer.chat_prompt(prompt.messages), *tokenizer.encode("\n")]
                 answer = json.dumps(record.data or {}, ensure_ascii=False)
                 texts.append(([*ids, *tokenizer.encode_continuation(answer)], len(ids)))
     return texts
+
+
+def _extractor(schema: str, precision: str) -> Extractor:
+    model = ModelConfig(precision=precision, device="cpu")
+    return Extractor(schema, model, config=RunConfig(ordered=True))
 
 
 def accuracy(precision: str) -> float:
@@ -172,7 +177,7 @@ def accuracy(precision: str) -> float:
     right = fields = 0
     for schema in sorted({row["schema"] for row in rows}):
         asked = [row for row in rows if row["schema"] == schema]
-        with Extractor(schema, ModelConfig(precision=precision, device="cpu")) as extractor:
+        with _extractor(schema, precision) as extractor:
             for row, record in zip(asked, extractor.run(row["text"] for row in asked), strict=True):
                 right += sum((record.data or {}).get(name) == gold for name, gold in row["gold"].items())
                 fields += len(row["gold"])
