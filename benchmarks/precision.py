@@ -115,7 +115,7 @@ def _median(call: Callable[[], None], rounds: int = ROUNDS) -> float:
 
 def speed_in_a_child(checkpoint: Path, precision: str, device: str) -> Speed:
     """The same in a process of its own, so that its peak is its own."""
-    command = [sys.executable, "-m", "benchmarks.precision", "--child", checkpoint, precision, "--device", device]
+    command = [sys.executable, "-m", "benchmarks.precision", "--child", str(checkpoint), precision, "--device", device]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     return Speed(**json.loads(done.stdout))
 
@@ -157,8 +157,9 @@ def demo_texts() -> list[tuple[list[int], int]]:
     for schema in ("contact", "order"):
         task = load_task(schema, "zh")
         with _extractor(schema, "float32") as extractor:
-            found = [each for each in read([str(ROOT / "data" / "samples" / schema)]) if isinstance(each, Document)]
-            for document, record in zip(found, extractor.run([*found]), strict=True):
+            folder = str(ROOT / "data" / "samples" / schema)
+            found = [each for each in read([folder]) if isinstance(each, Document)]
+            for document, record in zip(found, extractor.run(found), strict=True):
                 prompt = render(task, Chunk(document, 0, 0, len(document.text)), 256)
                 ids = [*tokenizer.chat_prompt(prompt.messages), *tokenizer.encode("\n")]
                 answer = json.dumps(record.data or {}, ensure_ascii=False)
