@@ -19,10 +19,16 @@ from extractor.chatglm3.quantized.base import Packed, QuantizedLinear
 from extractor.chatglm3.quantized.native import kernels
 
 LARGEST = 127
-BLOCK_ROWS = 512
+BLOCK_ROWS = 1024
 """Rows that are quantised, multiplied and scaled before the next ones: what lies between stays in the cache."""
 
+_FEW_OUTPUTS = 16
+"""Laying out one of so many rows of the weight costs about as much as the whole product of a few rows of input."""
+
 _SMALLEST_SCALE = 1e-30
+_SMALL, _FILLED_ROWS = 2048, 8
+"""oneDNN leaves products of up to some hundred numbers to plain loops, a hundred times slower than filling up rows."""
+
 _FEWEST_CUDA_ROWS = 32
 """CUDA's int8 product wants more than 16 rows; fewer are filled up to this."""
 
@@ -55,7 +61,7 @@ class Int8Linear(QuantizedLinear):
 
         `x` is (n, in_features), `rows` are indices. Worth it where the plain form is kept (`pack(keep=True)`).
         """
-        if self.codes is None:
+        if self.codes is None or len(rows) * _FEW_OUTPUTS > self.out_features:
             return self.forward(x).index_select(-1, rows)
         packed = self._kernel.pack(self.codes.index_select(0, rows))
         product = self._kernel.multiply(packed, self.scale.index_select(0, rows), x)
@@ -152,10 +158,18 @@ def _scale_rows(product: Tensor, scale: Tensor, target: Tensor) -> None:
 def _qlinear(codes: Tensor, packed: Packed, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """oneDNN's int8 product, times the scale of each output channel."""
     weight, zeros = packed
+    rows = len(codes)
+    if rows < _FILLED_ROWS and rows * len(scale) <= _SMALL:
+        codes = _filled(codes, _FILLED_ROWS)
     product: Tensor = torch.ops.onednn.qlinear_pointwise(
         codes, 1.0, 0, weight, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
     )
-    return product
+    return product[:rows]
+
+
+def _filled(codes: Tensor, rows: int) -> Tensor:
+    """At least so many rows, those that are added of zeros."""
+    return F.pad(codes, (0, 0, 0, max(0, rows - len(codes))))
 
 
 def _pack_onednn(codes: Tensor) -> Packed:
@@ -174,8 +188,7 @@ def _unpack_onednn(packed: Packed) -> Tensor:
 
 def _multiply_cuda(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
     codes, x_scale = quantize_rows(x)
-    filled = F.pad(codes, (0, 0, 0, max(0, _FEWEST_CUDA_ROWS - len(x))))
-    sums = torch._int_mm(filled, packed[0].t())[: len(x)]
+    sums = torch._int_mm(_filled(codes, _FEWEST_CUDA_ROWS), packed[0].t())[: len(x)]
     return (sums * scale * x_scale).to(x.dtype)
 
 

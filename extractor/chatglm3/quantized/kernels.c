@@ -27,7 +27,8 @@ static inline uint16_t narrow(float value) {
 
 /* exp in float32, relative error below 3e-7, infinite above 88: 2^n times a polynomial of the fraction. */
 static inline float exponential(float x) {
-    x = fminf(fmaxf(x, -87.0f), 89.0f);
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 89.0f ? 89.0f : x;
     float n = rintf(x * 1.44269504f);
     float r = fmaf(n, -0.693359375f, x);
     r = fmaf(n, 2.12194440e-4f, r);
