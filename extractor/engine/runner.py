@@ -18,8 +18,9 @@ from torch.nn import functional
 from transformers import GlmForCausalLM
 from transformers.models.glm.modeling_glm import GlmDecoderLayer
 
+from extractor.chatglm3.quantized import Int8Linear
 from extractor.engine.cache import KeyShape
-from extractor.engine.linear import Linear, Plain, Product, gated_of, linear, product_of, stack
+from extractor.engine.linear import Linear, Product, gated_of, product_of, stacked_of
 from extractor.engine.operations import operations
 from extractor.engine.packing import Pack
 
@@ -47,6 +48,8 @@ class Runner:
         self._size = int(config.head_dim or config.hidden_size // self._heads)
         self._embedding = model.model.embed_tokens.weight.detach()
         self._head = model.lm_head
+        if isinstance(self._head, Int8Linear):
+            self._head.pack(keep=True)
         self._norm = model.model.norm.weight.detach()
         self._cos, self._sin = _rotary_table(model)
         self._layers = []
@@ -83,8 +86,8 @@ class Runner:
         """Logits in float32 (rows, vocabulary), or (rows, tokens) of these tokens alone."""
         if tokens is None:
             return cast(Tensor, self._head(hidden)).float()
-        if type(self._head) is not nn.Linear:
-            return cast(Tensor, self._head(hidden))[:, tokens].float()
+        if isinstance(self._head, Int8Linear):
+            return self._head.forward_rows(hidden, tokens).float()
         return functional.linear(hidden, self._head.weight[tokens]).float()
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -104,13 +107,7 @@ class Runner:
     def _query_key_value(self, *parts: nn.Linear) -> Linear:
         """One product for the three, with the rows of queries and keys in the order in which they are rotated."""
         order = _rotated_order(self._heads + self._groups, self._groups, self._size, 2 * self._cos.shape[1])
-        if any(type(part) is not nn.Linear for part in parts):
-            stacked = stack(parts)
-            return Plain(lambda x: stacked(x)[:, order])
-        weight = torch.cat([part.weight.detach() for part in parts])[order]
-        biases = [part.bias.detach() for part in parts if part.bias is not None]
-        bias = torch.cat(biases)[order] if biases else None
-        return linear(weight, bias)
+        return stacked_of(parts, order)
 
 
 def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> Tensor:

@@ -158,14 +158,12 @@ class _Judge:
     def add(self, gold: Answer, given: Answer) -> None:
         for way, key in VALUES.items():
             verdicts = [each for each in judge(given.data, gold.data, key) if each.field in self.fields]
-            self._count(way, (_of_verdict(each) for each in verdicts))
-        self.values += self._judged(gold, given, verdicts)
-        if gold.places is None:
-            ours: frozenset[Place] = frozenset()
-            theirs = ours
-        else:
-            ours, theirs = given.places or frozenset(), gold.places
-            self.places = self.places or given.places is not None
+            self._count(way, map(_of_verdict, verdicts))
+            if way == "normalized":
+                self.values += self._judged(gold, given, verdicts)
+        marked = gold.places is not None
+        self.places = self.places or (marked and given.places is not None)
+        ours, theirs = (side.places or frozenset() if marked else frozenset() for side in (given, gold))
         self._count("strict", self._strict(ours, theirs))
         self._count("partial", self._partial(ours, theirs))
 
