@@ -22,6 +22,7 @@ def to_row(record: Record) -> dict[str, Json]:
         "status": record.status,
         "data": record.data,
         "spans": {pointer: [list(span) for span in spans] for pointer, spans in record.spans.items()},
+        "where": {pointer: [dict(each) for each in places] for pointer, places in record.where.items()},
         "confidence": dict(record.confidence),
         "errors": [failure.as_json() for failure in record.errors],
         "conflicts": {pointer: list(values) for pointer, values in record.conflicts.items()},

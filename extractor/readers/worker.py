@@ -1,0 +1,66 @@
+"""A process that reads files for a run: `python -m extractor.readers.worker`, requests in, documents out.
+
+It may be killed at any moment, by its own clock first of all: a document that takes too long ends the process, and
+the run knows by the signal why. So does one that takes too much memory. What a reader does not expect ends it, too.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, TypeVar
+
+from extractor.readers import reading, wire
+
+T = TypeVar("T")
+
+MEMORY_BYTES = 4 << 30
+
+
+def main() -> None:
+    """Serve requests until there are no more, which is also when the run has gone. A signal that is meant for the run
+    is the run's to answer."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    faulthandler.enable(all_threads=False)
+    _limit_memory()
+    answers = _take_stdout()
+    for line in sys.stdin.buffer:
+        file, options = wire.requested(line)
+        for item in _in_time(reading.read(file, options), options.timeout):
+            answers.write(wire.to_line(item))
+        answers.write(wire.END)
+
+
+def _in_time(items: Iterable[T], seconds: float) -> Iterator[T]:
+    """Items that come within so many seconds each; the kernel ends the process at the first that does not."""
+    waiting = iter(items)
+    while True:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        item = next(waiting, None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if item is None:
+            return
+        yield item
+
+
+def _limit_memory() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _take_stdout() -> BinaryIO:
+    """Standard output for answers alone, each sent at once: what a library prints goes to standard error."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+if __name__ == "__main__":
+    main()
