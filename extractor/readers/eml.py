@@ -13,7 +13,7 @@ import mimetypes
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email.errors import HeaderParseError
+from email.errors import HeaderParseError, MessageError
 from email.generator import BytesGenerator
 from email.header import decode_header
 from email.message import Message
@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from extractor.readers import charsets, markup
 from extractor.readers.encoding import Decoded, Undecodable
 from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.readers.limits import Failed
+from extractor.readers.limits import Failed, damaged
 from extractor.readers.naming import Names
 from extractor.readers.pieces import Pieces
 from extractor.readers.rows import SURROGATE
@@ -233,5 +233,15 @@ def _open(part: Part) -> BinaryIO:
         return io.BytesIO(_bytes(part))
     out = io.BytesIO()
     for message in part.get_payload():
-        BytesGenerator(out, mangle_from_=False, maxheaderlen=0).flatten(cast(Part, message))
+        try:
+            Generator(out, mangle_from_=False, maxheaderlen=0).flatten(cast(Part, message))
+        except MessageError as error:
+            raise damaged("mail inside the mail", error) from error
     return io.BytesIO(out.getvalue())
+
+
+class Generator(BytesGenerator):
+    """Writes a mail as it came, and characters that got into it where only ASCII should be as UTF-8."""
+
+    def write(self, s: str) -> None:
+        self._fp.write(s.encode("utf-8", "surrogateescape"))  # type: ignore[attr-defined]  # as BytesGenerator does

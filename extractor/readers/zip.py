@@ -76,6 +76,6 @@ def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget, pas
     except RuntimeError as error:  # what zipfile raises without a password, and for a wrong one
         what = "the password does not open it" if password is not None else "a password is needed"
         raise Failed("locked", f"encrypted, {what}: give the right one with --password") from error
-    except DAMAGE as error:
+    except (*DAMAGE, ValueError, OSError) as error:  # a member that is said to begin before the file does, say
         raise damaged("ZIP archive", error) from error
     return unpacking(cast(BinaryIO, stream), lambda: member.compress_size, budget)
