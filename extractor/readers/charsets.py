@@ -105,7 +105,7 @@ def _is_evident(found: Decoded, declared: str, data: bytes) -> bool:
     if found.encoding.startswith("utf"):
         return True
     if declared in CHINESE and found.encoding != "gb18030":
-        sample = data[:SAMPLE_BYTES].decode("gb18030", "ignore")
+        sample = data[:SAMPLE_BYTES].decode("gb18030", "replace")
         return not any(is_text(sample, profile(name)) for name in ("simplified", "traditional"))
     return declared in WESTERN and found.encoding not in WESTERN
 
@@ -124,7 +124,8 @@ def _mended(data: bytes, name: str | None) -> Decoded | None:
     """With U+FFFD for broken bytes, if they are few."""
     if name is None:
         return None
-    text = data.decode(WIDER.get(name, (name,))[-1], "replace")
+    name = WIDER.get(name, (name,))[-1]
+    text = data.decode(name, "replace")
     broken = text.count("\ufffd")
     if broken > 1 + BROKEN_SHARE * len(text):
         return None

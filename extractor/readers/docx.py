@@ -156,7 +156,7 @@ def _inline(element: Element, boxes: list[Element]) -> Iterator[str]:
     for child in element:
         name = _name(child)
         if name == "t":
-            yield child.text or ""
+            yield "".join(child.itertext())
         elif name in AS_TEXT:
             yield AS_TEXT[name]
         elif name == "sym":

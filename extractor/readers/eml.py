@@ -198,7 +198,7 @@ def _header(value: str, hint: str | None = None) -> str:
         words = decode_header(value)
     except HeaderParseError:
         return value
-    return "".join(word if isinstance(word, str) else _word(word, label) for word, label in words).strip()
+    return "".join(word if isinstance(word, str) else _word(word, label) for word, label in words).strip() or value
 
 
 def _word(word: bytes, label: str | None) -> str:
