@@ -27,6 +27,9 @@ PROCESSES = 4
 QUEUE = 4
 """Files that a process is given at most, the one that it reads among them."""
 
+LAST_BYTES = 4096
+"""Of what a process wrote to standard error."""
+
 COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "extractor.readers.worker")
 
 
@@ -104,21 +107,32 @@ class Worker:
         return file.unreadable("crashed", message, sha256)
 
 
+@contextlib.contextmanager
+def _signals_held() -> Iterator[None]:
+    """A process that is started meanwhile never hears of these signals: they are meant for the run."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class Process:
-    """A process that reads files. No Ctrl-C of the terminal reaches it: the run decides when it ends."""
+    """A process that reads files. No signal for the run reaches it: the run decides when it ends."""
 
     def __init__(self) -> None:
         """Start it. Raises ExtractorError where the system has no room for one."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         try:
-            self._popen = subprocess.Popen(
-                COMMAND,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                env=_environment(),
-                start_new_session=True,
-            )
+            with _signals_held():
+                self._popen = subprocess.Popen(
+                    COMMAND,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=self._errors,
+                    env=_environment(),
+                    start_new_session=True,
+                )
         except OSError as error:
             raise ExtractorError(f"No process can be started to read documents ({error}). Free memory.") from error
 
@@ -142,7 +156,7 @@ class Process:
         self._popen.communicate()
         with self._errors:
             self._errors.seek(0)
-            return self._popen.returncode, self._errors.read()
+            return self._popen.returncode, self._errors.read()[-LAST_BYTES:]
 
 
 def _last_words(code: int, errors: bytes) -> str:

@@ -6,7 +6,6 @@ the run knows by the signal why. So does one that takes too much memory. What a 
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 import sys
@@ -18,16 +17,14 @@ from extractor.readers import reading, wire
 T = TypeVar("T")
 
 MEMORY_BYTES = 4 << 30
+MESSAGES_BYTES = 16 << 20
+"""What the file may grow to that takes standard error."""
 
 
 def main() -> None:
-    """Serve requests until there are no more, which is also when the run has gone. A signal that is meant for the run
-    is the run's to answer."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    """Serve requests until there are no more, which is also when the run has gone."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    faulthandler.enable(all_threads=False)
-    _limit_memory()
+    _limit_resources()
     answers = _take_stdout()
     for line in sys.stdin.buffer:
         file, options = wire.requested(line)
@@ -48,11 +45,12 @@ def _in_time(items: Iterable[T], seconds: float) -> Iterator[T]:
         yield item
 
 
-def _limit_memory() -> None:
+def _limit_resources() -> None:
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limits = {resource.RLIMIT_AS: MEMORY_BYTES, resource.RLIMIT_FSIZE: MESSAGES_BYTES, resource.RLIMIT_CORE: 0}
+    for number, limit in limits.items():
+        resource.setrlimit(number, (limit, limit))
 
 
 def _take_stdout() -> BinaryIO:

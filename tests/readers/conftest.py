@@ -1,6 +1,6 @@
 """Reads files that a test writes, through the public door."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,15 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
         return list(readers.read([name], ReadOptions(**options)))  # type: ignore[arg-type]
 
     return read_file
+
+
+def read_all(folder: Path, contents: Sequence[bytes], suffix: str) -> list[str]:
+    """The text of each content, or `!` and the reason why there is none; read as the files of one folder."""
+    for number, content in enumerate(contents):
+        (folder / f"{number:04d}{suffix}").write_bytes(content)
+    found = list(readers.read([str(folder)]))
+    assert len(found) == len(contents)
+    return list(texts(found).values())
 
 
 def texts(found: list[Document | Unreadable]) -> dict[str, str]:

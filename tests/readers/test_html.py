@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from extractor import readers
-from tests.readers.conftest import Read, failure, only
+from tests.readers.conftest import Read, failure, only, read_all
 from tests.readers.texts import TEXTS, USUAL
 
 PAGE = "<!doctype html><html><head><meta charset={}><title>题</title></head><body>{}</body></html>"
@@ -27,11 +27,9 @@ SEEN = [
 ]
 
 
-@pytest.mark.parametrize(("body", "expected"), SEEN)
-def test_the_text_is_what_can_be_seen(read: Read, body: str, expected: str) -> None:
-    lines = only(read("a.html", PAGE.format("utf-8", body))).text.split("\n")
-    assert [line for line in lines[1:] if line] == [line for line in expected.split("\n") if line]
-    assert lines[0] == "题"
+def test_the_text_is_what_can_be_seen(tmp_path: Path) -> None:
+    found = read_all(tmp_path, [PAGE.format("utf-8", body).encode() for body, _ in SEEN], ".html")
+    assert found == [f"题\n{expected}" for _, expected in SEEN]
 
 
 def _fits(text: str, encoding: str) -> bool:

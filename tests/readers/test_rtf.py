@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.readers.conftest import Read, failure, only
+from tests.readers.conftest import Read, failure, only, read_all
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples-public" / "documents" / "rtf"
 FONTS = rb"{\fonttbl{\f0\fcharset0 Arial;}{\f1\fcharset134 SimSun;}{\f2\fcharset204 Arial;}{\f3\fcharset136 MingLiU;}}"
@@ -35,9 +35,9 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("body", "expected"), CASES)
-def test_text_is_read_as_it_is_written(read: Read, body: bytes, expected: str) -> None:
-    assert only(read("a.rtf", rb"{\rtf1\ansi " + body + b"}")).text == expected.strip("\n")
+def test_text_is_read_as_it_is_written(tmp_path: Path) -> None:
+    found = read_all(tmp_path, [rb"{\rtf1\ansi " + body + b"}" for body, _ in CASES], ".rtf")
+    assert found == [expected for _, expected in CASES]
 
 
 def test_the_code_page_is_recorded_and_broken_bytes_are_owned_up_to(read: Read) -> None:
@@ -46,9 +46,9 @@ def test_the_code_page_is_recorded_and_broken_bytes_are_owned_up_to(read: Read) 
     assert document.source.encoding == "gb18030 (1 broken bytes read as U+FFFD)"
 
 
-@pytest.mark.parametrize("data", [rb"{\rtf1 text", rb"{\rtf1 {\b text}", rb"{\rtf1 text" + b"\\", rb"{\rtf1\bin999 x}"])
-def test_a_file_that_is_cut_off_is_damaged(read: Read, data: bytes) -> None:
-    assert failure(read("a.rtf", data)).reason == "damaged"
+def test_a_file_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
+    cut = [rb"{\rtf1 text", rb"{\rtf1 {\b text}", rb"{\rtf1 text" + b"\\", rb"{\rtf1\bin999 x}"]
+    assert set(read_all(tmp_path, cut, ".rtf")) == {"!damaged"}
 
 
 def test_a_document_without_text_is_empty(read: Read) -> None:
