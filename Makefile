@@ -1,4 +1,4 @@
-# `make demo` and `make test` set up everything they need in .venv; nothing outside this folder is touched.
+# `make demo` and `make test` set up everything they need in .venv. Outside this folder only the cache of compiled kernels is written.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin

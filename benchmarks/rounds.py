@@ -77,7 +77,7 @@ def compare(bench: Bench, names: Sequence[str], documents: Sequence[Document], r
         for name in names:
             report = _undisturbed(bench, name, bench.job(documents[: contenders.most_documents(name)]))
             reports[name].append(report)
-            rate = f"{report.documents / report.seconds:.2f} documents/s, {report.waited:.0%} of the time with others"
+            rate = f"{report.documents / report.seconds:.2f} documents/s, {report.others:.0%} of the time with others"
             print(f"round {number}: {name} {rate}", file=sys.stderr)
     return reports
 
@@ -102,9 +102,9 @@ def _undisturbed(bench: Bench, name: str, job: Job) -> Report:
     tries: list[Report] = []
     while len(tries) < TRIES:
         tries.append(_run(bench, name, job))
-        if tries[-1].waited < DISTURBED:
+        if tries[-1].others < DISTURBED:
             break
-    return min(tries, key=lambda report: report.waited)
+    return min(tries, key=lambda report: report.others)
 
 
 def _run(bench: Bench, name: str, job: Job) -> Report:

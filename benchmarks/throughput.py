@@ -26,7 +26,7 @@ from benchmarks.checkpoints import SIZES, cached_checkpoint
 from benchmarks.contenders.job import Report
 from benchmarks.machine import describe
 from benchmarks.results import write_section
-from benchmarks.rounds import ROOT, Bench, Reports, compare, measure_rates
+from benchmarks.rounds import DISTURBED, ROOT, Bench, Reports, compare, measure_rates
 from extractor.chatglm3.shape import ModelShape, read_shape
 from extractor.chatglm3.tokenizer import Tokenizer
 from extractor.types import Document
@@ -125,6 +125,7 @@ def report(bench: Bench, arguments: argparse.Namespace) -> Iterator[str]:
     yield ""
     yield from _table([list(HEAD), ["---"] * len(HEAD), *(row.cells() for row in (*rows, *more))])
     yield ""
+    yield from _disturbances([*rows, *more])
     yield from _bounds(common, sorted({round(row.answer) for row in rows}))
 
 
@@ -133,6 +134,16 @@ def _about(bench: Bench, common: Limits) -> str:
     kind = "the real tokenizer" if real else "the demo model's tokenizer, which takes half as many tokens again"
     mean = statistics.mean(common.prompts)
     return f"Prompts of {mean:.0f} tokens, {common.prefix} of them shared ({kind})."
+
+
+def _disturbances(rows: Sequence[Row]) -> Iterator[str]:
+    """The rows that others disturbed: such figures are too low."""
+    shares = {row.label: max(report.others for report in row.rounds) for row in rows}
+    disturbed = {label: share for label, share in shares.items() if share >= DISTURBED}
+    if disturbed:
+        worst = ", ".join(f"{label} {share:.0%}" for label, share in disturbed.items())
+        yield f"Disturbed: in their worst round others had the processors for this share of the time: {worst}."
+        yield ""
 
 
 def _bounds(common: Limits, answers: Sequence[int]) -> Iterator[str]:

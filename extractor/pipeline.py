@@ -45,7 +45,7 @@ class Pipeline:
 
     def run(self, documents: Iterable[Document | Unreadable]) -> Iterator[Record]:
         """Yield one Record per document. Setting `stop` ends it after what is in flight."""
-        jobs = (Job(document, self._first_prompts(document)) for document in documents)
+        jobs = (Job(document, self.questions(document)) for document in documents)
         results = generating.generate(jobs, self.backend, self._judge, self._retry, self.config.window, self.stop)
         for result in generating.in_order(results) if self.config.ordered else results:
             yield self._record(result)
@@ -63,7 +63,10 @@ class Pipeline:
     def info(self) -> RunInfo:
         text = json.dumps(self.settings, ensure_ascii=False, sort_keys=True)
         fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return RunInfo(fingerprint, self.backend.name, self.task.name, self.task.prompt)
+        parts = self.task.settings
+        return RunInfo(
+            fingerprint, self.backend.name, self.task.name, self.task.prompt, parts["schema"], parts["prompt"]
+        )
 
     @cached_property
     def answer_budget(self) -> int:
@@ -73,7 +76,7 @@ class Pipeline:
     @cached_property
     def chunk_budget(self) -> int:
         """Tokens of a chunk: what the context leaves beside the instructions and the answer."""
-        instructions = self._tokens(prompting.check(self.task))
+        instructions = self.size(prompting.check(self.task))
         left = self.backend.context - instructions - self.answer_budget
         if left < _SMALLEST_CHUNK:
             raise UsageError(
@@ -82,7 +85,8 @@ class Pipeline:
             )
         return left
 
-    def _first_prompts(self, document: Document | Unreadable) -> tuple[Prompt, ...]:
+    def questions(self, document: Document | Unreadable) -> tuple[Prompt, ...]:
+        """The prompts that are asked about a document to begin with; none where there is no text."""
         if isinstance(document, Unreadable):
             return ()
         overlap = min(self.config.overlap, self.chunk_budget // 4)
@@ -102,7 +106,7 @@ class Pipeline:
             return ()
         room = asked.max_tokens
         if rejection.reason in ("length", "overflow"):
-            if self._tokens(asked) + 2 * room > self.backend.context:
+            if self.size(asked) + 2 * room > self.backend.context:
                 halves = chunking.halve(asked.chunk, self.backend.count_tokens, self.config.overlap)
                 return tuple(self._ask(half, room, rejected) for half in halves)
             room *= 2
@@ -117,7 +121,7 @@ class Pipeline:
             rejected=rejected,
             constrain=self.config.constrain,
         )
-        fits = not rejected or self._tokens(prompt) + room <= self.backend.context
+        fits = not rejected or self.size(prompt) + room <= self.backend.context
         return prompt if fits else prompting.without_previous(prompt)
 
     def _sampling(self, chunk: Chunk, attempt: int) -> Sampling:
@@ -127,7 +131,8 @@ class Pipeline:
         seed = int.from_bytes(hashlib.sha256(origin.encode("utf-8", "surrogatepass")).digest()[:4], "big")
         return Sampling(self.config.temperature, seed)
 
-    def _tokens(self, prompt: Prompt) -> int:
+    def size(self, prompt: Prompt) -> int:
+        """About how many tokens a prompt takes, its answer left out."""
         return (
             sum(self.backend.count_tokens(message.content) + _TURN_TOKENS for message in prompt.messages) + _TURN_TOKENS
         )

@@ -104,9 +104,9 @@ class Task:
     def settings(self) -> dict[str, str]:
         """What of the task can change a result, for the fingerprint: names of parts to their digests."""
         return {
-            "schema": _digest(json.dumps(self.schema, ensure_ascii=False)),
-            "prompt": _digest(self.template),
-            "examples": _digest(json.dumps(self.examples, ensure_ascii=False)),
+            "schema": digest(json.dumps(self.schema, ensure_ascii=False)),
+            "prompt": digest(self.template),
+            "examples": digest(json.dumps(self.examples, ensure_ascii=False)),
         }
 
     @cached_property
@@ -324,7 +324,8 @@ def _message(error: jsonschema.ValidationError) -> str:
     return f"{where}: {rule.format(json.dumps(error.validator_value, ensure_ascii=False))}"
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """What tells versions of a schema or a template apart: 16 digits of its SHA-256."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

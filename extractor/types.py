@@ -217,12 +217,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What a record says about the run that made it. The fingerprint covers everything that can change a result."""
+    """What a record says about the run that made it. The fingerprint covers everything that can change a result.
+
+    The hashes tell versions of a schema and of a prompt template apart that go by one name.
+    """
 
     fingerprint: str
     model: str
     schema: str
     prompt: str
+    schema_hash: str = ""
+    prompt_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import contenders
 from benchmarks.contenders.job import Answer, Job, Report
-from benchmarks.machine import peak_memory, process_age, waiting_time
+from benchmarks.machine import busy_time, peak_memory, process_age
 
 
 def run(name: str, job: Job) -> Report:
@@ -22,18 +22,19 @@ def run(name: str, job: Job) -> Report:
     contender = contenders.make(name, job)
     ready = process_age()
     contender.answer(job.warm)
-    began, waited = time.perf_counter(), waiting_time()
+    began, busy, own = time.perf_counter(), busy_time(), time.process_time()
     answers = contender.answer(job.items)
     seconds = time.perf_counter() - began
-    return _report(answers, seconds, ready, (waiting_time() - waited) / seconds / len(os.sched_getaffinity(0)))
+    others = busy_time() - busy - (time.process_time() - own)
+    return _report(answers, seconds, ready, max(0.0, others) / seconds / (os.cpu_count() or 1))
 
 
-def _report(answers: Sequence[Answer], seconds: float, ready: float, waited: float) -> Report:
+def _report(answers: Sequence[Answer], seconds: float, ready: float, others: float) -> Report:
     return Report(
         documents=len(answers),
         seconds=seconds,
         ready=ready,
-        waited=waited,
+        others=others,
         first=min((answer.seconds for answer in answers if answer.seconds is not None), default=None),
         peak=peak_memory(),
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),

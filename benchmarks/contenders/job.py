@@ -68,15 +68,15 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Report:
     """One contender, one round. `ready` are seconds from the start of the process to the end of loading, `first` from
-    asking to the first answer, `peak` bytes; `objects` counts the answers that are JSON objects. `waited` is the share
-    of the processors' time that it wanted and others had: where that is not near 0, the round says little.
+    asking to the first answer, `peak` bytes; `objects` counts the answers that are JSON objects. `others` is the share
+    of the processors' time that other processes had meanwhile: where that is not near 0, the round says little.
     """
 
     documents: int
     seconds: float
     ready: float
     first: float | None
-    waited: float
+    others: float
     peak: int
     prompt_tokens: int
     tokens: int

@@ -18,18 +18,22 @@ log = logging.getLogger(__name__)
 Row = dict[str, Json]
 
 
-def rows(path: str) -> Iterator[tuple[str, Row]]:
+def rows(path: str, *, again: bool = False) -> Iterator[tuple[str, Row]]:
     """The rows of a JSONL file (`-` for standard input), each with its place for messages; blank lines are passed over.
 
     A row without an id is called `file#line`, as readers call it. A torn last line, which a killed run leaves, is left
-    out with a warning. Raises InputError for a file that is not there or a line that is no JSON object.
+    out with a warning, unless the file is read `again`. Raises InputError for a file that is not there or a line that
+    is no JSON object.
     """
     with _open(path) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip(b"\xef\xbb\xbf \t\r\n"):
-                row = _row(line, f"{path} line {number}")
+                where = f"{path} line {number}"
+                row = _row(line, where)
                 if row is not None:
-                    yield f"{path} line {number}", {"id": f"{os.path.basename(path)}#{number}", **row}
+                    yield where, {"id": f"{os.path.basename(path)}#{number}", **row}
+                elif not again:
+                    log.warning("%s is torn: the run that wrote it was stopped; it does not count", where)
 
 
 def source_of(row: Row) -> Source | None:
@@ -50,12 +54,12 @@ def _open(path: str) -> AbstractContextManager[BinaryIO]:
 
 
 def _row(line: bytes, where: str) -> Row | None:
+    """The row of a line; None for one that was cut off in writing."""
     try:
         row = from_line(line.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as error:
         if line.endswith(b"\n"):
             raise InputError(f"{where} is not JSON: {error}.") from error
-        log.warning("%s is torn: the run that wrote it was stopped; it does not count", where)
         return None
     if not isinstance(row, dict):
         raise InputError(f"{where} is no JSON object.")

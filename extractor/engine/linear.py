@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from extractor.chatglm3.quantized import QuantizedLinear
+
 Product = Callable[[Tensor], Tensor]
 """(rows, in) to (rows, out)."""
 
@@ -70,6 +72,8 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
 
 def product_of(layer: nn.Module) -> Linear:
     """The product that a layer stands for: laid out anew for `nn.Linear`, as it is for one with a kernel of its own."""
+    if isinstance(layer, QuantizedLinear):
+        return layer
     if type(layer) is nn.Linear:
         return linear(layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
     return Plain(layer)
@@ -77,18 +81,23 @@ def product_of(layer: nn.Module) -> Linear:
 
 def gated_of(layer: nn.Module) -> Product:
     """silu(gate) * up for a layer whose output is gate and up side by side."""
+    if isinstance(layer, QuantizedLinear):
+        return layer.gated
     if type(layer) is nn.Linear and _packs(layer.weight):
         gate, up = (Packed(weight, None) for weight in layer.weight.detach().chunk(2))
         return lambda x: up.times(x, gate(x, "swish"))
     return partial(_gate, product_of(layer))
 
 
-def stack(layers: Sequence[nn.Module]) -> Product:
-    """The outputs of layers that read the same input, side by side."""
-    kind = type(layers[0])
-    if hasattr(kind, "stack") and all(type(layer) is kind for layer in layers):
-        return cast(Product, kind.stack(layers))
-    return lambda x: torch.cat([layer(x) for layer in layers], dim=-1)
+def stacked_of(layers: Sequence[nn.Module], order: Tensor) -> Linear:
+    """The outputs of layers that read the same input, side by side and in this order."""
+    quantized = [layer for layer in layers if isinstance(layer, QuantizedLinear)]
+    if len(quantized) == len(layers):
+        return quantized[0].stack(quantized).rows(order)
+    linears = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    weight = torch.cat([layer.weight.detach() for layer in linears])[order]
+    biases = [layer.bias.detach() for layer in linears if layer.bias is not None]
+    return linear(weight, torch.cat(biases)[order] if biases else None)
 
 
 def _gate(product: Product, x: Tensor) -> Tensor:

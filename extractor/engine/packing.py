@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 
 import torch
@@ -18,6 +19,8 @@ from extractor.engine.cache import KeyShape, Lane, Pool, Prefix
 
 SHORT = 16
 """A run of more tokens is attended to on its own."""
+
+_WIDEST = 4
 
 _MULTIPLE = 16
 """Packs are filled up to a multiple of rows: kernels are made once for each number of rows that comes up."""
@@ -48,30 +51,33 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Short runs in the lanes 0..lanes of a pool, as a rectangle of `width` tokens a lane."""
+    """Short runs in the lanes 0..lanes of a pool, as a rectangle of `width` tokens a lane; they are the tokens `where`
+    of the pack. `cells` are their places in the rectangle, None where they fill it."""
 
     pool: Pool
     lanes: int
     width: int
-    tokens: Tensor
-    cells: Tensor
+    where: slice
+    cells: Tensor | None
     mask: Tensor
 
-    def attend(self, layer: int, query: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tokens, their outputs (tokens, groups, heads of a group, head_size) and their log-sum-exp."""
-        _, groups, each, size = query.shape
-        dense = query.new_zeros(self.lanes * self.width, groups, each, size)
-        dense[self.cells] = query[self.tokens]
-        rows = dense.view(self.lanes, self.width, groups, each, size).permute(0, 2, 3, 1, 4)
-        rows = rows.reshape(self.lanes, groups, each * self.width, size)
+    def attend(self, layer: int, query: Tensor) -> tuple[slice, Tensor, Tensor]:
+        """Which tokens, their outputs (tokens, groups, heads of a group, head_size) and their log-sum-exp."""
+        lanes, width, (groups, each, size) = self.lanes, self.width, query.shape[1:]
+        rows = query[self.where]
+        if self.cells is not None:
+            rows = rows.new_zeros(lanes * width, groups, each, size).index_copy_(0, self.cells, rows)
+        rows = rows.view(lanes, width, groups, each, size).permute(0, 2, 3, 1, 4)
         length = self.mask.shape[-1]
-        key = self.pool.keys[layer][: self.lanes, :length].transpose(1, 2)
-        value = self.pool.values[layer][: self.lanes, :length].transpose(1, 2)
-        output, logsumexp = attend(rows, key, value, self.mask)
-        output = output.reshape(self.lanes, groups, each, self.width, size).permute(0, 3, 1, 2, 4)
-        logsumexp = logsumexp.reshape(self.lanes, groups, each, self.width).permute(0, 3, 1, 2)
-        cells = self.cells
-        return self.tokens, output.reshape(-1, groups, each, size)[cells], logsumexp.reshape(-1, groups, each)[cells]
+        key = self.pool.keys[layer][:lanes, :length].transpose(1, 2)
+        value = self.pool.values[layer][:lanes, :length].transpose(1, 2)
+        output, logsumexp = attend(rows.reshape(lanes, groups, each * width, size), key, value, self.mask)
+        output = output.view(lanes, groups, each, width, size).permute(0, 3, 1, 2, 4)
+        logsumexp = logsumexp.view(lanes, groups, each, width).permute(0, 3, 1, 2)
+        output, logsumexp = output.reshape(-1, groups, each, size), logsumexp.reshape(-1, groups, each)
+        if self.cells is None:
+            return self.where, output, logsumexp
+        return self.where, output.index_select(0, self.cells), logsumexp.index_select(0, self.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +100,32 @@ class _Long:
 class Pack:
     """What a step feeds the model: `ids` and `positions` (rows,), `wanted` (rows of the hidden states to keep).
 
-    Of the rows the first `size` are tokens, run by run in the order of `runs`; the rest fills up and counts nowhere.
+    Of the rows the first `size` are tokens, run by run in the order of `runs`, shorter ones first; the rest fills up
+    and counts nowhere.
     """
 
     def __init__(self, runs: Sequence[Run], shape: KeyShape) -> None:
-        runs = sorted(runs, key=lambda run: (len(run.ids) > SHORT, run.lane.pool.capacity))
+        runs = sorted(runs, key=_order)
         self.runs = runs
-        device = shape.device
+        self.shape = shape
         firsts = [0]
         for run in runs:
             firsts.append(firsts[-1] + len(run.ids))
         self.size = firsts.pop()
+        self.firsts = firsts
         ids = [token for run in runs for token in run.ids]
         positions = [run.offset + place for run in runs for place in range(run.start, run.end)]
         wanted = [first + place for run, first in zip(runs, firsts, strict=True) for place in _last(run)]
-        self.ids = torch.tensor(_filled_up(ids), device=device)
-        self.positions = torch.tensor(_filled_up(positions), device=device)
-        self.wanted = torch.tensor(_filled_up(wanted), dtype=torch.long, device=device)
-        self._writes = _writes(runs, firsts, device)
-        self._parts: list[_Batch | _Long] = [*_batches(runs, firsts, shape), *_longs(runs, firsts, shape)]
-        self._prefixes = _prefixes(runs, firsts, device)
+        self.ids = torch.tensor(_filled_up(ids), device=shape.device)
+        self.positions = torch.tensor(_filled_up(positions), device=shape.device)
+        self.wanted = torch.tensor(_filled_up(wanted), dtype=torch.long, device=shape.device)
+        self.places: object = None
+        """Kept here by operations that want places in another form."""
+
+    @cached_property
+    def shorts(self) -> int:
+        """How many runs are short; they come first."""
+        return sum(len(run.ids) <= SHORT for run in self.runs)
 
     def write(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Put keys and values (tokens, groups, head_size) into the lanes."""
@@ -124,16 +136,66 @@ class Pack:
 
     def attend(self, layer: int, query: Tensor) -> Tensor:
         """Attention of all tokens: queries (tokens, groups, heads of a group, head_size), outputs the same."""
-        output = torch.empty_like(query)
+        output = torch.empty_like(query, memory_format=torch.contiguous_format)
+        self._attend(layer, query, output, self._parts, self._prefixes)
+        return output
+
+    def attend_long(self, layer: int, query: Tensor, output: Tensor) -> None:
+        """The same for the tokens of runs that are not short, into their rows of `output`."""
+        self._attend(layer, query, output, self._long_parts, self._long_prefixes)
+
+    def _attend(
+        self,
+        layer: int,
+        query: Tensor,
+        output: Tensor,
+        parts: Sequence[_Batch | _Long],
+        prefixes: Sequence[tuple[Prefix, Tensor | slice]],
+    ) -> None:
         logsumexp = query.new_empty(query.shape[:3], dtype=torch.float32)
-        for part in self._parts:
+        for part in parts:
             where, outputs, sums = part.attend(layer, query)
             output[where], logsumexp[where] = outputs, sums
-        for prefix, tokens in self._prefixes:
-            rows = slice(None) if tokens is None else tokens
+        for prefix, rows in prefixes:
             shared = _over_heads(query[rows], prefix.keys[layer], prefix.values[layer], None, causal=False)
             output[rows] = join(shared, (output[rows], logsumexp[rows]))
-        return output
+
+    @property
+    def _placed(self) -> list[tuple[Run, int]]:
+        """Runs with their first rows."""
+        return list(zip(self.runs, self.firsts, strict=True))
+
+    @cached_property
+    def _writes(self) -> list[tuple[Pool, Tensor | None, Tensor]]:
+        return _writes(self.runs, self.firsts, self.shape.device)
+
+    @cached_property
+    def _parts(self) -> list[_Batch | _Long]:
+        """Rectangles of the shortest runs, all others one by one."""
+        narrow = [(run, first) for run, first in self._placed if len(run.ids) <= _WIDEST]
+        batches = [
+            _batch(pool, list(items), self.shape) for pool, items in groupby(narrow, key=lambda item: item[0].lane.pool)
+        ]
+        return [*batches, *_longs(self._placed[len(narrow) :], self.shape)]
+
+    @cached_property
+    def _long_parts(self) -> list[_Long]:
+        return _longs(self._placed[self.shorts :], self.shape)
+
+    @cached_property
+    def _prefixes(self) -> list[tuple[Prefix, Tensor | slice]]:
+        return _prefixes(self._placed, self.shape.device)
+
+    @cached_property
+    def _long_prefixes(self) -> list[tuple[Prefix, Tensor | slice]]:
+        return _prefixes(self._placed[self.shorts :], self.shape.device)
+
+
+def _order(run: Run) -> tuple[int, int, int]:
+    """Runs that share a call stand together, in the order of their lanes."""
+    length = len(run.ids)
+    kind = 0 if length <= _WIDEST else 1 if length <= SHORT else 2
+    return kind, run.lane.pool.capacity, run.lane.index
 
 
 def _over_heads(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, causal: bool) -> Attended:
@@ -169,39 +231,30 @@ def _writes(
     ]
 
 
-def _batches(runs: Sequence[Run], firsts: Sequence[int], shape: KeyShape) -> list[_Batch]:
-    short = [(run, first) for run, first in zip(runs, firsts, strict=True) if len(run.ids) <= SHORT]
-    return [_batch(pool, list(items), shape) for pool, items in groupby(short, key=lambda item: item[0].lane.pool)]
-
-
 def _batch(pool: Pool, items: Sequence[tuple[Run, int]], shape: KeyShape) -> _Batch:
     lanes = 1 + max(run.lane.index for run, _ in items)
     width = max(len(run.ids) for run, _ in items)
     length = max(run.end for run, _ in items)
-    tokens = [first + place for run, first in items for place in range(len(run.ids))]
     cells = [run.lane.index * width + place for run, _ in items for place in range(len(run.ids))]
-    reach = torch.zeros(lanes * width, dtype=torch.long)
-    reach[torch.tensor(cells)] = torch.tensor([place for run, _ in items for place in range(run.start, run.end)])
-    hidden = torch.arange(length).unsqueeze(0) > reach.unsqueeze(1)
+    reach = [0] * (lanes * width)  # how far each cell sees
+    for cell, seen in zip(cells, (place for run, _ in items for place in range(run.start, run.end)), strict=True):
+        reach[cell] = seen
+    hidden = torch.arange(length) > torch.tensor(reach).unsqueeze(1)
     mask = torch.zeros(hidden.shape, dtype=shape.dtype).masked_fill_(hidden, -torch.inf).to(shape.device)
-    heads = shape.heads_of_a_group
-    mask = mask.view(lanes, 1, width, length).expand(lanes, heads, width, length)
+    mask = mask.view(lanes, 1, width, length).expand(lanes, shape.heads_of_a_group, width, length)
+    first = items[0][1]
     return _Batch(
         pool,
         lanes,
         width,
-        torch.tensor(tokens, device=shape.device),
-        torch.tensor(cells, device=shape.device),
-        mask.reshape(lanes, 1, heads * width, length),
+        slice(first, first + len(cells)),
+        None if len(cells) == lanes * width else torch.tensor(cells, device=shape.device),
+        mask.reshape(lanes, 1, -1, length),
     )
 
 
-def _longs(runs: Sequence[Run], firsts: Sequence[int], shape: KeyShape) -> list[_Long]:
-    return [
-        _Long(run, first, _behind(run, shape) if run.start else None)
-        for run, first in zip(runs, firsts, strict=True)
-        if len(run.ids) > SHORT
-    ]
+def _longs(items: Sequence[tuple[Run, int]], shape: KeyShape) -> list[_Long]:
+    return [_Long(run, first, _behind(run, shape) if run.start else None) for run, first in items]
 
 
 def _behind(run: Run, shape: KeyShape) -> Tensor:
@@ -210,11 +263,13 @@ def _behind(run: Run, shape: KeyShape) -> Tensor:
     return mask.triu_(1 + run.start).view(1, 1, *mask.shape)
 
 
-def _prefixes(runs: Sequence[Run], firsts: Sequence[int], device: torch.device) -> list[tuple[Prefix, Tensor | None]]:
-    """For each prefix the tokens that come behind it (None when all do)."""
+def _prefixes(items: Sequence[tuple[Run, int]], device: torch.device) -> list[tuple[Prefix, Tensor | slice]]:
+    """For each prefix the tokens that come behind it: a slice where all do."""
     users: dict[Prefix, list[int]] = {}
-    for run, first in zip(runs, firsts, strict=True):
+    for run, first in items:
         if run.prefix is not None:
             users.setdefault(run.prefix, []).extend(range(first, first + len(run.ids)))
-    everyone = len(users) == 1 and all(run.prefix is not None for run in runs)
-    return [(prefix, None if everyone else torch.tensor(tokens, device=device)) for prefix, tokens in users.items()]
+    if len(users) == 1 and all(run.prefix is not None for run, _ in items):
+        ((prefix, tokens),) = users.items()
+        return [(prefix, slice(tokens[0], tokens[-1] + 1))]
+    return [(prefix, torch.tensor(tokens, device=device)) for prefix, tokens in users.items()]

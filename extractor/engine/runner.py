@@ -18,8 +18,10 @@ from torch.nn import functional
 from transformers import GlmForCausalLM
 from transformers.models.glm.modeling_glm import GlmDecoderLayer
 
+from extractor.chatglm3.quantized import Int8Linear
 from extractor.engine.cache import KeyShape
-from extractor.engine.linear import Linear, Plain, Product, gated_of, linear, product_of, stack
+from extractor.engine.linear import Linear, Product, gated_of, product_of, stacked_of
+from extractor.engine.operations import operations
 from extractor.engine.packing import Pack
 
 
@@ -46,6 +48,8 @@ class Runner:
         self._size = int(config.head_dim or config.hidden_size // self._heads)
         self._embedding = model.model.embed_tokens.weight.detach()
         self._head = model.lm_head
+        if isinstance(self._head, Int8Linear):
+            self._head.pack(keep=True)
         self._norm = model.model.norm.weight.detach()
         self._cos, self._sin = _rotary_table(model)
         self._layers = []
@@ -63,13 +67,15 @@ class Runner:
             self._embedding.dtype,
             self._embedding.device,
         )
+        self._operations = operations(self.shape)
 
     def forward(self, pack: Pack) -> Tensor:
         """The final hidden states of the tokens that the pack wants: (wanted, hidden)."""
         hidden = functional.embedding(pack.ids, self._embedding)
-        cos, sin = (table[pack.positions].unsqueeze(1) for table in (self._cos, self._sin))
+        rotary = self._cos[pack.positions], self._sin[pack.positions]
         for number, layer in enumerate(self._layers):
-            mixed = self._attend(number, layer, self._normed(hidden, layer.norm), pack, (cos, sin))
+            states = layer.query_key_value(self._normed(hidden, layer.norm))
+            mixed = self._operations.attend(pack, number, states, rotary)
             if number == len(self._layers) - 1:  # nothing reads the other rows any more
                 hidden, mixed = hidden[pack.wanted], mixed[pack.wanted]
             hidden = layer.output.plus(mixed, hidden)
@@ -80,25 +86,12 @@ class Runner:
         """Logits in float32 (rows, vocabulary), or (rows, tokens) of these tokens alone."""
         if tokens is None:
             return cast(Tensor, self._head(hidden)).float()
-        if type(self._head) is not nn.Linear:
-            return cast(Tensor, self._head(hidden))[:, tokens].float()
+        if isinstance(self._head, Int8Linear):
+            return self._head.forward_rows(hidden, tokens).float()
         return functional.linear(hidden, self._head.weight[tokens]).float()
 
-    def _attend(self, number: int, layer: _Layer, x: Tensor, pack: Pack, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        heads, groups, size = self._heads, self._groups, self._size
-        mixed = layer.query_key_value(x)
-        states = mixed.view(-1, heads + 2 * groups, size)
-        _rotate(states[:, : heads + groups], *rotary)
-        query, key, value = torch.split(states[: pack.size], [heads, groups, groups], dim=1)
-        pack.write(number, key, value)
-        attended = pack.attend(number, query.reshape(pack.size, groups, heads // groups, size))
-        return _padded(attended.view(pack.size, -1), len(x))
-
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Root mean square norm. On a CPU torch's own takes eight times as long, in bfloat16, as these passes."""
-        wide = x.to(torch.float32, copy=True)
-        square = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1])
-        return wide.mul_(square.add_(self._eps).rsqrt_()).to(x.dtype).mul_(weight)
+        return self._operations.normed(x, weight, self._eps)
 
     def _lay_out(self, layer: GlmDecoderLayer) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
@@ -114,13 +107,7 @@ class Runner:
     def _query_key_value(self, *parts: nn.Linear) -> Linear:
         """One product for the three, with the rows of queries and keys in the order in which they are rotated."""
         order = _rotated_order(self._heads + self._groups, self._groups, self._size, 2 * self._cos.shape[1])
-        if any(type(part) is not nn.Linear for part in parts):
-            stacked = stack(parts)
-            return Plain(lambda x: stacked(x)[:, order])
-        weight = torch.cat([part.weight.detach() for part in parts])[order]
-        biases = [part.bias.detach() for part in parts if part.bias is not None]
-        bias = torch.cat(biases)[order] if biases else None
-        return linear(weight, bias)
+        return stacked_of(parts, order)
 
 
 def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> Tensor:
@@ -130,15 +117,6 @@ def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> 
     return torch.cat([*heads, torch.arange(rotated_heads * size, (rotated_heads + others) * size)])
 
 
-def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """Rotate pairs (first half, second half) of (tokens, heads, head_size) in place (RoFormer, Su et al., 2021)."""
-    half = cos.shape[-1]
-    one, other = states[..., :half], states[..., half : 2 * half]
-    turned = torch.addcmul(other * cos, one, sin)
-    one.copy_(torch.addcmul(one * cos, other, sin, value=-1))
-    other.copy_(turned)
-
-
 def _rotary_table(model: GlmForCausalLM) -> tuple[Tensor, Tensor]:
     """Cosine and sine (context, half of the rotated channels) in the model's dtype, as transformers computes them."""
     weight = model.model.embed_tokens.weight
@@ -146,7 +124,3 @@ def _rotary_table(model: GlmForCausalLM) -> tuple[Tensor, Tensor]:
     cos, sin = model.model.rotary_emb(weight, positions)
     half = cos.shape[-1] // 2
     return cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
-
-
-def _padded(x: Tensor, rows: int) -> Tensor:
-    return x if len(x) == rows else functional.pad(x, (0, 0, 0, rows - len(x)))

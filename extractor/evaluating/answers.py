@@ -6,11 +6,11 @@ entities of a row become lists of values, one field for each type. This module o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from extractor.errors import InputError
-from extractor.tasks import escape_pointer
+from extractor.pointers import scalars
 from extractor.types import Json, Span
 
 Place = tuple[str, Span]
@@ -56,22 +56,6 @@ def answer(row: Mapping[str, Json], where: str, text: str | None = None) -> Answ
         ) from error
 
 
-def leaves(value: Json, pointer: str = "", field: str = "") -> Iterator[tuple[str, str, Json]]:
-    """Field, pointer and value of each scalar; null, an empty object and an empty list count as one null.
-
-    The field of a value in lists is named without its places there: `条目/名称` is the field of `/条目/0/名称`.
-    """
-    if isinstance(value, dict) and value:
-        for name, item in value.items():
-            part = escape_pointer(str(name))
-            yield from leaves(item, f"{pointer}/{part}", f"{field}/{part}" if field else part)
-    elif isinstance(value, list) and value:
-        for index, item in enumerate(value):
-            yield from leaves(item, f"{pointer}/{index}", field)
-    else:
-        yield field, pointer, None if isinstance(value, dict | list) else value
-
-
 def _answer(row: Mapping[str, Json], where: str, text: str | None) -> Answer:
     name, spans = str(row["id"]), row.get("spans")
     data = next((row[key] for key in _DATA if isinstance(row.get(key), Mapping)), None)
@@ -83,7 +67,7 @@ def _answer(row: Mapping[str, Json], where: str, text: str | None) -> Answer:
         data = _lists(entities) if data is None else data
     elif isinstance(spans, Mapping):
         data = _cut(spans, text) if "data" not in row else data
-        fields = {pointer: field for field, pointer, _ in leaves(data)}
+        fields = {pointer: field for field, pointer, _ in scalars(data)}
         places = frozenset((fields[pointer], _span(place)) for pointer, found in spans.items() for place in found)
     elif data is None and "data" not in row:
         raise ValueError("it names no values")

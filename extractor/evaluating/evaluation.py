@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from extractor.errors import InputError
-from extractor.evaluating.answers import Answer, Place, leaves
+from extractor.evaluating.answers import Answer, Place
 from extractor.evaluating.matching import Key, Verdict, judge, overlapping
 from extractor.evaluating.reliability import Reliability, reliability
 from extractor.evaluating.scores import FOUND, GOLD, RIGHT, Counts, Resampling, Scores, score
+from extractor.pointers import scalars
 from extractor.text.meaning import exact, meaning
 from extractor.text.places import TextIndex
 from extractor.types import Json
@@ -157,14 +158,12 @@ class _Judge:
     def add(self, gold: Answer, given: Answer) -> None:
         for way, key in VALUES.items():
             verdicts = [each for each in judge(given.data, gold.data, key) if each.field in self.fields]
-            self._count(way, (_of_verdict(each) for each in verdicts))
-        self.values += self._judged(gold, given, verdicts)
-        if gold.places is None:
-            ours: frozenset[Place] = frozenset()
-            theirs = ours
-        else:
-            ours, theirs = given.places or frozenset(), gold.places
-            self.places = self.places or given.places is not None
+            self._count(way, map(_of_verdict, verdicts))
+            if way == "normalized":
+                self.values += self._judged(gold, given, verdicts)
+        marked = gold.places is not None
+        self.places = self.places or (marked and given.places is not None)
+        ours, theirs = (side.places or frozenset() if marked else frozenset() for side in (given, gold))
         self._count("strict", self._strict(ours, theirs))
         self._count("partial", self._partial(ours, theirs))
 
@@ -214,7 +213,7 @@ def _of_verdict(verdict: Verdict) -> tuple[str, int, int, int]:
 def _fields(gold: Sequence[Answer], answers: Iterable[Answer], scope: Scope) -> tuple[str, ...]:
     """The fields that count, in the order of the gold. Where the gold has a null, what is found below counts, too."""
     named, nulls = _named(gold), _named(gold, null=True)
-    known = dict.fromkeys(name for each in (*gold, *answers) for name, _, _ in leaves(each.data or {}) if name)
+    known = dict.fromkeys(name for each in (*gold, *answers) for name, _, _ in scalars(each.data or {}) if name)
     if scope.fields is None:
         wanted = [name for name in known if name in named or any(_is_within(name, other) for other in nulls)]
     else:
@@ -225,7 +224,7 @@ def _fields(gold: Sequence[Answer], answers: Iterable[Answer], scope: Scope) -> 
 
 def _named(answers: Iterable[Answer], null: bool = False) -> Counter[str]:
     """How many values the answers have of each field; or how many nulls."""
-    return Counter(name for each in answers for name, _, value in leaves(each.data or {}) if (value is None) == null)
+    return Counter(name for each in answers for name, _, value in scalars(each.data or {}) if (value is None) == null)
 
 
 def _top(name: str) -> str:

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from extractor.evaluating.answers import Place, leaves
+from extractor.evaluating.answers import Place
+from extractor.pointers import scalars
 from extractor.tasks import escape_pointer
 from extractor.types import Json, Span
 
@@ -98,7 +99,7 @@ def _objects(items: Iterable[_Located], key: Key) -> dict[Facts, _Located]:
 
 def _facts(item: Json, key: Key) -> Facts:
     """What an object says: its values, each with its field."""
-    return frozenset((field, key(value)) for field, _, value in leaves(item) if value is not None)
+    return frozenset((field, key(value)) for field, _, value in scalars(item) if value is not None)
 
 
 # Places

@@ -40,7 +40,8 @@ class FileSink:
         self._done = Done()
         self._descriptor = -1
         self._begun = False
-        self._synced = 0.0
+        self._opened = self._synced = 0.0
+        self._rows = 0
 
     def __enter__(self) -> FileSink:
         if os.path.isdir(self._path):
@@ -61,13 +62,14 @@ class FileSink:
             self._done = resume(self._path, options.fingerprint, dict(options.settings), options.retry_failed)
         self._descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | disk.BINARY, 0o644)
         resources.callback(os.close, self._descriptor)
-        self._synced = time.monotonic()
+        self._opened = self._synced = time.monotonic()
 
     def _begin(self) -> None:
         if not self._begun:
             if self._options.overwrite:
                 os.ftruncate(self._descriptor, 0)
-            runfile.write(self._path, self._options.fingerprint, self._options.settings)
+            options = self._options
+            runfile.write(self._path, options.fingerprint, options.settings, anew=options.overwrite)
             self._begun = True
 
     def __exit__(self, *exc: object) -> None:
@@ -82,6 +84,14 @@ class FileSink:
                     compact(self._path)
             except OSError as error:
                 raise self._error(error) from error
+            if clean and self._rows:
+                self._note_work()
+
+    def _note_work(self) -> None:
+        """Note how long the rows took. No row depends on it, so a full disk does not make it an error."""
+        work = runfile.Work(self._rows, time.monotonic() - self._opened)
+        with contextlib.suppress(OSError):
+            runfile.add_work(self._path, self._options.fingerprint, work)
 
     def done(self, id: str, sha256: str) -> Status | None:
         return self._done.status(id, sha256)
@@ -93,6 +103,7 @@ class FileSink:
             self._sync()
         except OSError as error:
             raise self._error(error) from error
+        self._rows += 1
         self._done.add(record.id, record.source.sha256, record.status)
 
     def _sync(self) -> None:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import TypeVar
 
 import orjson
 
-from extractor.types import Json, Record
+from extractor.types import Failure, Json, Record, RunInfo, Source, Usage
+
+Part = TypeVar("Part")
 
 
 def to_row(record: Record) -> dict[str, Json]:
@@ -65,3 +69,23 @@ def from_line(line: bytes) -> Json:
         return orjson.loads(line)
     except ValueError:
         return json.loads(line)
+
+
+def from_row(row: Mapping[str, Json]) -> Record:
+    """The record that a row was made of. Raises ValueError for a row that is none; what it does not know it leaves."""
+    try:
+        return Record(
+            **{name: row[name] for name in ("id", "status", "data", "confidence", "how", "attempts")},
+            source=_part(Source, row["source"]),
+            run=_part(RunInfo, row["run"]),
+            spans={pointer: tuple((start, end) for start, end in found) for pointer, found in row["spans"].items()},
+            errors=tuple(_part(Failure, entry) for entry in row["errors"]),
+            conflicts={pointer: tuple(others) for pointer, others in row["conflicts"].items()},
+            usage=_part(Usage, row["usage"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no record ({type(error).__name__}: {error})") from error
+
+
+def _part(kind: type[Part], value: Mapping[str, Json]) -> Part:
+    return kind(**{each.name: value[each.name] for each in fields(kind) if each.name in value})  # type: ignore[arg-type]

@@ -172,7 +172,7 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "the other precision": (
         lambda d: _edit_config(d, quantization={"precision": "int8", "version": 1}),
         SHARD,
-        "scale_and_zero",
+        "config.json asks for",
     ),
     "not said at all": (lambda d: _edit_config(d, quantization=None), SHARD, "unexpected tensor"),
     "a missing tensor": (lambda d: _edit(d, lambda t: t.pop(CODES)), "stored", CODES),

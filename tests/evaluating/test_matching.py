@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import permutations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractor.evaluating.matching import best_pairs, judge, overlapping
@@ -28,6 +28,7 @@ def _best_by_trying(left: Sequence[Json], right: Sequence[Json], agreement: Call
     return max(sum(map(agreement, few, chosen)) for chosen in permutations(many, len(few)))
 
 
+@settings(deadline=None)
 @given(SPANS, SPANS)
 def test_places_are_paired_as_well_as_trying_all_pairings_would(left: list[Span], right: list[Span]) -> None:
     pairs = best_pairs(left, right, _shared)
@@ -37,6 +38,7 @@ def test_places_are_paired_as_well_as_trying_all_pairings_would(left: list[Span]
     assert overlapping([("x", span) for span in left], [("x", span) for span in right]) == len(pairs)
 
 
+@settings(deadline=None)
 @given(SETS, SETS)
 def test_objects_are_paired_as_well_as_trying_all_pairings_would(
     left: list[frozenset[int]], right: list[frozenset[int]]

@@ -5,7 +5,7 @@ from typing import Any
 
 from extractor.types import Failure, Record, RunInfo, Source, Usage
 
-RUN = RunInfo("f1", "demo", "contact", "zh")
+RUN = RunInfo("f1", "demo", "contact", "zh", "5c4e3a", "9c4a1e")
 
 
 def sha(text: str) -> str:

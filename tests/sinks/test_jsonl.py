@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractor.errors import OutputError, OutputLocked, OutputMismatch, UsageError
-from extractor.sinks import Sink, SinkOptions, open_sink
+from extractor.sinks import Sink, SinkOptions, open_sink, runfile
 from extractor.types import Record, RunInfo
 from tests.sinks.records import failed, record, sha
 
@@ -59,10 +59,28 @@ def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
 def test_a_clean_end_leaves_the_rows_the_settings_and_nothing_else(out: Path) -> None:
     _write(out, record("a"))
     assert sorted(path.name for path in out.parent.iterdir()) == ["results.jsonl", "results.run.json"]
-    assert json.loads((out.parent / "results.run.json").read_text("utf-8")) == {
-        "fingerprint": "f1",
-        "settings": SETTINGS,
-    }
+    noted = json.loads((out.parent / "results.run.json").read_text("utf-8"))
+    assert (noted["fingerprint"], noted["settings"], noted["work"]["rows"]) == ("f1", SETTINGS, 1)
+
+
+def _write_and_die(sink: Sink, row: Record) -> None:
+    sink.write(row)
+    raise ValueError("killed")
+
+
+def test_the_work_of_all_runs_that_ended_is_added_up_until_the_output_is_begun_anew(out: Path) -> None:
+    _write(out, record("a"), record("b"))
+    first = runfile.read_work(str(out), "f1")
+    _write(out, record("c"))
+    _write(out)
+    with pytest.raises(ValueError), _sink(out) as sink:
+        _write_and_die(sink, record("d"))
+    second = runfile.read_work(str(out), "f1")
+    assert (first.rows, second.rows) == (2, 3)
+    assert 0 <= first.seconds <= second.seconds < 60
+    assert runfile.read_work(str(out), "f2") == runfile.Work()
+    _write(out, record("e"), overwrite=True)
+    assert runfile.read_work(str(out), "f1").rows == 1
 
 
 def test_a_run_without_documents_leaves_an_empty_file(out: Path) -> None:

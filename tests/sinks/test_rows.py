@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from extractor.sinks.rows import from_line, to_line, to_row
+from extractor.sinks.rows import from_line, from_row, to_line, to_row
 from extractor.types import Failure, Record, RunInfo, Source
 from tests.sinks.records import failed, record, sha
 
@@ -59,7 +59,10 @@ def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
     ]
     assert row["spans"] == {"/手机号": [[86, 97]]}
     assert row["source"] == {"path": "inbox/0001.txt", "sha256": sha("文"), "encoding": "utf-8", "chars": 1}
-    assert row["run"] == {"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"}
+    assert row["run"] == {
+        **{"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"},
+        **{"schema_hash": "5c4e3a", "prompt_hash": "9c4a1e"},
+    }
     assert row["usage"] == {"prompt_tokens": 310, "completion_tokens": 41, "seconds": 0.123}
     assert list(row) == SCHEMA["required"]
 
@@ -84,3 +87,16 @@ def test_a_number_that_json_does_not_have_is_null() -> None:
         row = from_line(to_line(record("a", data=data)))
         assert row["data"]["x"] is None
     assert row["data"]["y"] == ["\ud800", [1, None]]
+
+
+@pytest.mark.parametrize("item", RECORDS, ids=lambda item: item.id)
+def test_a_row_gives_back_the_record_that_it_was_made_of(item: Record) -> None:
+    again = from_row({**from_line(to_line(item)), "more": 1})
+    assert to_row(again) == to_row(item)
+    assert (again.source, again.run, again.errors) == (item.source, item.run, item.errors)
+
+
+@pytest.mark.parametrize("row", [{}, {"id": "a", "data": {}}, {**to_row(RECORDS[0]), "source": 1}])
+def test_a_row_that_is_no_record_is_a_value_error(row: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="no record"):
+        from_row(row)

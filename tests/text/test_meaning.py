@@ -1,7 +1,7 @@
 """Two values say the same, whatever their notation; and what only looks alike does not."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractor.text.meaning import exact, meaning
@@ -52,6 +52,7 @@ def test_exact_is_equality_of_json() -> None:
     assert len({exact(value) for value in (1, "1", True)}) == 3
 
 
+@settings(deadline=None)
 @given(st.text() | st.integers() | st.floats(allow_nan=False) | st.booleans())
 def test_every_scalar_has_a_meaning_and_it_is_its_own(value: Json) -> None:
     assert meaning(value) == meaning(value)

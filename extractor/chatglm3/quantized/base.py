@@ -12,6 +12,10 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+Packed = tuple[Tensor, ...]
+"""What a kernel reads instead of the codes."""
 
 CHUNK = 2**18
 """Weights that are quantised at once: the float32 copies on the way stay in the cache of a core."""
@@ -20,12 +24,11 @@ CHUNK = 2**18
 class QuantizedLinear(nn.Module, ABC):
     """A linear layer for `x` of shape (..., in_features); a new one holds memory but no values.
 
-    Fill it with `quantize_` and `bias`, or with `load_state_dict`.
+    Fill it with `quantize_` and `bias`, or with `load_state_dict`. The first dimension of every buffer is that of the
+    output channels.
     """
 
     BITS: ClassVar[int]
-    ROW_DIMENSION: ClassVar[Mapping[str, int]]
-    """Each buffer's dimension that runs along the output channels."""
 
     codes: Tensor | None
     bias: Tensor | None
@@ -41,7 +44,7 @@ class QuantizedLinear(nn.Module, ABC):
         super().__init__()
         self.in_features, self.out_features, self.dtype = in_features, out_features, dtype
         self.register_buffer("bias", torch.empty(out_features, dtype=dtype, device=device) if bias else None)
-        self._packed: Tensor | None = None
+        self._packed: Packed | None = None
 
     @classmethod
     def from_float(cls, weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.bfloat16) -> Self:
@@ -56,13 +59,11 @@ class QuantizedLinear(nn.Module, ABC):
     def stack(cls, parts: Sequence[Self]) -> Self:
         """One layer with the rows of all `parts`, which read the same input: their outputs side by side."""
         states = [part.state_dict() for part in parts]
-        joined = {name: torch.cat([state[name] for state in states], cls.ROW_DIMENSION[name]) for name in states[0]}
-        return parts[0]._like(joined)
+        return parts[0]._like({name: torch.cat([state[name] for state in states]) for name in states[0]})
 
     def rows(self, order: Tensor) -> Self:
         """A layer with these of the rows (output channels), in this order."""
-        state = self.state_dict()
-        return self._like({name: state[name].index_select(self.ROW_DIMENSION[name], order) for name in state})
+        return self._like({name: buffer.index_select(0, order) for name, buffer in self.state_dict().items()})
 
     def _like(self, state: Mapping[str, Tensor]) -> Self:
         """A layer of the same input with these buffers."""
@@ -87,7 +88,16 @@ class QuantizedLinear(nn.Module, ABC):
             product += self.bias
         return product.view(*x.shape[:-1], self.out_features)
 
-    def pack(self, *, keep: bool = False) -> Tensor:
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        """residual + self(x)."""
+        return residual + self.forward(x)
+
+    def gated(self, x: Tensor) -> Tensor:
+        """silu(gate) * up, where gate and up are the halves of self(x)."""
+        gate, up = self.forward(x).chunk(2, dim=-1)
+        return F.silu(gate) * up
+
+    def pack(self, *, keep: bool = False) -> Packed:
         """The weight in the layout of this machine's kernel, made once; the plain form is dropped unless it is kept.
 
         A call packs by itself. `keep` is for `Int8Linear.forward_rows`, at the cost of holding both forms.
@@ -118,14 +128,14 @@ class QuantizedLinear(nn.Module, ABC):
         """Fill codes and scales of some rows from their float32 weight."""
 
     @abstractmethod
-    def _multiply(self, packed: Tensor, x: Tensor) -> Tensor:
+    def _multiply(self, packed: Packed, x: Tensor) -> Tensor:
         """The product for `x` of shape (rows, in_features), without bias, as a new tensor."""
 
     @abstractmethod
-    def _to_packed(self, codes: Tensor) -> Tensor: ...
+    def _to_packed(self, codes: Tensor) -> Packed: ...
 
     @abstractmethod
-    def _to_plain(self, packed: Tensor) -> Tensor: ...
+    def _to_plain(self, packed: Packed) -> Tensor: ...
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)

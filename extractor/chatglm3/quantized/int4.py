@@ -1,13 +1,14 @@
-"""Weights in 4 bits, with a scale and a zero for each group of columns of an output channel; the input stays as it is.
+"""Weights in 4 bits, with a scale and a zero for each group of 32 columns of an output channel: 5 bits in all.
 
-`w = (code - 8) * scale + zero`, codes 0 to 15: the form that torch's int4 kernels take, scale and zero in bfloat16.
-The kernels read a weight once for a few rows of input and are slow for many, so many rows are multiplied with the
-weight unpacked to half precision. The plain form has two codes a byte, the even column in the low half.
+`w = (code - 8) * scale + zero`, codes 0 to 15, scale and zero in bfloat16: the form that torch's kernels take. A kernel
+reads a weight once for a few rows of input; for many, the weight is unpacked to half precision and multiplied as such.
+The plain form has two codes a byte, the even column in the low half. On a CPU with our kernels the input is quantised
+to int8 row by row, for few rows and for many, so that both give the same up to rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,13 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractor.chatglm3.quantized.base import QuantizedLinear
+from extractor.chatglm3.quantized.base import Packed, QuantizedLinear
+from extractor.chatglm3.quantized.int8 import quantize_rows
+from extractor.chatglm3.quantized.native import Kernels, kernels
 
 GROUP = 32
-"""Columns that share scale and zero: 5 bits a weight in all. Wider groups save half a bit and lose twice as much."""
+"""Columns that share scale and zero. Groups of 64 save half a bit and lose nearly twice as much (measured)."""
 
-FEW_ROWS = 40
-"""Up to here the int4 kernels, which take rows one by one or in small tiles, beat unpacking the weight (measured)."""
+FEW_ROWS = 32
+"""Up to here the kernels for few rows beat unpacking the weight (measured)."""
 
 _MIDDLE, _LARGEST = 8, 15
 _BLOCK = 64
@@ -31,12 +34,12 @@ _INNER_TILES = 8
 
 
 class Int4Linear(QuantizedLinear):
-    """A linear layer in int4: 5 bits a weight, for a model that must fit and for single documents."""
+    """A linear layer in int4, for a model that must fit and for single documents."""
 
     BITS: ClassVar[int] = 4
-    ROW_DIMENSION: ClassVar[Mapping[str, int]] = {"codes": 0, "scale_and_zero": 1, "bias": 0}
 
-    scale_and_zero: Tensor
+    scale: Tensor
+    zero: Tensor
 
     def __init__(
         self,
@@ -51,8 +54,8 @@ class Int4Linear(QuantizedLinear):
         super().__init__(in_features, out_features, bias, device, dtype)
         groups = in_features // GROUP
         self.register_buffer("codes", torch.empty(out_features, in_features // 2, dtype=torch.uint8, device=device))
-        pairs = torch.empty(groups, out_features, 2, dtype=torch.bfloat16, device=device)
-        self.register_buffer("scale_and_zero", pairs)
+        for name in ("scale", "zero"):
+            self.register_buffer(name, torch.empty(out_features, groups, dtype=torch.bfloat16, device=device))
 
     @staticmethod
     def takes(columns: int) -> bool:
@@ -69,33 +72,43 @@ class Int4Linear(QuantizedLinear):
         scale = ((high - low) / _LARGEST).clamp_min_(_SMALLEST_SCALE).bfloat16()
         zero = (low + scale.float() * _MIDDLE).bfloat16()
         steps = (groups - zero.float()[..., None]).div_(scale.float()[..., None]).add_(_MIDDLE)
-        codes = steps.round_().clamp_(0, _LARGEST).to(torch.uint8).view(len(weight), -1, 2)
-        self._plain[rows] = codes[..., 0] | codes[..., 1] << 4
-        self.scale_and_zero[:, rows] = torch.stack([scale.t(), zero.t()], dim=-1)
+        self._plain[rows] = _pairs(steps.round_().clamp_(0, _LARGEST).to(torch.uint8).flatten(1))
+        self.scale[rows], self.zero[rows] = scale, zero
 
-    def _multiply(self, packed: Tensor, x: Tensor) -> Tensor:
+    def _multiply(self, packed: Packed, x: Tensor) -> Tensor:
         return self._kernel.multiply(self, packed, x)
 
-    def _to_packed(self, codes: Tensor) -> Tensor:
-        return self._kernel.pack(codes)
+    def _to_packed(self, codes: Tensor) -> Packed:
+        return self._kernel.pack(self, codes)
 
-    def _to_plain(self, packed: Tensor) -> Tensor:
+    def _to_plain(self, packed: Packed) -> Tensor:
         return self._kernel.unpack(packed)
 
     @property
     def _kernel(self) -> _Kernel:
         if self.dtype != torch.bfloat16:
             return _UNPACKED
-        if self.scale_and_zero.is_cuda:
+        if self.scale.is_cuda:
             return _CUDA if self.in_features % (16 * _INNER_TILES) == self.out_features % 8 == 0 else _UNPACKED
+        if _native() is not None:
+            return _NATIVE
         fits = self.out_features % _BLOCK == 0 and torch.backends.cpu.get_cpu_capability() == "AVX512"
-        return _CPU if fits else _UNPACKED
+        return _TORCH if fits else _UNPACKED
 
     def _in_type(self, codes: Tensor, dtype: torch.dtype) -> Tensor:
         """The weight (rows, columns) that plain codes stand for."""
-        scale, zero = self.scale_and_zero.permute(2, 1, 0).unsqueeze(-1).to(dtype)
+        scale, zero = (each.to(dtype).unsqueeze(-1) for each in (self.scale, self.zero))
         groups = _columns(codes).to(dtype).view(self.out_features, -1, GROUP)
-        return groups.mul_(scale).add_(zero - scale * _MIDDLE).view(self.out_features, self.in_features)
+        return groups.sub_(_MIDDLE).mul_(scale).add_(zero).view(self.out_features, self.in_features)
+
+    def _scale_and_zero(self) -> Tensor:
+        """(groups, rows, 2), as torch's kernels read them."""
+        return torch.stack([self.scale.t(), self.zero.t()], dim=-1)
+
+
+def _native() -> Kernels | None:
+    native = kernels()
+    return native if native is not None and native.has_int4 else None
 
 
 def _columns(codes: Tensor) -> Tensor:
@@ -108,78 +121,85 @@ def _pairs(columns: Tensor) -> Tensor:
     return columns[:, 0::2] | columns[:, 1::2] << 4
 
 
-def _pack_cpu(codes: Tensor) -> Tensor:
-    packed: Tensor = torch.ops.aten._convert_weight_to_int4pack_for_cpu(_columns(codes).int(), 1)
-    return packed
-
-
-def _unpack_cpu(packed: Tensor) -> Tensor:
-    """The kernel for AVX-512 holds 64 output channels together: by column 32 bytes, channel i low and 32 + i high."""
-    blocks = packed.view(len(packed) // _BLOCK, -1, _BLOCK // 2)
-    columns = torch.stack([blocks & 15, blocks >> 4], dim=1).transpose(2, 3)
-    return _pairs(columns.reshape(len(packed), -1))
-
-
-def _multiply_cpu(layer: Int4Linear, packed: Tensor, x: Tensor) -> Tensor:
-    if len(x) > FEW_ROWS:
-        return x @ _transposed_weight(layer, packed)
-    product: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x.contiguous(), packed, GROUP, layer.scale_and_zero)
+def _multiply_native(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
+    native = _native()
+    if native is None:
+        raise RuntimeError("the kernels that packed this weight are gone")
+    if len(x) <= FEW_ROWS:
+        return native.multiply_int4(x.contiguous(), packed[0], layer.scale, layer.zero)
+    codes, scale = quantize_rows(x)
+    product = F.linear(codes.to(x.dtype), native.unpack_int4(packed[0], layer.scale, layer.zero))
+    native.scale_rows(product, scale, product)
     return product
 
 
-def _transposed_weight(layer: Int4Linear, packed: Tensor) -> Tensor:
-    """The weight (columns, rows) in the layer's type, in the order in which the packed form lies."""
-    blocks = packed.view(layer.out_features // _BLOCK, layer.in_features, _BLOCK // 2).transpose(0, 1)
-    codes = torch.empty(layer.in_features, len(packed) // _BLOCK, 2, _BLOCK // 2, dtype=layer.dtype)
-    codes[:, :, 0], codes[:, :, 1] = blocks & 15, blocks >> 4
-    scale, zero = layer.scale_and_zero.unbind(-1)
-    groups = codes.view(-1, GROUP, layer.out_features)
-    groups.mul_(scale[:, None].contiguous()).add_((zero - scale * _MIDDLE)[:, None])
-    return codes.view(layer.in_features, layer.out_features)
+def _pack_torch(layer: Int4Linear, codes: Tensor) -> Packed:
+    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(_columns(codes).int(), 1)
+    return packed, layer._scale_and_zero()
 
 
-def _pack_cuda(codes: Tensor) -> Tensor:
+def _unpack_torch(packed: Packed) -> Tensor:
+    """The kernel for AVX-512 holds 64 output channels together: by column 32 bytes, channel i low and 32 + i high."""
+    rows = len(packed[0])
+    blocks = packed[0].view(rows // _BLOCK, -1, _BLOCK // 2)
+    columns = torch.stack([blocks & 15, blocks >> 4], dim=1).transpose(2, 3)
+    return _pairs(columns.reshape(rows, -1))
+
+
+def _multiply_torch(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
+    if len(x) > FEW_ROWS:
+        return F.linear(x, layer._in_type(_unpack_torch(packed), x.dtype))
+    product: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x.contiguous(), packed[0], GROUP, packed[1])
+    return product
+
+
+def _pack_cuda(layer: Int4Linear, codes: Tensor) -> Packed:
     """CUDA's packing wants the even column in the high half."""
-    packed: Tensor = torch.ops.aten._convert_weight_to_int4pack((codes << 4 | codes >> 4).contiguous(), _INNER_TILES)
-    return packed
+    packed = torch.ops.aten._convert_weight_to_int4pack((codes << 4 | codes >> 4).contiguous(), _INNER_TILES)
+    return packed, layer._scale_and_zero()
 
 
-def _unpack_cuda(packed: Tensor) -> Tensor:
+def _unpack_cuda(packed: Packed) -> Tensor:
     """The layout of tensor cores (m16n8k16), two tiles of 16 columns to each 32 bits.
 
     Byte by byte: 8 channels, runs of tiles, channel, quarter, pair of tiles, odd column, tile; a half byte is eight
     columns further.
     """
-    tiles, runs, _, pairs = packed.shape
-    bytes_ = packed.view(torch.uint8).view(tiles, runs, 8, 4, pairs, 2, 2)
+    tiles, runs, _, pairs = packed[0].shape
+    bytes_ = packed[0].view(torch.uint8).view(tiles, runs, 8, 4, pairs, 2, 2)
     halves = torch.stack([bytes_ & 15, bytes_ >> 4], dim=-1)
     return _pairs(halves.permute(0, 2, 1, 4, 6, 7, 3, 5).reshape(tiles * 8, -1))
 
 
-def _multiply_cuda(layer: Int4Linear, packed: Tensor, x: Tensor) -> Tensor:
+def _multiply_cuda(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
     if len(x) > FEW_ROWS:
         return F.linear(x, layer._in_type(_unpack_cuda(packed), x.dtype))
-    product: Tensor = torch.ops.aten._weight_int4pack_mm(x.contiguous(), packed, GROUP, layer.scale_and_zero)
+    product: Tensor = torch.ops.aten._weight_int4pack_mm(x.contiguous(), packed[0], GROUP, packed[1])
     return product
 
 
-def _multiply_unpacked(layer: Int4Linear, packed: Tensor, x: Tensor) -> Tensor:
-    return F.linear(x, layer._in_type(packed, x.dtype))
+def _multiply_unpacked(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
+    return F.linear(x, layer._in_type(packed[0], x.dtype))
 
 
-def _as_it_is(weight: Tensor) -> Tensor:
-    return weight
+def _as_it_is(layer: Int4Linear, codes: Tensor) -> Packed:
+    return (codes,)
+
+
+def _first(packed: Packed) -> Tensor:
+    return packed[0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kernel:
     """How one kind of machine lays out and multiplies the weights."""
 
-    pack: Callable[[Tensor], Tensor]
-    unpack: Callable[[Tensor], Tensor]
-    multiply: Callable[[Int4Linear, Tensor, Tensor], Tensor]
+    pack: Callable[[Int4Linear, Tensor], Packed]
+    unpack: Callable[[Packed], Tensor]
+    multiply: Callable[[Int4Linear, Packed, Tensor], Tensor]
 
 
-_CPU = _Kernel(_pack_cpu, _unpack_cpu, _multiply_cpu)
+_NATIVE = _Kernel(_as_it_is, _first, _multiply_native)
+_TORCH = _Kernel(_pack_torch, _unpack_torch, _multiply_torch)
 _CUDA = _Kernel(_pack_cuda, _unpack_cuda, _multiply_cuda)
-_UNPACKED = _Kernel(_as_it_is, _as_it_is, _multiply_unpacked)
+_UNPACKED = _Kernel(_as_it_is, _first, _multiply_unpacked)

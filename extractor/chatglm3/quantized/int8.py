@@ -7,7 +7,7 @@ not take the sizes), the input stays as it is and the weight is unpacked for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,13 +15,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractor.chatglm3.quantized.base import QuantizedLinear
+from extractor.chatglm3.quantized.base import Packed, QuantizedLinear
+from extractor.chatglm3.quantized.native import kernels
 
 LARGEST = 127
-BLOCK_ROWS = 512
+BLOCK_ROWS = 1024
 """Rows that are quantised, multiplied and scaled before the next ones: what lies between stays in the cache."""
 
+_FEW_OUTPUTS = 16
+"""Laying out one of so many rows of the weight costs about as much as the whole product of a few rows of input."""
+
 _SMALLEST_SCALE = 1e-30
+_SMALL, _FILLED_ROWS = 2048, 8
+"""oneDNN leaves products of up to some hundred numbers to plain loops, a hundred times slower than filling up rows."""
+
 _FEWEST_CUDA_ROWS = 32
 """CUDA's int8 product wants more than 16 rows; fewer are filled up to this."""
 
@@ -30,7 +37,6 @@ class Int8Linear(QuantizedLinear):
     """A linear layer in int8: about half the memory of bfloat16 and, with AMX or VNNI, twice its rate."""
 
     BITS: ClassVar[int] = 8
-    ROW_DIMENSION: ClassVar[Mapping[str, int]] = {"codes": 0, "scale": 0, "bias": 0}
 
     scale: Tensor
 
@@ -55,7 +61,7 @@ class Int8Linear(QuantizedLinear):
 
         `x` is (n, in_features), `rows` are indices. Worth it where the plain form is kept (`pack(keep=True)`).
         """
-        if self.codes is None:
+        if self.codes is None or len(rows) * _FEW_OUTPUTS > self.out_features:
             return self.forward(x).index_select(-1, rows)
         packed = self._kernel.pack(self.codes.index_select(0, rows))
         product = self._kernel.multiply(packed, self.scale.index_select(0, rows), x)
@@ -63,18 +69,42 @@ class Int8Linear(QuantizedLinear):
             product += self.bias.index_select(0, rows)
         return product
 
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        native = kernels() if self._fuses(x) else None
+        if native is None or self.bias is not None:
+            return super().plus(x, residual)
+        y = torch.empty_like(residual)
+        for rows, some, target in _blocks(x, residual, y):
+            codes, scale = native.quantize_rows(rows)
+            native.add_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, some, target)
+        return y
+
+    def gated(self, x: Tensor) -> Tensor:
+        native = kernels() if self._fuses(x) else None
+        if native is None or self.bias is not None:
+            return super().gated(x)
+        y = x.new_empty(len(x), self.out_features // 2)
+        for rows, target in _blocks(x, y):
+            codes, scale = native.quantize_rows(rows)
+            native.gate_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, target)
+        return y
+
+    def _fuses(self, x: Tensor) -> bool:
+        """Whether the kernels take what follows the product as well."""
+        return self._kernel is _ONEDNN and x.dim() == 2 and x.is_contiguous() and x.dtype == torch.bfloat16
+
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
         scale = weight.abs().amax(-1).div_(LARGEST).clamp_min_(_SMALLEST_SCALE)
         self.scale[rows] = scale
         self._plain[rows] = (weight / scale[:, None]).round_().to(torch.int8)
 
-    def _multiply(self, packed: Tensor, x: Tensor) -> Tensor:
+    def _multiply(self, packed: Packed, x: Tensor) -> Tensor:
         return self._kernel.multiply(packed, self.scale, x)
 
-    def _to_packed(self, codes: Tensor) -> Tensor:
+    def _to_packed(self, codes: Tensor) -> Packed:
         return self._kernel.pack(codes)
 
-    def _to_plain(self, packed: Tensor) -> Tensor:
+    def _to_plain(self, packed: Packed) -> Tensor:
         return self._kernel.unpack(packed)
 
     @property
@@ -92,71 +122,98 @@ def _has_int8_products() -> bool:
 def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """Codes (rows, columns) in int8 and scales (rows, 1) in float32 of an `x` in 16 bits.
 
-    Six passes: two for the largest value of each row, over the bits without the sign, which are ordered like the
-    values; four (to float32, scale, round, to int8) for the codes.
+    One pass over memory with our kernel. Else six: two for the largest value of each row, over the bits without the
+    sign, which are ordered like the values; four (to float32, scale, round, to int8) for the codes.
     """
+    native = kernels()
+    if native is not None and not x.is_cuda and x.dtype == torch.bfloat16:
+        return native.quantize_rows(x.contiguous())
     bits = x.view(torch.int16).bitwise_and(0x7FFF)
     largest = bits.amax(-1, keepdim=True).view(x.dtype).float()
     scale = largest.div_(LARGEST).clamp_min_(_SMALLEST_SCALE)
     return x.float().mul_(scale.reciprocal()).round_().to(torch.int8), scale
 
 
-def _multiply_onednn(packed: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+def _multiply_onednn(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
     product = x.new_empty(len(x), len(scale))
-    for rows, target in zip(torch.split(x, BLOCK_ROWS), torch.split(product, BLOCK_ROWS), strict=True):
+    for rows, target in _blocks(x, product):
         codes, x_scale = quantize_rows(rows)
-        torch.mul(_qlinear(codes, packed, scale, x.dtype), x_scale.to(x.dtype), out=target)
+        _scale_rows(_qlinear(codes, packed, scale, x.dtype), x_scale, target)
     return product
 
 
-def _qlinear(codes: Tensor, packed: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
+def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """The same few rows of each."""
+    return zip(*(torch.split(tensor, BLOCK_ROWS) for tensor in tensors), strict=True)
+
+
+def _scale_rows(product: Tensor, scale: Tensor, target: Tensor) -> None:
+    native = kernels()
+    if native is not None and product.dtype == torch.bfloat16:
+        native.scale_rows(product, scale, target)
+    else:
+        torch.mul(product, scale.to(product.dtype), out=target)
+
+
+def _qlinear(codes: Tensor, packed: Packed, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """oneDNN's int8 product, times the scale of each output channel."""
-    zeros = torch.zeros(len(scale), dtype=torch.int32)
+    weight, zeros = packed
+    rows = len(codes)
+    if rows < _FILLED_ROWS and rows * len(scale) <= _SMALL:
+        codes = _filled(codes, _FILLED_ROWS)
     product: Tensor = torch.ops.onednn.qlinear_pointwise(
-        codes, 1.0, 0, packed, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
+        codes, 1.0, 0, weight, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
     )
-    return product
+    return product[:rows]
 
 
-def _pack_onednn(codes: Tensor) -> Tensor:
-    packed: Tensor = torch.ops.onednn.qlinear_prepack(codes, [BLOCK_ROWS, codes.shape[1]])
-    return packed
+def _filled(codes: Tensor, rows: int) -> Tensor:
+    """At least so many rows, those that are added of zeros."""
+    return F.pad(codes, (0, 0, 0, max(0, rows - len(codes))))
 
 
-def _unpack_onednn(packed: Tensor) -> Tensor:
+def _pack_onednn(codes: Tensor) -> Packed:
+    rows, columns = codes.shape
+    return torch.ops.onednn.qlinear_prepack(codes, [BLOCK_ROWS, columns]), torch.zeros(rows, dtype=torch.int32)
+
+
+def _unpack_onednn(packed: Packed) -> Tensor:
     """The product with the identity gives the codes back, exactly; the layout itself is oneDNN's secret."""
-    columns, rows = packed.shape
+    columns, rows = packed[0].shape
     ones = torch.ones(rows)
     blocks = torch.split(torch.eye(columns, dtype=torch.int8), BLOCK_ROWS)
     parts = [_qlinear(block, packed, ones, torch.float32).to(torch.int8) for block in blocks]
     return torch.cat(parts).t().contiguous()
 
 
-def _multiply_cuda(packed: Tensor, scale: Tensor, x: Tensor) -> Tensor:
+def _multiply_cuda(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
     codes, x_scale = quantize_rows(x)
-    filled = F.pad(codes, (0, 0, 0, max(0, _FEWEST_CUDA_ROWS - len(x))))
-    sums = torch._int_mm(filled, packed.t())[: len(x)]
+    sums = torch._int_mm(_filled(codes, _FEWEST_CUDA_ROWS), packed[0].t())[: len(x)]
     return (sums * scale * x_scale).to(x.dtype)
 
 
-def _multiply_unpacked(codes: Tensor, scale: Tensor, x: Tensor) -> Tensor:
-    return (F.linear(x, codes.to(x.dtype)) * scale).to(x.dtype)
+def _multiply_unpacked(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
+    return (F.linear(x, packed[0].to(x.dtype)) * scale).to(x.dtype)
 
 
-def _as_it_is(weight: Tensor) -> Tensor:
-    return weight
+def _as_it_is(codes: Tensor) -> Packed:
+    return (codes,)
+
+
+def _first(packed: Packed) -> Tensor:
+    return packed[0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kernel:
     """How one kind of machine lays out and multiplies the weights."""
 
-    pack: Callable[[Tensor], Tensor]
-    unpack: Callable[[Tensor], Tensor]
-    multiply: Callable[[Tensor, Tensor, Tensor], Tensor]
+    pack: Callable[[Tensor], Packed]
+    unpack: Callable[[Packed], Tensor]
+    multiply: Callable[[Packed, Tensor, Tensor], Tensor]
     """Packed weight, its scales, `x` (rows, columns)."""
 
 
 _ONEDNN = _Kernel(_pack_onednn, _unpack_onednn, _multiply_onednn)
-_CUDA = _Kernel(_as_it_is, _as_it_is, _multiply_cuda)
-_UNPACKED = _Kernel(_as_it_is, _as_it_is, _multiply_unpacked)
+_CUDA = _Kernel(_as_it_is, _first, _multiply_cuda)
+_UNPACKED = _Kernel(_as_it_is, _first, _multiply_unpacked)

@@ -1,0 +1,157 @@
+"""What surrounds the matrix products of a layer: the norm, and all from rotation to the outputs of attention.
+
+Two ways to the same numbers, but for rounding: torch's operations, on any device, and `kernels.c` in bfloat16 on a CPU
+where there is gcc, which spares passes over memory and reads the keys of an answer once for all its heads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from extractor.chatglm3.compiled import Array, call, load
+from extractor.engine.cache import KeyShape
+from extractor.engine.packing import Pack
+
+Rotary = tuple[Tensor, Tensor]
+"""Cosine and sine for each row: (rows, half of the rotated channels)."""
+
+_MOST_HEADS, _MOST_SIZE, _MULTIPLE = 64, 256, 16  # what kernels.c takes
+
+
+class Operations(Protocol):
+    """Norm and attention of a runner."""
+
+    def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        """weight * x / root mean square of each row."""
+        ...
+
+    def attend(self, pack: Pack, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
+        """Rotate queries and keys, put keys and values into the cache, and attend.
+
+        `states` (rows, query heads, then keys, then values of all groups) may be changed; the outputs are (rows,
+        query heads).
+        """
+        ...
+
+
+class TorchOperations:
+    """With torch's operations."""
+
+    def __init__(self, shape: KeyShape) -> None:
+        self._shape = shape
+
+    def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        """On a CPU torch's own norm takes eight times as long, in bfloat16, as these passes."""
+        wide = x.to(torch.float32, copy=True)
+        square = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1])
+        return wide.mul_(square.add_(eps).rsqrt_()).to(x.dtype).mul_(weight)
+
+    def attend(self, pack: Pack, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
+        groups, each, size = self._shape.groups, self._shape.heads_of_a_group, self._shape.head_size
+        heads = states.view(len(states), -1, size)
+        _rotate(heads[:, : groups * each + groups], *rotary)
+        query, key, value = torch.split(heads[: pack.size], [groups * each, groups, groups], dim=1)
+        pack.write(layer, key, value)
+        attended = pack.attend(layer, query.reshape(pack.size, groups, each, size))
+        return functional.pad(attended.view(pack.size, -1), (0, 0, 0, len(states) - pack.size))
+
+
+class CompiledOperations:
+    """With `kernels.c`; long runs go through torch's attention, which has the matrix units for them."""
+
+    def __init__(self, shape: KeyShape, library: ctypes.CDLL) -> None:
+        self._shape = shape
+        self._library = library
+
+    def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        result = torch.empty_like(x)
+        call(self._library, "norm_rows", x, *x.shape, weight, eps, result)
+        return result
+
+    def attend(self, pack: Pack, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
+        groups, each, size = self._shape.groups, self._shape.heads_of_a_group, self._shape.head_size
+        heads = groups * each
+        sizes = np.array([heads, groups, size, rotary[0].shape[-1]])
+        places = _Places.of(pack)
+        keys, values = places.lanes(layer)
+        call(self._library, "rotate_and_store", states, *rotary, sizes, places.runs, len(pack.runs), keys, values)
+        output = states.new_zeros(len(states), heads * size)
+        prefixes = places.prefixes(layer)
+        call(self._library, "attend_runs", states, sizes, places.runs, pack.shorts, keys, values, *prefixes, output)
+        if pack.shorts < len(pack.runs):
+            query = states[:, : heads * size].view(-1, groups, each, size)
+            pack.attend_long(layer, query, output.view(-1, groups, each, size))
+        return output
+
+
+class _Places:
+    """Where the tokens of a pack stand, as the kernels want it: numbers and addresses."""
+
+    def __init__(self, pack: Pack) -> None:
+        self._pools = list(dict.fromkeys(run.lane.pool for run in pack.runs))
+        self._pool = np.array([self._pools.index(run.lane.pool) for run in pack.runs])
+        token = pack.shape.groups * pack.shape.head_size * pack.shape.dtype.itemsize
+        self._offset = np.array([run.lane.index * run.lane.pool.capacity * token for run in pack.runs])
+        self._prefixes = list(dict.fromkeys(run.prefix for run in pack.runs if run.prefix is not None))
+        known = [self._prefixes.index(run.prefix) if run.prefix is not None else -1 for run in pack.runs]
+        self._prefix = np.array(known)
+        self._lengths = np.array([run.offset for run in pack.runs])
+        rows = [(first, len(run.ids), run.start) for run, first in zip(pack.runs, pack.firsts, strict=True)]
+        self.runs: Array = np.array(rows)
+
+    @classmethod
+    def of(cls, pack: Pack) -> _Places:
+        """The places of a pack, made once for all its layers."""
+        if pack.places is None:
+            pack.places = cls(pack)
+        assert isinstance(pack.places, cls)
+        return pack.places
+
+    def lanes(self, layer: int) -> tuple[Array, Array]:
+        """Addresses of each run's keys and values."""
+        keys = _addresses([pool.keys[layer] for pool in self._pools])[self._pool] + self._offset
+        values = _addresses([pool.values[layer] for pool in self._pools])[self._pool] + self._offset
+        return keys, values
+
+    def prefixes(self, layer: int) -> tuple[Array, Array, Array]:
+        """Addresses of the keys and values of each run's prefix (none: 0), and its length."""
+        keys = _addresses([prefix.keys[layer] for prefix in self._prefixes], 0)[self._prefix]
+        values = _addresses([prefix.values[layer] for prefix in self._prefixes], 0)[self._prefix]
+        return keys, values, self._lengths
+
+
+def operations(shape: KeyShape) -> Operations:
+    """The fastest operations for a cache of this shape."""
+    library = _library() if shape.device.type == "cpu" and shape.dtype == torch.bfloat16 else None
+    fits = shape.heads_of_a_group <= _MOST_HEADS and shape.head_size <= _MOST_SIZE
+    if library is None or not fits or shape.head_size % _MULTIPLE:
+        return TorchOperations(shape)
+    return CompiledOperations(shape, library)
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    return load(Path(__file__).with_name("kernels.c"))
+
+
+def _addresses(tensors: Sequence[Tensor], *more: int) -> Array:
+    return np.array([*(tensor.data_ptr() for tensor in tensors), *more], dtype=np.int64)
+
+
+def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> None:
+    """Rotate pairs (first half, second half) of (rows, heads, head_size) in place (RoFormer, Su et al., 2021)."""
+    cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+    half = cos.shape[-1]
+    one, other = states[..., :half], states[..., half : 2 * half]
+    turned = torch.addcmul(other * cos, one, sin)
+    one.copy_(torch.addcmul(one * cos, other, sin, value=-1))
+    other.copy_(turned)

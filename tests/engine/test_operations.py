@@ -1,0 +1,143 @@
+"""The compiled operations give what torch's operations give, whatever mixture of runs a step has."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+
+from extractor.engine import operations
+from extractor.engine.cache import Cache, KeyShape, Prefix
+from extractor.engine.operations import CompiledOperations, TorchOperations
+from extractor.engine.packing import Pack, Run
+
+LIBRARY = operations._library()
+compiled_only = pytest.mark.skipif(LIBRARY is None, reason="this machine has no gcc, or no x86-64 processor")
+CPU = torch.device("cpu")
+
+
+def _shape(head_size: int = 128, heads: int = 4, dtype: torch.dtype = torch.bfloat16) -> KeyShape:
+    return KeyShape(2, 2, head_size, heads, dtype, CPU)
+
+
+def _compiled(shape: KeyShape) -> CompiledOperations:
+    assert LIBRARY is not None
+    return CompiledOperations(shape, LIBRARY)
+
+
+def _prefix(shape: KeyShape, tokens: int) -> Prefix:
+    keys, values = ([torch.randn_like(each) for each in shape.empty(tokens)] for _ in range(2))
+    return Prefix(tuple(range(tokens)), keys, values)
+
+
+def _world(shape: KeyShape, runs: Sequence[tuple[int, int, Prefix | None]]) -> tuple[Cache, Pack]:
+    """A cache whose lanes hold numbers already, and a step of (tokens, tokens before them, prefix)."""
+    torch.manual_seed(1)
+    cache = Cache(shape, 2**26)
+    made = []
+    for tokens, start, prefix in runs:
+        lane = cache.allocate(start + tokens)
+        assert lane is not None
+        for layer in range(shape.layers):
+            for tensors in (lane.pool.keys, lane.pool.values):
+                tensors[layer][lane.index, :start] = torch.randn_like(tensors[layer][lane.index, :start])
+        made.append(Run(list(range(tokens)), start, lane, prefix, 1))
+    return cache, Pack(made, shape)
+
+
+def _inputs(shape: KeyShape, pack: Pack) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    torch.manual_seed(2)
+    rows, half = len(pack.ids), shape.head_size // 4
+    width = (shape.groups * shape.heads_of_a_group + 2 * shape.groups) * shape.head_size
+    angle = torch.rand(rows, half) * 6
+    return torch.randn(rows, width).to(shape.dtype), (angle.cos().to(shape.dtype), angle.sin().to(shape.dtype))
+
+
+SHARED = 37
+MIXTURES = {
+    "one token": [(1, 50, None)],
+    "answers of several lengths": [(1, 300, None), (3, 20, None), (16, 90, None), (1, 0, None)],
+    "prompts": [(60, 0, None), (130, 0, None), (20, 40, None)],
+    "everything": [(1, 40, SHARED), (5, 10, SHARED), (1, 64, None), (200, 0, SHARED), (33, 70, None), (40, 0, SHARED)],
+}
+
+
+@compiled_only
+@pytest.mark.parametrize("mixture", MIXTURES)
+@pytest.mark.parametrize(("head_size", "heads"), [(128, 4), (128, 16), (64, 2), (16, 1), (48, 5)])
+def test_attention_and_what_is_stored_agree_with_torch(mixture: str, head_size: int, heads: int) -> None:
+    shape = _shape(head_size, heads)
+    prefix = _prefix(shape, SHARED)
+    runs = [(tokens, start, prefix if shared else None) for tokens, start, shared in MIXTURES[mixture]]
+    found = []
+    for make in (_compiled, TorchOperations):
+        _, pack = _world(shape, runs)
+        states, rotary = _inputs(shape, pack)
+        output = make(shape).attend(pack, 1, states, rotary)
+        stored = [
+            tensors[1][run.lane.index, : run.end].clone()
+            for run in pack.runs
+            for tensors in (run.lane.pool.keys, run.lane.pool.values)
+        ]
+        found.append((output[: pack.size], stored))
+    (ours, our_store), (theirs, their_store) = found
+    torch.testing.assert_close(ours.float(), theirs.float(), atol=0.03, rtol=0.03)
+    for one, other in zip(our_store, their_store, strict=True):
+        torch.testing.assert_close(one.float(), other.float(), atol=0.03, rtol=0.02)
+
+
+@compiled_only
+def test_attention_of_an_answer_is_as_near_to_float32_as_torchs() -> None:
+    runs = [(1, 400, None), (4, 120, None)]
+    errors = []
+    for make in (_compiled, TorchOperations):
+        shape = _shape()
+        _, pack = _world(shape, runs)
+        states, rotary = _inputs(shape, pack)
+        output = make(shape).attend(pack, 0, states, rotary)[: pack.size].float()
+        exact = _exact(pack, shape)
+        errors.append((output - exact).abs().mean())
+    assert errors[0] <= 1.2 * errors[1]
+
+
+def _exact(pack: Pack, shape: KeyShape) -> Tensor:
+    """Attention in float32 over what stands in the lanes, and the queries rotated in float32."""
+    states, (cos, sin) = (part for part in _inputs(shape, pack))
+    heads = shape.groups * shape.heads_of_a_group
+    query = states.view(len(states), -1, shape.head_size)[:, :heads].float()
+    half = cos.shape[-1]
+    one, other = query[..., :half].clone(), query[..., half : 2 * half].clone()
+    c, s = cos.float().unsqueeze(1), sin.float().unsqueeze(1)
+    query[..., :half], query[..., half : 2 * half] = one * c - other * s, other * c + one * s
+    outputs = []
+    for run, first in zip(pack.runs, pack.firsts, strict=True):
+        key, value = (tensors[0][run.lane.index].float() for tensors in (run.lane.pool.keys, run.lane.pool.values))
+        for place in range(len(run.ids)):
+            seen = run.start + place + 1
+            for head in range(heads):
+                group = head // shape.heads_of_a_group
+                scores = key[:seen, group] @ query[first + place, head] / shape.head_size**0.5
+                outputs.append(scores.softmax(0) @ value[:seen, group])
+    return torch.stack(outputs).view(pack.size, -1)
+
+
+@compiled_only
+@pytest.mark.parametrize("columns", [16, 100, 1024])
+def test_norms_agree_with_torch_to_a_rounding(columns: int) -> None:
+    torch.manual_seed(0)
+    x = (torch.randn(33, columns) * torch.logspace(-4, 4, 33)[:, None]).bfloat16()
+    weight = torch.randn(columns).bfloat16()
+    ours, theirs = (make(_shape()).normed(x, weight, 1e-5) for make in (_compiled, TorchOperations))
+    torch.testing.assert_close(ours.float(), theirs.float(), atol=1e-3, rtol=1 / 128)
+
+
+@pytest.mark.parametrize(
+    "shape", [_shape(dtype=torch.float32), _shape(head_size=24), _shape(heads=65), _shape(head_size=272)]
+)
+def test_what_the_kernels_do_not_take_goes_to_torch(shape: KeyShape) -> None:
+    assert isinstance(operations.operations(shape), TorchOperations)
+
+
+@compiled_only
+def test_bfloat16_on_this_machine_is_compiled() -> None:
+    assert isinstance(operations.operations(_shape()), CompiledOperations)
