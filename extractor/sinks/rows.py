@@ -79,6 +79,7 @@ def from_row(row: Mapping[str, Json]) -> Record:
             source=_part(Source, row["source"]),
             run=_part(RunInfo, row["run"]),
             spans={pointer: tuple((start, end) for start, end in found) for pointer, found in row["spans"].items()},
+            where={pointer: tuple(found) for pointer, found in row.get("where", {}).items()},
             errors=tuple(_part(Failure, entry) for entry in row["errors"]),
             conflicts={pointer: tuple(others) for pointer, others in row["conflicts"].items()},
             usage=_part(Usage, row["usage"]),

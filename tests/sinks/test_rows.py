@@ -58,6 +58,7 @@ def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
         *("attempts", "source", "run", "usage"),
     ]
     assert row["spans"] == {"/手机号": [[86, 97]]}
+    assert row["where"] == {"/手机号": [{"page": 2}]}
     assert row["source"] == {"path": "inbox/0001.txt", "sha256": sha("文"), "encoding": "utf-8", "chars": 1}
     assert row["run"] == {
         **{"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"},
