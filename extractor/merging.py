@@ -39,13 +39,15 @@ def merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Reco
     rejected = list(_rejections(ordered))
     invalid = [Failure("schema", message) for message in task.validate(data)] if data is not None else []
     failed = len(extractions) < len(ordered) or bool(invalid)
+    spans = {pointer: tuple(sorted(found)) for pointer, found in merger.spans.items()}
     return Record(
         id=document.id,
         status="failed" if failed else "ok",
         source=document.source,
         run=run,
         data=data,
-        spans={pointer: tuple(sorted(spans)) for pointer, spans in merger.spans.items()},
+        spans=spans,
+        where=_where(document, spans),
         confidence=merger.confidence,
         errors=(*chain.from_iterable(map(_failures, rejected)), *_given_up(ordered), *invalid),
         conflicts={pointer: tuple(others) for pointer, others in merger.conflicts.items()},
@@ -58,6 +60,13 @@ def merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Reco
 def unreadable(failure: Unreadable, run: RunInfo) -> Record:
     """The record of a document whose text could not be had."""
     return Record(failure.id, "failed", failure.source, run, errors=(Failure(failure.reason, failure.message),))
+
+
+def _where(document: Document, spans: Mapping[str, tuple[Span, ...]]) -> dict[str, tuple[Mapping[str, Json], ...]]:
+    """In which page, cell or part of the file each range begins; nothing for plain text."""
+    if not document.segments:
+        return {}
+    return {pointer: tuple(document.where(start) for start, _ in found) for pointer, found in spans.items()}
 
 
 # What went wrong, and what it cost

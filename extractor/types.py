@@ -8,6 +8,7 @@ Python character offsets (code points) into `Document.text`. This module knows n
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -33,20 +34,38 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """Characters `start` to `end` of a document's text, and where they stand in the file: `{"page": 3}`."""
+
+    start: int
+    end: int
+    where: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
-    """One text to extract from. `id` is stable: the same input gives the same ids."""
+    """One text to extract from. `id` is stable: the same input gives the same ids. `segments`, in order of `start`, say
+    where the text stands in a file that is no plain text."""
 
     id: str
     text: str
     source: Source
+    segments: tuple[Segment, ...] = ()
+
+    def where(self, place: int) -> Mapping[str, Json]:
+        """Where the character at `place` stands in the file; empty where the format does not say."""
+        after = bisect_right(self.segments, place, key=lambda segment: segment.start)
+        return self.segments[after - 1].where if after else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A document whose text could not be had. It becomes a `failed` record: never a skip, never the end of a run.
 
-    `reason` is a short code (`empty`, `binary`, `encoding`, `io`, `malformed`, `too-large`, `unsupported`), `message`
-    one line for people.
+    `reason` is a short code, `message` one line for people. Of texts and rows: `empty`, `binary`, `encoding`,
+    `malformed`, `too-large`; of formats: `locked` (a password is needed), `damaged`, `no-text` (a scan),
+    `mislabelled` (the suffix says something else), `unsupported`, `extra` (a package is missing), `bomb` (an archive
+    beyond the limits); of reading: `io`, `timeout`, `crashed`.
     """
 
     id: str
@@ -213,7 +232,8 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of output, in one envelope for success and failure alike (`extractor schemas show record`)."""
+    """One row of output, in one envelope for success and failure alike (`extractor schemas show record`). `where` says
+    for each range of `spans` in which page, cell or part of the file it begins, as far as the format tells."""
 
     id: str
     status: Literal["ok", "failed"]
@@ -221,6 +241,7 @@ class Record:
     run: RunInfo
     data: Mapping[str, Json] | None = None
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    where: Mapping[str, tuple[Mapping[str, Json], ...]] = field(default_factory=dict)
     confidence: Mapping[str, float] = field(default_factory=dict)
     errors: tuple[Failure, ...] = ()
     conflicts: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from extractor.types import (
     Record,
     Rejection,
     Sampling,
+    Segment,
     Source,
     Unreadable,
     Usage,
@@ -54,6 +55,30 @@ def _rejected(
     prompt: Prompt, reason: str = "parse", errors: tuple[str, ...] = ("no JSON",), tokens: int = 1
 ) -> Rejection:
     return Rejection(Completion(prompt, "?", usage=Usage(10, tokens, 0.5)), reason, errors)
+
+
+def test_a_record_says_where_in_the_file_each_place_is() -> None:
+    text = "张三 电话 123\n李四 电话 123"
+    segments = (Segment(0, 9, {"page": 1}), Segment(10, 19, {"page": 2}))
+    document = replace(a_document(text), segments=segments)
+    answers = {"张三 电话 123": {"姓名": ["张三"], "电话": "123"}, "李四 电话 123": {"姓名": ["李四"], "电话": "123"}}
+    record = merge(document, _extractions(document, TASK, answers), RUN)
+    assert record.where == {
+        "/姓名/0": ({"page": 1},),
+        "/姓名/1": ({"page": 2},),
+        "/电话": ({"page": 1}, {"page": 2}),
+    }
+    assert record.where.keys() == record.spans.keys()
+
+
+@pytest.mark.parametrize(
+    ("place", "where"), [(0, {"page": 1}), (3, {"page": 1}), (4, {"page": 1}), (5, {"page": 3}), (99, {"page": 3})]
+)
+def test_a_place_between_segments_belongs_to_the_one_before_it(place: int, where: Mapping[str, Json]) -> None:
+    segments = (Segment(0, 4, {"page": 1}), Segment(5, 5, {"page": 2}), Segment(5, 9, {"page": 3}))
+    document = replace(a_document("abcd\nefgh"), segments=segments)
+    assert document.where(place) == where
+    assert a_document("abcd").where(place) == {}
 
 
 def test_one_chunk_is_one_record() -> None:

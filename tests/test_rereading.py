@@ -22,6 +22,13 @@ def test_every_sample_is_found_again_with_its_text() -> None:
     assert len(texts) == 14
 
 
+def test_documents_in_files_of_all_formats_are_found_again() -> None:
+    documents = {found.id: found for found in readers.read([str(SAMPLES.parent / "documents")])}
+    texts = dict(reread({name: found.source for name, found in documents.items()}))
+    assert texts == {name: found.text for name, found in documents.items()}
+    assert {"documents/mail.eml/议程.txt", "documents/staff.xlsx#通讯录!2"} <= texts.keys()
+
+
 def test_relative_paths_are_those_under_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "in#1"
     folder.mkdir()

@@ -11,11 +11,12 @@ import click
 
 from extractor.chatglm3.precisions import PRECISIONS
 from extractor.config import ModelConfig, RunConfig
+from extractor.readers import ReadOptions
 from extractor.tasks import Task, load_task, make_task, schema_from_fields
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_MODEL, _RUN = ModelConfig(), RunConfig()  # a default is written there and nowhere else
+_MODEL, _RUN, _READ = ModelConfig(), RunConfig(), ReadOptions()  # a default is written there and nowhere else
 
 
 class Size(click.ParamType[int]):
@@ -76,6 +77,29 @@ ask_options = _stack(
     click.option("--no-constrain", is_flag=True, help="Let the model write freely; parsing and retries carry it."),
 )
 
+read_options = _stack(
+    click.option(
+        "--rows",
+        type=click.Choice(["split", "whole"]),
+        default=_READ.rows,
+        show_default=True,
+        help="A row of a table or of JSON is a document, or the sheet, the file, is one.",
+    ),
+    click.option(
+        "--text-field", default=_READ.text_field, show_default=True, help="Where rows and JSON hold their text."
+    ),
+    click.option("--id-field", default=_READ.id_field, show_default=True, help="Where they hold their id."),
+    click.option("--password", envvar="EXTRACTOR_PASSWORD", help="Opens locked files.  [env: EXTRACTOR_PASSWORD]"),
+    click.option("--max-bytes", type=int, default=_READ.max_bytes, show_default=True, help="Largest document to read."),
+    click.option(
+        "--read-timeout",
+        type=float,
+        default=_READ.timeout,
+        show_default=True,
+        help="Seconds that a document may take to be read.",
+    ),
+)
+
 talk_options = _stack(
     click.option("-q", "--quiet", is_flag=True, help="No progress, no summary; errors only."),
     click.option("-v", "--verbose", is_flag=True, help="Log more, extracted values among it."),
@@ -104,6 +128,11 @@ def run_config(options: Mapping[str, Any]) -> RunConfig:
         window=2 * options["batch_size"],
         ordered=options.get("ordered", False),
     )
+
+
+def make_read_options(options: Mapping[str, Any], **more: Any) -> ReadOptions:
+    names = ("rows", "text_field", "id_field", "password", "max_bytes")
+    return ReadOptions(**{name: options[name] for name in names}, timeout=options["read_timeout"], **more)
 
 
 def label_demo(model: str, purpose: str = "For real work: -m chatglm3-6b") -> None:

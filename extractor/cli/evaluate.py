@@ -24,7 +24,6 @@ from extractor.evaluating import (
     evaluate_all,
 )
 from extractor.evaluating.summary import as_json, comparison_as_json, wrong_as_json
-from extractor.readers import ReadOptions
 from extractor.rereading import reread
 from extractor.tasks import Task, escape_pointer, load_task
 from extractor.types import Json
@@ -51,7 +50,7 @@ _RESAMPLING = Resampling()
 @click.option("--common", is_flag=True, help="Leave out documents that the results lack; else nothing is found there.")
 @click.option("--wrong", is_flag=True, help="Show every value that is wrong or missed.")
 @click.option("--root", default="", help="Folder that the paths in the results start from, to read documents again.")
-@click.option("--text-field", default="text", show_default=True, help="Where rows of documents hold their text.")
+@_options.read_options
 @click.option("--resamples", type=click.IntRange(min=1), default=_RESAMPLING.resamples, show_default=True)
 @click.option("--seed", type=int, default=_RESAMPLING.seed, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -155,7 +154,7 @@ def _texts(expected: Mapping[str, Row], found: _Results, options: Mapping[str, A
         for name, row in expected.items()
         if row.get("text") is None and (source := source_of(found.rows.get(name, {}))) is not None
     }
-    read_options = ReadOptions(text_field=options["text_field"])
+    read_options = _options.make_read_options(options)
     return {name: text for name, text in reread(sources, options["root"], read_options) if isinstance(text, str)}
 
 

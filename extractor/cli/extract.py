@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -11,8 +12,8 @@ import click
 from extractor import backends, readers
 from extractor.cli import _options
 from extractor.pipeline import Pipeline
-from extractor.readers import ReadOptions
 from extractor.sinks.rows import to_row
+from extractor.types import Document, Unreadable
 
 EXAMPLES = """\b
 Examples:
@@ -20,6 +21,7 @@ Examples:
   extractor extract - -s order < mail.txt
   extractor extract cv.md --fields "姓名, 年龄:integer" | jq -r .姓名
   extractor extract letter.txt -s contact --record     with spans, attempts and reasons
+  extractor extract offer.pdf -s contact --password secret
 """
 
 
@@ -29,25 +31,32 @@ Examples:
 @_options.model_options
 @click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
 @_options.ask_options
+@_options.read_options
 @click.option("--record", "whole", is_flag=True, help="Print the whole record instead of its data.")
 @_options.talk_options
 def command(file: str, **options: Any) -> int:
     """Extract from one document (- for stdin); pretty JSON on stdout, exit code 1 when it failed."""
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
-    documents = list(itertools.islice(readers.read([file], ReadOptions(stdin="text")), 2))
-    if len(documents) != 1:
-        raise click.UsageError(f"{file} holds several documents. Use: extractor run {file} ...")
+    document = _only_document(file, options)
     backend = backends.make(options["backend"], _options.model_config(options))
     pipeline = Pipeline(task, backend, _options.run_config(options))
     pipeline.check()
     if not options["quiet"]:
         _options.label_demo(pipeline.backend.name)
     with backend:
-        record = next(pipeline.run(documents))
+        record = next(pipeline.run([document]))
     shown = to_row(record) if options["whole"] else record.data
     if shown is not None:
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
     for failure in record.errors if record.status == "failed" else ():
         click.echo(f"Failed: {failure.reason}: {failure.message}", err=True)
     return 0 if record.status == "ok" else 1
+
+
+def _only_document(file: str, options: Mapping[str, Any]) -> Document | Unreadable:
+    found = readers.read([file], _options.make_read_options(options, stdin="text"))
+    first, *others = itertools.islice(found, 2)
+    if others:
+        raise click.UsageError(f"{file} holds several documents. Use: extractor run {file} ...")
+    return first

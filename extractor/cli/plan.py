@@ -16,9 +16,6 @@ from extractor import backends, readers
 from extractor.cli import _options
 from extractor.pipeline import Pipeline
 from extractor.planning import LONGEST_LISTED, Plan, Probe, estimate, probe, survey
-from extractor.readers import ReadOptions
-
-_READ = ReadOptions()
 
 EXAMPLES = """\b
 Examples:
@@ -34,9 +31,7 @@ Examples:
 @_options.model_options
 @click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
 @_options.ask_options
-@click.option("--text-field", default="text", show_default=True, help="Where rows of .jsonl and .csv hold their text.")
-@click.option("--id-field", default="id", show_default=True, help="Where they hold their id.")
-@click.option("--max-bytes", type=int, default=_READ.max_bytes, show_default=True, help="Largest document to read.")
+@_options.read_options
 @click.option("--limit", type=click.IntRange(min=0), help="Look at so many documents only.")
 @click.option("--probe", "seconds", type=click.FloatRange(min=0), default=15, show_default=True, help="Seconds of it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -48,8 +43,7 @@ def command(inputs: tuple[str, ...], seconds: float, as_json: bool, **options: A
     """
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
-    names = ("text_field", "id_field", "max_bytes")
-    documents = readers.read(inputs, ReadOptions(**{name: options[name] for name in names}))
+    documents = readers.read(inputs, _options.make_read_options(options))
     config = _options.model_config(options)
     pipeline = Pipeline(task, backends.make(options["backend"], config), _options.run_config(options))
     pipeline.check()

@@ -13,7 +13,6 @@ import click
 from extractor.cli import _options
 from extractor.cli._rows import rows
 from extractor.errors import InputError, OutputError
-from extractor.readers import ReadOptions
 from extractor.reporting import Collected, NoText, View, collect, page
 from extractor.rereading import reread
 from extractor.sinks import disk, runfile
@@ -42,7 +41,7 @@ REASONS = {
 @click.option("-s", "--schema", help="The schema of the run: what is sensitive, and what needs a place in the text.")
 @click.option("--redact", is_flag=True, help="Mask the values of x-sensitive fields, in the texts as well (wants -s).")
 @click.option("--root", default="", help="Folder that the paths in the results start from, to read documents again.")
-@click.option("--text-field", default="text", show_default=True, help="Where rows of documents hold their text.")
+@_options.read_options
 @click.option("--limit", type=click.IntRange(min=0), default=10_000, show_default=True, help="Documents in the page.")
 @click.option("--title", help="Heading of the page.  [default: the name of the results]")
 def command(results: str, **options: Any) -> None:
@@ -79,7 +78,7 @@ def _records(path: str) -> Iterator[Record]:
 def _texts(records: Sequence[Record], options: Mapping[str, Any]) -> dict[str, str | NoText]:
     """The documents, or why they are not at hand; of one that could not be read in the run, there is none to show."""
     sources = {record.id: record.source for record in records if record.attempts or record.data is not None}
-    found = reread(sources, options["root"], ReadOptions(text_field=options["text_field"]))
+    found = reread(sources, options["root"], _options.make_read_options(options))
     texts = {name: text if isinstance(text, str) else NoText(text.reason, f"{text.message}.") for name, text in found}
     unread = NoText("unread", "The run could not read this document.")
     return {record.id: texts.get(record.id, unread) for record in records}

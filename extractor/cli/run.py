@@ -23,14 +23,13 @@ from extractor.types import Document, Record, Unreadable
 
 log = logging.getLogger(__name__)
 
-_READ = ReadOptions()
-
 EXAMPLES = """\b
 Examples:
   extractor run inbox -s contact -o results.jsonl          a folder; run it again to go on after a stop
   extractor run a.txt b.csv 'mail/*.md' -s order -o -      files and globs; rows on stdout
   cat docs.jsonl | extractor run - -s contact | jq .data   a stage in a pipe
   extractor run inbox --fields "姓名, 年龄:integer"          entity types on the spot
+  extractor run staff.xlsx forms.zip -s person             a row of a workbook, a file of an archive is a document
 """
 
 
@@ -41,9 +40,7 @@ Examples:
 @_options.model_options
 @click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
 @_options.ask_options
-@click.option("--text-field", default="text", show_default=True, help="Where rows of .jsonl and .csv hold their text.")
-@click.option("--id-field", default="id", show_default=True, help="Where they hold their id.")
-@click.option("--max-bytes", type=int, default=_READ.max_bytes, show_default=True, help="Largest document to read.")
+@_options.read_options
 @click.option("--limit", type=click.IntRange(min=0), help="Stop after so many documents.")
 @click.option("--overwrite", is_flag=True, help="Begin the output anew.")
 @click.option("--retry-failed", is_flag=True, help="Ask again about documents that failed in an earlier run.")
@@ -81,12 +78,7 @@ def _read_options(options: Mapping[str, Any]) -> ReadOptions:
     """The output and what stands beside it are not documents, should they lie in a folder that is read."""
     output = options["output"]
     beside = (output, f"{output}.lock", f"{output}.tmp", runfile.path_of(output))
-    return ReadOptions(
-        text_field=options["text_field"],
-        id_field=options["id_field"],
-        max_bytes=options["max_bytes"],
-        exclude=() if output == sinks.STDOUT else beside,
-    )
+    return _options.make_read_options(options, exclude=() if output == sinks.STDOUT else beside)
 
 
 def _open(options: Mapping[str, Any], pipeline: Pipeline) -> sinks.Sink:

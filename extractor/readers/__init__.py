@@ -7,46 +7,25 @@ other, and this module nothing of what is in a file.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import os
-import pkgutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from importlib import import_module
-from typing import Protocol, cast
 
-from extractor.readers import stdin, text, walking
-from extractor.readers.encoding import Undecodable, sniff
-from extractor.readers.files import File, ReadOptions, io_message
+from extractor.readers import reading, stdin, walking
+from extractor.readers.ahead import Ahead
+from extractor.readers.files import File, ReadOptions
+from extractor.readers.reading import Reader, formats
 from extractor.readers.walking import Place
 from extractor.types import Document, Unreadable
 
 __all__ = ["File", "ReadOptions", "Reader", "estimate", "formats", "read"]
 
-HEAD_BYTES = 4096
 DEFAULTS = ReadOptions()
-
-
-class Reader(Protocol):
-    """A format: the suffixes it is for (with the dot, in lower case) and how to read a file of it.
-
-    `read` may raise OSError for a file that cannot be opened; heavy imports belong inside it. A module whose files
-    hold many documents also has `count(file, options)`, about how many, for progress.
-    """
-
-    SUFFIXES: tuple[str, ...]
-
-    def read(self, file: File, options: ReadOptions) -> Iterator[Document | Unreadable]: ...
-
-
-@functools.cache
-def formats() -> Mapping[str, Reader]:
-    """All readers by suffix."""
-    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
-    readers = [cast(Reader, module) for module in modules if hasattr(module, "SUFFIXES")]
-    return {suffix: reader for reader in readers for suffix in reader.SUFFIXES}
+LOOK_AHEAD = 64
+"""Files that are named before they are read, so that those that take long are begun early."""
 
 
 def read(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> Iterator[Document | Unreadable]:
@@ -78,34 +57,38 @@ def _count(file: File | Unreadable, options: ReadOptions) -> int:
 
 
 def _read_all(places: Iterable[Place], options: ReadOptions) -> Iterator[Document | Unreadable]:
+    """In the order of the files. Text is read when its turn comes; what takes a parser is begun ahead of it."""
+    with Ahead(options) as ahead:
+        begun: deque[Iterator[Document | Unreadable]] = deque()
+        for documents in _begin(places, ahead, options):
+            begun.append(documents)
+            while begun and (ahead.is_full or len(begun) > LOOK_AHEAD):
+                yield from begun.popleft()
+        while begun:
+            yield from begun.popleft()
+
+
+def _begin(places: Iterable[Place], ahead: Ahead, options: ReadOptions) -> Iterator[Iterator[Document | Unreadable]]:
+    """The documents of each file."""
     exclude = frozenset(os.path.abspath(path) for path in options.exclude)
     for place in places:
         if place.location == walking.STDIN:
-            yield from stdin.read(options)
+            yield _stdin(options)
             continue
         for file in walking.files(place, exclude):
-            yield from (file,) if isinstance(file, Unreadable) else _read_file(file, options)
+            if isinstance(file, Unreadable):
+                yield iter((file,))
+            else:
+                yield ahead.read(file) if reading.is_isolated(file) else reading.read(file, options)
 
 
-def _read_file(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
-    reader = formats().get(file.suffix)
-    try:
-        yield from reader.read(file, options) if reader else _read_unknown(file, options)
-    except OSError as error:
-        yield file.unreadable("io", io_message(error))
-
-
-def _read_unknown(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
-    """A file of no known suffix: read if it is text, else a failure that names what could be read."""
-    with file.open() as stream:
-        head = stream.read(HEAD_BYTES)
-    verdict = sniff(head)
-    if isinstance(verdict, Undecodable) and verdict.reason != "empty":
-        known = " ".join(sorted(formats()))
-        message = f"no reader for {file.suffix or 'files without a suffix'}, and it is not text; known: {known}"
-        yield file.unreadable("unsupported", message)
-    else:
-        yield from text.read(file, options)
+def _stdin(options: ReadOptions) -> Iterator[Document | Unreadable]:
+    for item in stdin.read(options):
+        if isinstance(item, File):
+            with Ahead(options) as ahead:
+                yield from ahead.read(item)
+        else:
+            yield item
 
 
 def _with_unique_ids(found: Iterable[Document | Unreadable]) -> Iterator[Document | Unreadable]:

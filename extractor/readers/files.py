@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
 from extractor.errors import UsageError
-from extractor.types import Document, Source, Unreadable
+from extractor.readers.limits import Budget, Failed
+from extractor.types import Document, Segment, Source, Unreadable
 
 BLOCK_BYTES = 1 << 18
 
@@ -20,9 +21,10 @@ class ReadOptions:
     """How inputs become documents.
 
     `text_field` and `id_field` name the fields (columns) of rows that hold text and id. `rows` makes each row of a
-    table or JSONL file a document (`split`) or the file as it stands (`whole`). `stdin` says what comes through `-`:
-    `auto` is JSONL where the first line that is not blank is a JSON object, else one text. A document above
+    table or JSON file a document (`split`) or the sheet, the file, as it stands (`whole`). `stdin` says what comes
+    through `-`: `auto` is JSONL where the first line that is not blank is a JSON object, else one document. One above
     `max_bytes` is not read. `exclude` names files to leave out of folders: the output of the run itself, above all.
+    `password` opens locked files; a file that is read in a process of its own may take `timeout` seconds a document.
     """
 
     text_field: str = "text"
@@ -31,6 +33,8 @@ class ReadOptions:
     stdin: Literal["auto", "text", "jsonl"] = "auto"
     max_bytes: int = 64 * 1024 * 1024
     exclude: tuple[str, ...] = ()
+    password: str | None = field(default=None, repr=False)
+    timeout: float = 60.0
 
     def __post_init__(self) -> None:
         if self.rows not in ("split", "whole"):
@@ -39,23 +43,38 @@ class ReadOptions:
             raise UsageError(f"The stdin format is {self.stdin!r}; use auto, text or jsonl.")
         if self.max_bytes < 1:
             raise UsageError(f"Max bytes is {self.max_bytes}; it must be at least 1.")
+        if not self.timeout > 0:
+            raise UsageError(f"The read timeout is {self.timeout}; it must be above 0 seconds.")
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file to read: the id its document gets, its path for people, and how to open it (each call anew)."""
+    """One file to read: the id its document gets, its path for people, and how to open it (each call anew).
+
+    `location` is where it lies on the disk, empty for what is inside another file: at `depth`, and sharing the
+    `budget` of the archive that it came from.
+    """
 
     id: str
     path: str
     open: Callable[[], BinaryIO]
+    location: str = ""
+    depth: int = 0
+    budget: Budget | None = None
 
     @property
     def suffix(self) -> str:
         return os.path.splitext(self.path)[1].lower()
 
-    def document(self, text: str, sha256: str, encoding: str) -> Document:
+    def inside(self, name: str, open: Callable[[], BinaryIO], budget: Budget | None = None) -> File:
+        """A file in this one; it can be opened as long as this one is being read."""
+        return File(f"{self.id}/{name}", f"{self.path}/{name}", open, "", self.depth + 1, budget or self.budget)
+
+    def document(
+        self, text: str, sha256: str, encoding: str | None = None, segments: Sequence[Segment] = ()
+    ) -> Document:
         """The whole file as one document."""
-        return Document(self.id, text, Source(self.path, sha256, encoding, len(text)))
+        return Document(self.id, text, Source(self.path, sha256, encoding, len(text)), tuple(segments))
 
     def unreadable(self, reason: str, message: str, sha256: str = "") -> Unreadable:
         """The failure of the whole file. Without a hash (it could not be read) a later run tries it again."""
@@ -71,11 +90,21 @@ def open_regular(location: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_bytes(file: File, limit: int) -> bytes | Unreadable:
-    """All bytes of a file, unless there are more than `limit`."""
+def read_bytes(file: File, limit: int) -> bytes:
+    """All bytes of a file. Raises Failed where there are more than `limit`."""
     with file.open() as stream:
         data = read_up_to(stream, limit + 1)
-    return data if len(data) <= limit else file.unreadable("too-large", too_large("the document", limit))
+    if len(data) > limit:
+        raise Failed("too-large", too_large("the document", limit))
+    return data
+
+
+def hash_of(file: File, limit: int) -> str:
+    """The hash of a file's bytes; empty where they cannot be read or are more than `limit`."""
+    try:
+        return hashlib.sha256(read_bytes(file, limit)).hexdigest()
+    except (Failed, OSError):
+        return ""
 
 
 def read_up_to(stream: BinaryIO, limit: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import orjson
 
@@ -53,11 +54,16 @@ def _document(file: File, line: Line, encoding: str, options: ReadOptions) -> Do
     except ValueError as error:
         return row.unreadable("malformed", f"not JSON: {error}; repair line {line.number}", line.text)
     if not isinstance(value, dict):
-        return row.unreadable("malformed", f"not a JSON object but {_kind(value)}", line.text)
-    row = Row(file, line.number, encoding, value.get(options.id_field))
+        return row.unreadable("malformed", f"not a JSON object but {kind(value)}", line.text)
+    return document(row, value, line.text, options)
+
+
+def document(row: Row, value: dict[str, Json], raw: str, options: ReadOptions) -> Document | Unreadable:
+    """The document of a JSON object, which is written `raw`."""
+    row = replace(row, own_id=value.get(options.id_field))
     content = value.get(options.text_field)
     if not isinstance(content, str):
-        return row.unreadable("malformed", _no_text(value, options.text_field), line.text)
+        return row.unreadable("malformed", _no_text(value, options.text_field), raw)
     return row.document(content)
 
 
@@ -75,11 +81,16 @@ def parse(line: str) -> Json:
             raise ValueError("nested too deeply") from None
 
 
-def _kind(value: Json) -> str:
+def written(value: Json) -> str:
+    """JSON in one line; stands for an item that is no document, to know it again."""
+    return json.dumps(value, sort_keys=True)
+
+
+def kind(value: Json) -> str:
     return KINDS.get(type(value), "null")
 
 
 def _no_text(row: dict[str, Json], field: str) -> str:
     if field in row:
-        return f"the field {field!r} holds {_kind(row[field])}, not text"
-    return f"there is no field {field!r}: name the one that holds the text with --text-field"
+        return f"the field {field!r} holds {kind(row[field])}, not text"
+    return f"there is no field {field!r}: name the one that holds the text with --text-field, or use --rows whole"

@@ -1,15 +1,17 @@
 """Rows as documents: their ids, hashes and failures, for all formats that hold many documents in one file.
 
-A row's id is its own id where it has one (text or an integer), else `file#line`. Its source always says `file#line`.
+A row's id is its own id where it has one (text or an integer), else `file#line` (`file#sheet!row` in a workbook). Its
+source always says `file#line`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from extractor.readers.files import File, sha256_of
-from extractor.types import Document, Json, Source, Unreadable
+from extractor.types import Document, Json, Segment, Source, Unreadable
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -19,8 +21,8 @@ class Row:
     """The place of a row: line `number` (from 1) of a file, in an encoding, with its own id if it has one."""
 
     file: File
-    number: int
-    encoding: str
+    number: int | str
+    encoding: str | None
     own_id: Json = None
 
     @property
@@ -30,7 +32,7 @@ class Row:
             return f"{self.file.id}#{self.number}"
         return SURROGATE.sub("\ufffd", str(own))
 
-    def document(self, text: str) -> Document | Unreadable:
+    def document(self, text: str, segments: Sequence[Segment] = ()) -> Document | Unreadable:
         """The row's text as a document.
 
         A lone surrogate (JSON can escape one) is no character and no model can read it: it becomes U+FFFD, one for
@@ -39,8 +41,8 @@ class Row:
         if not text.strip():
             return self.unreadable("empty", "no text: the row's text is empty or only white space", text)
         readable = SURROGATE.sub("\ufffd", text)
-        note = "" if readable == text else " (lone surrogates read as U+FFFD)"
-        return Document(self.id, readable, Source(self.path, sha256_of(text), self.encoding + note, len(text)))
+        encoding = self.encoding if readable == text else f"{self.encoding} (lone surrogates read as U+FFFD)"
+        return Document(self.id, readable, Source(self.path, sha256_of(text), encoding, len(text)), tuple(segments))
 
     def unreadable(self, reason: str, message: str, raw: str) -> Unreadable:
         return Unreadable(self.id, Source(self.path, sha256_of(raw), self.encoding), reason, message)

@@ -1,14 +1,17 @@
-"""Standard input: JSON Lines, streamed, or one text."""
+"""Standard input: JSON Lines, streamed, or one document of any format."""
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from extractor.readers import jsonl, text
-from extractor.readers.files import File, ReadOptions, read_up_to, too_large
+from extractor.readers.files import File, ReadOptions, open_regular, read_up_to, too_large
+from extractor.readers.sniffing import EMPTY, HEAD_BYTES, TEXT, UNKNOWN, by_head
 from extractor.types import Document, Unreadable
 
 if TYPE_CHECKING:
@@ -38,14 +41,16 @@ class Resumed(io.RawIOBase):
         return count
 
 
-def read(options: ReadOptions) -> Iterator[Document | Unreadable]:
-    """The documents on standard input, with `stdin` (or `stdin#line`) as ids."""
+def read(options: ReadOptions) -> Iterator[Document | Unreadable | File]:
+    """The documents on standard input, with `stdin` (or `stdin#line`) as ids; what is no text is kept in a file, which
+    is there until the next item is asked for."""
     stream = sys.stdin.buffer
     head = b"" if options.stdin == "text" else _first_lines(stream, options.max_bytes)
     if options.stdin == "jsonl" or (options.stdin == "auto" and _is_row(head)):
         resumed = io.BufferedReader(Resumed(head, stream))
-        return jsonl.read(File(NAME, NAME, lambda: cast(BinaryIO, resumed)), options)
-    return iter((_whole(head, stream, options.max_bytes),))
+        yield from jsonl.read(File(NAME, NAME, lambda: cast(BinaryIO, resumed)), options)
+    else:
+        yield from _whole(head, stream, options.max_bytes)
 
 
 def _first_lines(stream: BinaryIO, limit: int) -> bytes:
@@ -63,9 +68,15 @@ def _is_row(head: bytes) -> bool:
         return False
 
 
-def _whole(head: bytes, stream: BinaryIO, limit: int) -> Document | Unreadable:
+def _whole(head: bytes, stream: BinaryIO, limit: int) -> Iterator[Document | Unreadable | File]:
     data = head + read_up_to(stream, limit + 1 - len(head))
     file = File(NAME, NAME, lambda: cast(BinaryIO, io.BytesIO(data)))
     if len(data) > limit:
-        return file.unreadable("too-large", too_large("standard input", limit))
-    return text.from_bytes(file, data)
+        yield file.unreadable("too-large", too_large("standard input", limit))
+    elif by_head(data[:HEAD_BYTES]) in (TEXT, EMPTY, UNKNOWN):
+        yield text.from_bytes(file, data)
+    else:
+        with tempfile.NamedTemporaryFile() as kept:
+            kept.write(data)
+            kept.flush()
+            yield File(NAME, NAME, functools.partial(open_regular, kept.name), kept.name)

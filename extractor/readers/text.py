@@ -13,9 +13,8 @@ SUFFIXES = (".txt", ".text", ".log", ".md", ".markdown")
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
-    """The file as one document. Raises OSError where it cannot be opened."""
-    data = read_bytes(file, options.max_bytes)
-    yield data if isinstance(data, Unreadable) else from_bytes(file, data)
+    """The file as one document. Raises OSError where it cannot be opened, Failed where it is too large."""
+    yield from_bytes(file, read_bytes(file, options.max_bytes))
 
 
 def from_bytes(file: File, data: bytes) -> Document | Unreadable:

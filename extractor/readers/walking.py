@@ -135,4 +135,4 @@ def _identity(location: str) -> tuple[int, int]:
 
 
 def _file(place: Place) -> File:
-    return File(place.id, place.path, functools.partial(open_regular, place.location))
+    return File(place.id, place.path, functools.partial(open_regular, place.location), place.location)

@@ -20,6 +20,7 @@ def record(id: str, text: str = "文", **changes: Any) -> Record:
         "run": RUN,
         "data": {"手机号": "18888888888", "邮箱": None},
         "spans": {"/手机号": ((86, 97),)},
+        "where": {"/手机号": ({"page": 2},)},
         "confidence": {"/手机号": 0.98},
         "attempts": 1,
         "usage": Usage(310, 41, 0.12349),
@@ -28,5 +29,5 @@ def record(id: str, text: str = "文", **changes: Any) -> Record:
 
 
 def failed(id: str, text: str = "文") -> Record:
-    changes = {"status": "failed", "data": None, "spans": {}, "confidence": {}, "attempts": 3}
+    changes = {"status": "failed", "data": None, "spans": {}, "where": {}, "confidence": {}, "attempts": 3}
     return record(id, text, errors=(Failure("schema", "no value", 0, 3),), **changes)

@@ -54,10 +54,11 @@ def test_the_schema_accepts_nothing_else(change: dict[str, Any]) -> None:
 def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
     row = to_row(record("inbox/0001.txt"))
     assert list(row) == [
-        *("id", "status", "data", "spans", "confidence", "errors", "conflicts", "how"),
+        *("id", "status", "data", "spans", "where", "confidence", "errors", "conflicts", "how"),
         *("attempts", "source", "run", "usage"),
     ]
     assert row["spans"] == {"/手机号": [[86, 97]]}
+    assert row["where"] == {"/手机号": [{"page": 2}]}
     assert row["source"] == {"path": "inbox/0001.txt", "sha256": sha("文"), "encoding": "utf-8", "chars": 1}
     assert row["run"] == {
         **{"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"},

@@ -1,0 +1,63 @@
+"""`extractor read`: the text of documents as the model will see it, and where it stands in their files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from extractor import readers
+from extractor.cli import _options
+from extractor.types import Document, Json, Unreadable
+
+EXAMPLES = """\b
+Examples:
+  extractor read contract.pdf
+  extractor read staff.xlsx --rows whole
+  extractor read mail.eml --json | jq -c .segments[]     where each piece of the text stands
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("file")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each document: text, source and segments.")
+@_options.read_options
+def command(file: str, as_json: bool, **options: Any) -> int:
+    """Print the text of a file (a folder, - for stdin); exit code 1 when some of it could not be read.
+
+    Several documents are set apart by a blank line, and named on stderr.
+    """
+    found = readers.read([file], _options.make_read_options(options))
+    return _print_json(found) if as_json else _print_text(found)
+
+
+def _print_text(found: Iterator[Document | Unreadable]) -> int:
+    failed = 0
+    for number, item in enumerate(found):
+        if isinstance(item, Unreadable):
+            failed += 1
+            click.echo(f"Failed: {item.id}: {item.reason}: {item.message}", err=True)
+            continue
+        if number:
+            click.echo()
+            click.echo(f"{item.id}:", err=True)
+        click.echo(item.text, nl=not item.text.endswith("\n"))
+    return 1 if failed else 0
+
+
+def _print_json(found: Iterator[Document | Unreadable]) -> int:
+    failed = 0
+    for item in found:
+        failed += isinstance(item, Unreadable)
+        click.echo(json.dumps(_as_json(item), ensure_ascii=False))
+    return 1 if failed else 0
+
+
+def _as_json(item: Document | Unreadable) -> Json:
+    described = {"id": item.id, "source": asdict(item.source)}
+    if isinstance(item, Unreadable):
+        return described | {"error": {"reason": item.reason, "message": item.message}}
+    return described | {"text": item.text, "segments": [asdict(segment) for segment in item.segments]}

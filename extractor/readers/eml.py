@@ -1,0 +1,247 @@
+"""Mail: the headers that people read, the text, and a list of what is attached; attachments are their own documents.
+
+Of a text in two forms the plain one is taken, else the visible text of the HTML. Pictures that belong to the text and
+signatures are only listed. Declared encodings are witnesses that mail often forgets or gets wrong: see `charsets`.
+"""
+
+from __future__ import annotations
+
+import email
+import functools
+import io
+import mimetypes
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email.errors import HeaderParseError, MessageError
+from email.generator import BytesGenerator
+from email.header import decode_header
+from email.message import Message
+from hashlib import sha256
+from typing import Any, BinaryIO, TypeAlias, cast
+
+from extractor.readers import charsets, markup
+from extractor.readers.encoding import Decoded, Undecodable
+from extractor.readers.files import File, ReadOptions, read_bytes
+from extractor.readers.limits import Failed, damaged
+from extractor.readers.naming import Names
+from extractor.readers.pieces import Pieces
+from extractor.readers.rows import SURROGATE
+from extractor.types import Document, Unreadable
+
+SUFFIXES = (".eml", ".mht", ".mhtml")
+ISOLATED = True
+HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Date", "Subject")
+Part: TypeAlias = "Message[Any, Any]"
+
+UNFOLD = re.compile(r"\r?\n[ \t]*")
+SOFT_BREAK = re.compile(r"(?<!^--) \n(?!>)", re.MULTILINE)
+
+
+def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable | File]:
+    """The mail, then what is attached. Raises OSError where the file cannot be opened, Failed otherwise."""
+    data = read_bytes(file, options.max_bytes)
+    message = email.message_from_bytes(data)
+    if not message.keys():
+        raise Failed("mislabelled", "a mail by its name, but it has no header: rename it to .txt if it is text")
+    mail = Mail.of(message)
+    digest = sha256(data).hexdigest()
+    try:
+        pieces, encoding = _told(mail)
+        yield file.document(pieces.text, digest, encoding, pieces.segments)
+    except Failed as failed:
+        yield file.unreadable(failed.reason, failed.message, digest)
+    for attached in mail.attached:
+        if attached.is_document:
+            yield file.inside(attached.name, functools.partial(_open, attached.part))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A part that is text of the mail itself, and its number as in IMAP: `1.2` is the second part of the first."""
+
+    part: Part
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A part that is a file of its own. Pictures in the text and signatures are no documents."""
+
+    part: Part
+    number: str
+    name: str
+    is_document: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail taken apart."""
+
+    message: Part
+    texts: tuple[Text, ...]
+    attached: tuple[Attached, ...]
+
+    @classmethod
+    def of(cls, message: Part) -> Mail:
+        names = Names()
+        parts = [*_parts(message, "")]
+        attached = (
+            Attached(part, number, names.new(_name(part, number)), _is_document(part))
+            for part, number in parts
+            if not _is_text(part)
+        )
+        return cls(message, tuple(Text(part, number) for part, number in parts if _is_text(part)), tuple(attached))
+
+
+def _parts(part: Part, number: str) -> Iterator[tuple[Part, str]]:
+    """The parts that hold something, in their order; of alternatives the one that is easiest to read."""
+    if not part.is_multipart() or part.get_content_maintype() == "message":
+        yield part, number or "1"
+        return
+    inner = [(each, f"{number}.{index}".lstrip(".")) for index, each in enumerate(part.get_payload(), 1)]
+    if part.get_content_type() == "multipart/alternative":
+        inner = sorted(inner, key=lambda each: _rank(each[0]))[:1]
+    for each, its_number in inner:
+        yield from _parts(each, its_number)
+
+
+def _rank(part: Part) -> int:
+    kind = part.get_content_type()
+    if kind == "text/plain":
+        return 0 if _bytes(part).strip() else 3
+    return 1 if kind == "text/html" or kind.startswith("multipart/") else 2
+
+
+def _is_text(part: Part) -> bool:
+    """Whether a part is shown in the mail itself; one that ought to have parts and has none is."""
+    if part.get_content_disposition() == "attachment" or _filename(part):
+        return False
+    return part.get_content_type() in ("text/plain", "text/html") or (
+        part.get_content_maintype() == "multipart" and not part.is_multipart()
+    )
+
+
+def _is_document(part: Part) -> bool:
+    kind = part.get_content_type()
+    if kind.endswith(("signature", "/pgp-encrypted")):
+        return False
+    belongs_to_text = part.get_content_disposition() != "attachment" or part.get("Content-ID") is not None
+    return not (kind.startswith("image/") and belongs_to_text)
+
+
+# What a mail says
+
+
+def _told(mail: Mail) -> tuple[Pieces, str | None]:
+    """The text of a mail, and the encoding of its first part."""
+    pieces = Pieces()
+    texts = [(text, _decoded(text.part)) for text in mail.texts]
+    hint = texts[0][1].encoding if texts else None
+    for name in HEADERS:
+        for value in _values(mail.message, name, hint):
+            pieces.write(f"\n{name}: " if pieces else f"{name}: ")
+            pieces.place(value, {"part": "header", "header": name})
+    for text, decoded in texts:
+        body = decoded.text.replace("\r\n", "\n").strip("\n")
+        if body.strip():
+            pieces.write("\n\n" if pieces else "")
+            pieces.place(body, {"part": text.number, "type": text.part.get_content_type()})
+    for index, attached in enumerate(mail.attached):
+        pieces.write(("\n" if index else "\n\n") if pieces else "")
+        pieces.write("Attachment: ")
+        pieces.place(attached.name, {"part": attached.number, "type": attached.part.get_content_type()})
+    if not pieces.text.strip():
+        raise Failed("empty", "no text: the mail has neither the usual headers nor a text")
+    return pieces, hint
+
+
+def _values(message: Part, wanted: str, hint: str | None) -> list[str]:
+    values = (str(value) for name, value in message.raw_items() if name.lower() == wanted.lower())
+    return [shown for value in values if (shown := _header(value, hint))]
+
+
+def _decoded(part: Part) -> Decoded:
+    """The text of a part. Raises Failed where there is none in it."""
+    data, label = _bytes(part), part.get_content_charset()
+    if not data.strip():
+        return Decoded("", "utf-8")
+    is_html = part.get_content_type() == "text/html"
+    decoded = markup.decode(data, label) if is_html else charsets.decode(data, label)
+    if isinstance(decoded, Undecodable):
+        raise Failed(decoded.reason, f"the text of the mail: {decoded.message}")
+    if is_html:
+        return Decoded(markup.visible_text(decoded.text), decoded.encoding)
+    return Decoded(_flowing(part, decoded.text), decoded.encoding)
+
+
+def _flowing(part: Part, text: str) -> str:
+    """Lines that were broken for sending (RFC 3676) are joined again."""
+    if str(part.get_param("format", "")).lower() != "flowed":
+        return text
+    delete_space = str(part.get_param("delsp", "")).lower() == "yes"
+    return SOFT_BREAK.sub("" if delete_space else " ", text.replace("\r\n", "\n"))
+
+
+def _bytes(part: Part) -> bytes:
+    data = part.get_payload(decode=True)
+    return data if isinstance(data, bytes) else b""
+
+
+def _header(value: str, hint: str | None = None) -> str:
+    """A header as people read it: unfolded, encoded words decoded, bytes that should not be there read as text."""
+    value = UNFOLD.sub(" ", value).strip()
+    if SURROGATE.search(value):
+        raw = charsets.decode(value.encode("utf-8", "surrogateescape"), hint)
+        value = raw.text if isinstance(raw, Decoded) else SURROGATE.sub("\ufffd", value)
+    try:
+        words = decode_header(value)
+    except HeaderParseError:
+        return value
+    return "".join(word if isinstance(word, str) else _word(word, label) for word, label in words).strip() or value
+
+
+def _word(word: bytes, label: str | None) -> str:
+    if label is None:
+        return word.decode("raw-unicode-escape", "replace")
+    decoded = charsets.decode(word, label)
+    return decoded.text if isinstance(decoded, Decoded) else word.decode("ascii", "replace")
+
+
+# What is attached
+
+
+def _filename(part: Part) -> str:
+    """The name that a part is sent under, however it is encoded."""
+    headers: Part = Message()
+    for name, value in part.raw_items():
+        if name.lower() in ("content-disposition", "content-type"):
+            headers[name] = _header(str(value)) if SURROGATE.search(str(value)) else str(value)
+    return _header(headers.get_filename("") or "").replace("/", "_").replace("\\", "_")
+
+
+def _name(part: Part, number: str) -> str:
+    kind = part.get_content_type()
+    if name := _filename(part):
+        return name if "." in name or kind != "message/rfc822" else f"{name}.eml"
+    suffix = ".eml" if kind == "message/rfc822" else mimetypes.guess_extension(kind) or ""
+    return f"part {number}{suffix}"
+
+
+def _open(part: Part) -> BinaryIO:
+    if not part.is_multipart():
+        return io.BytesIO(_bytes(part))
+    out = io.BytesIO()
+    for message in part.get_payload():
+        try:
+            Generator(out, mangle_from_=False, maxheaderlen=0).flatten(cast(Part, message))
+        except MessageError as error:
+            raise damaged("mail inside the mail", error) from error
+    return io.BytesIO(out.getvalue())
+
+
+class Generator(BytesGenerator):
+    """Writes a mail as it came, and characters that got into it where only ASCII should be as UTF-8."""
+
+    def write(self, s: str) -> None:
+        self._fp.write(s.encode("utf-8", "surrogateescape"))  # type: ignore[attr-defined]  # as BytesGenerator does

@@ -1,0 +1,50 @@
+"""Gzip: one packed file, read as it unpacks: `rows.jsonl.gz/rows.jsonl`."""
+
+from __future__ import annotations
+
+import gzip
+import posixpath
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from extractor.readers.files import File, ReadOptions
+from extractor.readers.limits import Budget, unpacking
+
+SUFFIXES = (".gz", ".tgz")
+ISOLATED = True
+
+
+def read(file: File, options: ReadOptions) -> Iterator[File]:
+    """The file inside. Raises OSError where it cannot be opened."""
+    budget = file.budget or Budget(options.max_bytes)
+    stem, suffix = posixpath.splitext(posixpath.basename(file.path))
+    name = {".gz": stem, ".tgz": f"{stem}.tar"}.get(suffix.lower(), "unpacked")
+
+    def unpack() -> BinaryIO:
+        packed = Counted(file.open())
+        return unpacking(cast(BinaryIO, gzip.GzipFile(fileobj=packed)), lambda: packed.count, budget)
+
+    yield file.inside(name or "unpacked", unpack, budget)
+
+
+class Counted:
+    """A stream that knows how much of it has been read, as far as gzip needs one."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.count += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.count = 0
+        return self._stream.seek(offset, whence)
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def close(self) -> None:
+        self._stream.close()

@@ -1,0 +1,27 @@
+"""HTML: the visible text of a page, in the encoding that it declares or, if that cannot be, the one that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from extractor.readers import markup
+from extractor.readers.encoding import Undecodable
+from extractor.readers.files import File, ReadOptions, read_bytes
+from extractor.readers.limits import Failed
+from extractor.types import Document
+
+SUFFIXES = (".html", ".htm", ".xhtml")
+ISOLATED = True
+
+
+def read(file: File, options: ReadOptions) -> Iterator[Document]:
+    """The page as one document. Raises OSError where the file cannot be opened, Failed otherwise."""
+    data = read_bytes(file, options.max_bytes)
+    decoded = markup.decode(data)
+    if isinstance(decoded, Undecodable):
+        raise Failed(decoded.reason, decoded.message)
+    text = markup.visible_text(decoded.text)
+    if not text.strip():
+        raise Failed("empty", "no text: nothing on the page is visible without running its scripts")
+    yield file.document(text, sha256(data).hexdigest(), decoded.encoding)

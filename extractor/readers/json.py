@@ -1,0 +1,67 @@
+"""JSON: an object is a document, a list one of each of its items, with fields for text and id as in JSON Lines.
+
+An item that is a string is its own text. A file that holds one object a line is read as JSON Lines, whatever it is
+called. It is read at once, so it may be as large as one document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from extractor.readers import jsonl, text
+from extractor.readers.encoding import Undecodable, decode
+from extractor.readers.files import File, ReadOptions, read_bytes
+from extractor.readers.limits import Failed
+from extractor.readers.rows import Row
+from extractor.types import Document, Json, Unreadable
+
+SUFFIXES = (".json",)
+
+
+def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
+    """The items of a file. Raises OSError where it cannot be opened, Failed where it is no JSON."""
+    if options.rows == "whole":
+        yield from text.read(file, options)
+        return
+    data = read_bytes(file, options.max_bytes)
+    decoded = decode(data)
+    if isinstance(decoded, Undecodable):
+        raise Failed(decoded.reason, decoded.message)
+    try:
+        value = jsonl.parse(decoded.text.strip("\ufeff \t\r\n"))
+    except ValueError as error:
+        if not _has_lines(decoded.text):
+            raise Failed("malformed", f"not JSON: {error}; repair the file, or read it with --rows whole") from error
+        yield from jsonl.read(file, options)
+        return
+    if isinstance(value, list):
+        for number, item in enumerate(value, 1):
+            yield _document(Row(file, number, decoded.encoding), item, options)
+        if not value:
+            raise Failed("empty", "no items: the list is empty")
+    else:
+        yield _single(file, _document(Row(file, 1, decoded.encoding), value, options))
+
+
+def _has_lines(content: str) -> bool:
+    first = next((line for line in content.splitlines() if line.strip("\ufeff \t")), "")
+    try:
+        return isinstance(jsonl.parse(first.strip("\ufeff \t")), dict)
+    except ValueError:
+        return False
+
+
+def _document(row: Row, value: Json, options: ReadOptions) -> Document | Unreadable:
+    if isinstance(value, str):
+        return row.document(value)
+    raw = jsonl.written(value)
+    if not isinstance(value, dict):
+        return row.unreadable("malformed", f"neither a JSON object nor text but {jsonl.kind(value)}", raw)
+    return jsonl.document(row, value, raw, options)
+
+
+def _single(file: File, item: Document | Unreadable) -> Document | Unreadable:
+    """What is alone in its file goes by the file's name, unless it has an id of its own."""
+    own = item.id if item.id != f"{file.id}#1" else file.id
+    return replace(item, id=own, source=replace(item.source, path=file.path))

@@ -1,0 +1,105 @@
+"""Limits for what unpacks, against archives that are made to fill memory or disk; and how reading is broken off.
+
+Nothing is believed of what an archive says about itself: bytes are counted as they come out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+MEMBERS = 10_000
+NESTING = 5
+RATIO = 200
+"""What one byte may unpack to, once `RATIO_FROM` bytes have come: text packs to a tenth, seldom to a hundredth."""
+RATIO_FROM = 16 << 20
+DOCUMENTS = 64
+"""How many of the largest documents (`max_bytes`) an archive may unpack to, with all that is inside it."""
+
+DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
+
+
+class Failed(Exception):
+    """Why a file cannot be read: a short code and one line for people. It ends the reading of that file alone."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class Bomb(Failed):
+    """An archive is beyond the limits. It ends the reading of the whole file on the disk."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("bomb", f"{message}; what is left of it was not read: unpack it yourself and give the folder")
+
+
+class Budget:
+    """The bytes that an archive, and the archives inside it, may still unpack to."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._total = self._left = DOCUMENTS * max_bytes
+
+    def spend(self, count: int) -> None:
+        """Raises Bomb when there is nothing left."""
+        self._left -= count
+        if self._left < 0:
+            raise Bomb(f"the archive unpacks to more than {self._total:,} bytes ({DOCUMENTS} times --max-bytes)")
+
+
+class Unpacking(io.RawIOBase):
+    """A stream that unpacks: it is counted, and damage becomes a failure. `packed` tells the bytes behind it."""
+
+    def __init__(self, stream: BinaryIO, packed: Callable[[], int], budget: Budget) -> None:
+        self._stream = stream
+        self._packed = packed
+        self._budget = budget
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._stream.seekable()
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        try:
+            data = self._stream.read(len(view))
+        except DAMAGE as error:
+            raise damaged("archive", error) from error
+        view[: len(data)] = data
+        self._budget.spend(len(data))
+        unpacked = self._stream.tell()
+        if unpacked > RATIO_FROM and unpacked > RATIO * self._packed():
+            raise Bomb(f"the archive unpacks to more than {RATIO} times its size")
+        return len(data)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def unpacking(stream: BinaryIO, packed: Callable[[], int], budget: Budget) -> BinaryIO:
+    """The stream, counted."""
+    return cast(BinaryIO, io.BufferedReader(Unpacking(stream, packed, budget), io.DEFAULT_BUFFER_SIZE * 8))
+
+
+def damaged(what: str, error: BaseException | str) -> Failed:
+    """A file that begins as its format should and is broken further on, in words of the library that read it."""
+    detail = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+    return Failed("damaged", f"the {what} is damaged or cut off ({detail}): get it again, or repair it")

@@ -1,0 +1,107 @@
+"""PDF: the text layer page by page, filled-in form fields included. A scan has none and is named as such.
+
+Pages are separated by a line feed, and each is a segment. A hyphen that only a line's end has put into a word is taken
+out; any other one, as in a number, stays.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from extractor.readers.files import File, ReadOptions, read_bytes
+from extractor.readers.limits import Failed, damaged
+from extractor.readers.pieces import Pieces
+from extractor.types import Document
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument
+
+SUFFIXES = (".pdf",)
+ISOLATED = True
+PASSWORD, SECURITY = 4, 5  # FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY of pdfium's fpdfview.h
+SOFT_HYPHEN = re.compile(r"(?<=[^\W\d_])\ufffe(?=[a-zà-ÿ])")
+UNREADABLE_SHARE = 0.5
+"""A text of which so much is no character at all comes of fonts that do not say what their glyphs mean."""
+
+
+def read(file: File, options: ReadOptions) -> Iterator[Document]:
+    """The text of all pages as one document. Raises OSError where the file cannot be opened, Failed otherwise."""
+    data = read_bytes(file, options.max_bytes)
+    document = _opened(data, options.password)
+    try:
+        pieces = _pages(document)
+    finally:
+        document.close()
+    _check(pieces, data)
+    yield file.document(pieces.text, sha256(data).hexdigest(), segments=pieces.segments)
+
+
+def _opened(data: bytes, password: str | None) -> PdfDocument:
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(data, password=password)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == PASSWORD:
+            what = "the password does not open it" if password else "a password is needed"
+            raise Failed("locked", f"encrypted PDF, {what}: give the right one with --password") from error
+        if error.err_code == SECURITY:
+            raise Failed("locked", "encrypted PDF, in a way that cannot be opened here: save it unlocked") from error
+        raise damaged("PDF", error) from error
+    if document.get_formtype():
+        document.init_forms()
+    return document
+
+
+def _pages(document: PdfDocument) -> Pieces:
+    import pypdfium2
+
+    pieces = Pieces()
+    for number in range(len(document)):
+        try:
+            text = _page(document, number)
+        except pypdfium2.PdfiumError as error:
+            raise damaged("PDF", f"page {number + 1} of {len(document)}: {error}") from error
+        if number:
+            pieces.write("\n")
+        pieces.place(text, {"page": number + 1} if text.strip() else {"page": number + 1, "text": False})
+    return pieces
+
+
+def _page(document: PdfDocument, number: int) -> str:
+    """The text of a page, after what stands in form fields has become part of it."""
+    page = document[number]
+    try:
+        if document.formenv:
+            page.flatten()
+            page.close()
+            page = document[number]
+        return _clean(page.get_textpage().get_text_range())
+    finally:
+        page.close()
+
+
+def _clean(text: str) -> str:
+    text = text.replace("\r\n", "\n").replace("\0", "")
+    return SOFT_HYPHEN.sub("", text).replace("\ufffe", "-").replace("\x02", "-")
+
+
+def _check(pieces: Pieces, data: bytes) -> None:
+    """Raises Failed for a PDF without a usable text layer."""
+    text = "".join(pieces.text.split())
+    pages = len(pieces.segments)
+    if not text:
+        if b"%%EOF" not in data[-2048:]:
+            raise damaged("PDF", "there is no text, and the end of the file is missing")
+        what = f"no text layer: {pages} page{'' if pages == 1 else 's'} of images or drawings"
+        raise Failed("no-text", f"{what}; put it through OCR first" if pages else "no text layer: a PDF without pages")
+    if sum(map(_is_no_character, text)) > UNREADABLE_SHARE * len(text):
+        raise Failed("no-text", "the text layer is unreadable, its fonts do not name their characters: use OCR")
+
+
+def _is_no_character(character: str) -> bool:
+    return character == "\ufffd" or unicodedata.category(character) in ("Co", "Cc", "Cn")

@@ -1,0 +1,81 @@
+"""ZIP archives: every file in one is read as its own document, `archive.zip/folder/name`, straight from the archive.
+
+Names that were written before ZIP knew Unicode are in the encoding of some system, which is found as that of a text.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import posixpath
+import zipfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from extractor.readers.encoding import Decoded, decode
+from extractor.readers.files import File, ReadOptions, read_bytes
+from extractor.readers.limits import DAMAGE, MEMBERS, Bomb, Budget, Failed, damaged, unpacking
+from extractor.readers.naming import Names
+from extractor.readers.walking import is_junk
+
+SUFFIXES = (".zip",)
+ISOLATED = True
+UNICODE, ENCRYPTED = 0x800, 0x1  # flags of a member, section 4.4.4 of PKWARE's APPNOTE
+AES = 99
+
+
+def read(file: File, options: ReadOptions) -> Iterator[File]:
+    """The files in the archive. Raises OSError where it cannot be opened, Failed otherwise."""
+    budget = file.budget or Budget(options.max_bytes)
+    with _stream(file, options) as stream:
+        try:
+            archive = zipfile.ZipFile(stream)
+        except (*DAMAGE, NotImplementedError, ValueError) as error:
+            raise damaged("ZIP archive", error) from error
+        with archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            if len(members) > MEMBERS:
+                raise Bomb(f"the archive holds {len(members):,} files, more than {MEMBERS:,}")
+            yield from _files(file, archive, members, budget, options.password)
+
+
+def _stream(file: File, options: ReadOptions) -> BinaryIO:
+    """An archive inside another one is unpacked first, because reading it goes back and forth."""
+    return file.open() if file.depth == 0 else io.BytesIO(read_bytes(file, options.max_bytes))
+
+
+def _files(
+    file: File, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], budget: Budget, password: str | None
+) -> Iterator[File]:
+    names, found = Names(), False
+    for member in members:
+        path = _path(member)
+        if not any(map(is_junk, path.split("/"))):
+            found = True
+            yield file.inside(names.new(path), functools.partial(_open, archive, member, budget, password), budget)
+    if not found:
+        raise Failed("empty", "no files: the archive is empty")
+
+
+def _path(member: zipfile.ZipInfo) -> str:
+    """The path of a member, which leads nowhere but into the archive."""
+    name = member.filename
+    if not member.flag_bits & UNICODE and not name.isascii():
+        found = decode(name.encode("cp437"))
+        name = found.text if isinstance(found, Decoded) else name
+    return posixpath.normpath(posixpath.join("/", name.replace("\\", "/"))).lstrip("/") or "unnamed"
+
+
+def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget, password: str | None) -> BinaryIO:
+    try:
+        stream = archive.open(member, pwd=password.encode() if password is not None else None)
+    except NotImplementedError as error:
+        if member.compress_type == AES:
+            raise Failed("locked", "encrypted with AES, which is not read here: unpack the archive first") from error
+        raise Failed("unsupported", f"{error}: unpack the archive first") from error
+    except RuntimeError as error:  # what zipfile raises without a password, and for a wrong one
+        what = "the password does not open it" if password is not None else "a password is needed"
+        raise Failed("locked", f"encrypted, {what}: give the right one with --password") from error
+    except (*DAMAGE, ValueError, OSError) as error:  # a member that is said to begin before the file does, say
+        raise damaged("ZIP archive", error) from error
+    return unpacking(cast(BinaryIO, stream), lambda: member.compress_size, budget)

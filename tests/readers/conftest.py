@@ -1,0 +1,55 @@
+"""Reads files that a test writes, through the public door."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from extractor import readers
+from extractor.readers import ReadOptions
+from extractor.types import Document, Unreadable
+
+Read = Callable[..., list[Document | Unreadable]]
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
+    """`read("a.pdf", data, password=...)`: what is read from a file of that name and content."""
+    monkeypatch.chdir(tmp_path)
+
+    def read_file(name: str, content: bytes | str, **options: object) -> list[Document | Unreadable]:
+        Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
+        return list(readers.read([name], ReadOptions(**options)))  # type: ignore[arg-type]
+
+    return read_file
+
+
+def read_all(folder: Path, contents: Sequence[bytes], suffix: str) -> list[str]:
+    """The text of each content, or `!` and the reason why there is none; read as the files of one folder."""
+    for number, content in enumerate(contents):
+        (folder / f"{number:04d}{suffix}").write_bytes(content)
+    found = list(readers.read([str(folder)]))
+    assert len(found) == len(contents)
+    return list(texts(found).values())
+
+
+def texts(found: list[Document | Unreadable]) -> dict[str, str]:
+    """Ids with their texts, or with `!` and the reason why there is none."""
+    return {item.id: item.text if isinstance(item, Document) else f"!{item.reason}" for item in found}
+
+
+def only(found: list[Document | Unreadable]) -> Document:
+    (document,) = found
+    assert isinstance(document, Document), document
+    return document
+
+
+def failure(found: list[Document | Unreadable]) -> Unreadable:
+    (item,) = found
+    assert isinstance(item, Unreadable), item
+    return item
+
+
+def places(document: Document) -> list[tuple[str, dict[str, object]]]:
+    """The text of each segment, and where it stands."""
+    return [(document.text[each.start : each.end], dict(each.where)) for each in document.segments]

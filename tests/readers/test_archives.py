@@ -1,0 +1,163 @@
+"""Archives: each file in one is a document, and one that is made to fill the machine is stopped."""
+
+import gzip
+import io
+import struct
+import time
+import zipfile
+from binascii import crc32
+
+import pytest
+
+from tests.readers.conftest import Read, failure, only, texts
+from tests.readers.making import pdf, word, zipped
+
+
+def test_each_file_of_an_archive_is_a_document(read: Read) -> None:
+    members = {
+        "夹/说明.txt": "说明".encode(),
+        "合同.pdf": pdf(["甲方"]),
+        "rows.jsonl": b'{"text": "a"}\n{"text": "b"}\n',
+    }
+    assert texts(read("a.zip", zipped(members | {"__MACOSX/x": b"", ".DS_Store": b"", "empty/": b""}))) == {
+        "a.zip/夹/说明.txt": "说明",
+        "a.zip/合同.pdf": "甲方",
+        "a.zip/rows.jsonl#1": "a",
+        "a.zip/rows.jsonl#2": "b",
+    }
+
+
+def test_archives_in_archives_are_read_and_bad_files_fail_alone(read: Read) -> None:
+    inner = zipped({"a.docx": word("内"), "bad.pdf": b"%PDF-1.4 broken", "none.txt": b""})
+    assert texts(read("o.zip", zipped({"i.zip": inner, "b.txt.gz": gzip.compress(b"packed")}))) == {
+        "o.zip/i.zip/a.docx": "内",
+        "o.zip/i.zip/bad.pdf": "!damaged",
+        "o.zip/i.zip/none.txt": "!empty",
+        "o.zip/b.txt.gz/b.txt": "packed",
+    }
+
+
+def test_names_from_before_unicode_are_read(read: Read) -> None:
+    data = bytearray(zipped({"XXXXXXXX.txt": b"text"}))
+    name = "合同说明".encode("gbk")
+    assert "a.zip/合同说明.txt" in texts(read("a.zip", bytes(data).replace(b"XXXXXXXX", name)))
+
+
+def test_names_lead_nowhere_and_are_unique(read: Read) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name in ("../../etc/passwd.txt", "/abs.txt", "a\\b.txt", "x.txt"):
+            archive.writestr(name, name)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("x.txt", "again")
+    assert list(texts(read("a.zip", out.getvalue()))) == [
+        *("a.zip/etc/passwd.txt", "a.zip/abs.txt", "a.zip/a/b.txt", "a.zip/x.txt", "a.zip/x (2).txt")
+    ]
+
+
+def test_a_packed_file_is_read_by_what_it_is_called_inside(read: Read) -> None:
+    assert texts(read("a.txt.gz", gzip.compress("文本".encode()))) == {"a.txt.gz/a.txt": "文本"}
+    rows = b"".join(b'{"text": "row %d"}\n' % number for number in range(1000))
+    assert len(read("r.jsonl.gz", gzip.compress(rows), max_bytes=1000)) == 1000
+    assert only(read("page.gz", gzip.compress(b"<html><body>seen</body></html>"))).text == "seen"
+
+
+def test_a_tar_inside_is_named(read: Read) -> None:
+    data = gzip.compress(b"a.txt" + bytes(252) + b"ustar\x0000" + bytes(500))
+    assert "a tar archive: unpack it" in failure(read("a.tar.gz", data)).message
+    assert "a tar archive: unpack it" in failure(read("a.tgz", data)).message
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.txt.gz"])
+def test_a_bomb_is_stopped_by_its_ratio(read: Read, name: str) -> None:
+    zeros = bytes(64 << 20)
+    data = zipped({"a.txt": zeros, "b.txt": b"after"}) if name == "a.zip" else gzip.compress(zeros)
+    began = time.monotonic()
+    bomb = read(name, data)[-1]
+    assert bomb.id == name
+    assert failure([bomb]).reason == "bomb"
+    assert "200 times its size" in failure([bomb]).message
+    assert time.monotonic() - began < 30
+
+
+def test_a_bomb_is_stopped_by_the_bytes_that_it_unpacks_to(read: Read) -> None:
+    noise = b"".join(struct.pack("<I", number * 2654435761 % 2**32) for number in range(4096)).hex().encode()
+    data = zipped({f"{number}.txt": noise for number in range(100)})
+    found = read("a.zip", data, max_bytes=40_000)
+    assert failure(found[-1:]).reason == "bomb"
+    assert "--max-bytes" in failure(found[-1:]).message
+    assert len(found) == 64 * 40_000 // len(noise) + 1
+
+
+def test_a_bomb_of_archives_in_archives_is_stopped_with_the_whole_file(read: Read) -> None:
+    data = zipped({f"{number}.txt": bytes(1 << 20) for number in range(16)})
+    for _ in range(2):
+        data = zipped({f"{number}.zip": data for number in range(16)})
+    assert failure(read("a.zip", data, max_bytes=1 << 20)[-1:]).reason == "bomb"
+
+
+def test_an_archive_that_is_packed_too_deep_is_named(read: Read) -> None:
+    data = b"text"
+    for _ in range(8):
+        data = zipped({"x.zip" if data != b"text" else "a.txt": data})
+    assert failure(read("a.zip", data)).reason == "bomb"
+
+
+def test_an_archive_of_too_many_files_is_named(read: Read) -> None:
+    data = zipped({f"{number}.txt": b"" for number in range(10_001)}, zipfile.ZIP_STORED)
+    assert "10,001 files" in failure(read("a.zip", data)).message
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.xlsx"])
+def test_an_office_file_can_be_a_bomb_as_well(read: Read, name: str) -> None:
+    part = "word/document.xml" if name == "a.docx" else "xl/workbook.xml"
+    data = zipped({"[Content_Types].xml": b"<Types/>", part: b"<x>" + b" " * (64 << 20) + b"</x>"})
+    assert failure(read(name, data)).reason == "bomb"
+
+
+def test_a_locked_member_is_named_and_opens_with_its_password(read: Read) -> None:
+    data = locked_zip("a.txt", b"secret text", b"secret")
+    assert failure(read("a.zip", data)).reason == "locked"
+    assert failure(read("a.zip", data, password="wrong")).reason in ("locked", "damaged")
+    assert texts(read("a.zip", data, password="secret")) == {"a.zip/a.txt": "secret text"}
+
+
+def locked_zip(name: str, content: bytes, password: bytes) -> bytes:
+    """The encryption of section 6.1 of PKWARE's APPNOTE, which the standard library reads and does not write."""
+    crc = crc32(content)
+    keys = [0x12345678, 0x23456789, 0x34567890]
+
+    def step(byte: int) -> None:
+        keys[0] = crc32(bytes([byte]), keys[0] ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
+        keys[1] = ((keys[1] + (keys[0] & 0xFF)) * 134775813 + 1) & 0xFFFFFFFF
+        keys[2] = crc32(bytes([keys[1] >> 24]), keys[2] ^ 0xFFFFFFFF) ^ 0xFFFFFFFF
+
+    def encrypt(byte: int) -> int:
+        mixed = (keys[2] | 2) & 0xFFFF
+        out = byte ^ ((mixed * (mixed ^ 1)) >> 8 & 0xFF)
+        step(byte)
+        return out
+
+    for byte in password:
+        step(byte)
+    data = bytes(map(encrypt, bytes(11) + bytes([crc >> 24]) + content))
+    plain = zipped({name: content}, zipfile.ZIP_STORED)
+    plain = plain.replace(content, data, 1)
+    for signature, flags, size in ((b"PK\x03\x04", 6, 18), (b"PK\x01\x02", 8, 20)):
+        at = plain.index(signature)
+        plain = plain[: at + flags] + b"\x01\x00" + plain[at + flags + 2 :]
+        plain = plain[: at + size] + struct.pack("<I", len(data)) + plain[at + size + 4 :]
+    end = plain.index(b"PK\x05\x06")
+    return plain[: end + 16] + struct.pack("<I", plain.index(b"PK\x01\x02")) + plain[end + 20 :]
+
+
+def test_an_empty_archive_is_empty_and_a_cut_one_is_damaged(read: Read) -> None:
+    assert failure(read("a.zip", zipped({}))).reason == "empty"
+    assert failure(read("a.zip", zipped({"a.txt": b"text" * 100})[:80])).reason == "damaged"
+    assert failure(read("a.gz", gzip.compress(b"text" * 1000)[:30])).reason == "damaged"
+
+
+def test_what_was_read_before_the_damage_is_kept(read: Read) -> None:
+    data = bytearray(zipped({"a.txt": b"first", "b.txt": b"second", "c.txt": b"third"}, zipfile.ZIP_STORED))
+    data[data.index(b"second")] ^= 1
+    assert list(texts(read("a.zip", bytes(data))).values()) == ["first", "!damaged", "third"]

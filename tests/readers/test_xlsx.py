@@ -1,0 +1,146 @@
+"""Excel: cells as people see them, rows or sheets as documents, and in which cell a value stands."""
+
+import datetime
+import io
+import zipfile
+from typing import Any
+
+import pytest
+
+from extractor.readers.cellformats import shown
+from tests.readers.conftest import Read, failure, only, places, texts
+from tests.readers.making import locked_office, workbook, zipped
+
+STAFF = {"员工": [["姓名", "电话", "备注"], ["张三", 13800138000, None], [], ["李四", "139", "急"]]}
+MOMENT = datetime.datetime(2024, 1, 5, 14, 3, 9)
+
+
+def test_a_row_below_the_header_is_a_document(read: Read) -> None:
+    first, second = read("a.xlsx", workbook(STAFF))
+    assert texts([first, second]) == {
+        "a.xlsx#员工!2": "姓名: 张三\n电话: 13800138000",
+        "a.xlsx#员工!4": "姓名: 李四\n电话: 139\n备注: 急",
+    }
+    assert first.source.path == "a.xlsx#员工!2"
+    assert places(only([first])) == [
+        ("张三", {"sheet": "员工", "cell": "A2"}),
+        ("13800138000", {"sheet": "员工", "cell": "B2"}),
+    ]
+
+
+def test_a_sheet_can_be_one_document(read: Read) -> None:
+    document = only(read("a.xlsx", workbook(STAFF | {"空": []}), rows="whole"))
+    assert document.id == "a.xlsx#员工"
+    assert document.text == "姓名\t电话\t备注\n张三\t13800138000\n李四\t139\t急"
+    assert document.where(document.text.index("急")) == {"sheet": "员工", "cell": "C4"}
+
+
+def test_each_sheet_has_its_own_header(read: Read) -> None:
+    data = workbook({"一": [["甲", "乙"], [1, 2]], "二": [["丙", "丁"], [3, 4]]})
+    assert texts(read("a.xlsx", data)) == {"a.xlsx#一!2": "甲: 1\n乙: 2", "a.xlsx#二!2": "丙: 3\n丁: 4"}
+
+
+def test_a_title_above_the_header_begins_the_text_of_every_row(read: Read) -> None:
+    data = workbook({"S": [["2024年通讯录"], ["姓名", "电话"], ["张三", 1], ["李四", 2]]})
+    assert texts(read("a.xlsx", data)) == {
+        "a.xlsx#S!3": "2024年通讯录\n姓名: 张三\n电话: 1",
+        "a.xlsx#S!4": "2024年通讯录\n姓名: 李四\n电话: 2",
+    }
+
+
+def test_a_sheet_of_one_row_is_not_lost(read: Read) -> None:
+    assert texts(read("a.xlsx", workbook({"S": [["只有", "一行"]]}))) == {"a.xlsx#S": "只有\t一行"}
+
+
+def test_columns_can_hold_text_and_id(read: Read) -> None:
+    data = workbook({"S": [["编号", "内容"], ["k1", "正文"], ["k2", None]]})
+    assert texts(read("a.xlsx", data, id_field="编号", text_field="内容")) == {"k1": "正文", "k2": "!empty"}
+
+
+def test_a_row_keeps_its_id_when_others_change(read: Read) -> None:
+    before = read("a.xlsx", workbook(STAFF))
+    after = read("a.xlsx", workbook({"员工": [["姓名", "电话", "备注"], ["王五", 1, 2], [], ["李四", "139", "急"]]}))
+    assert [item.id for item in before] == [item.id for item in after]
+    assert before[1].source.sha256 == after[1].source.sha256
+    assert before[0].source.sha256 != after[0].source.sha256
+
+
+SHOWN = [
+    (1234.5, "General", "1234.5"),
+    (0.1 + 0.2, "General", "0.3"),
+    (13800138000.0, "General", "13800138000"),
+    (330106199001011234, "0", "330106199001011234"),
+    (1234.5, "#,##0.00", "1,234.50"),
+    (-1234.5, "¥#,##0.00;¥-#,##0.00", "¥-1,234.50"),
+    (1234567, "#,##0,", "1,235"),
+    (1.005, "0.00", "1.01"),
+    (0.256, "0.0%", "25.6%"),
+    (5, "000000", "000005"),
+    (13800138000, "000-0000-0000", "138-0013-8000"),
+    (1234.5, "[$¥-804]#,##0.00", "¥1,234.50"),
+    (99, '"第"0"号;"', "第99号;"),
+    (12345, "0.00E+00", "1.23E+04"),
+    (-5, "0;(0)", "(5)"),
+    (-3, "0.0;[Red]-0.0", "-3.0"),
+    (0, '0;-0;"零"', "零"),
+    (0, "0.00;-0.00;;@", ""),
+    (50, '[>=100]"高"0;"低"0', "低50"),
+    (True, "General", "TRUE"),
+    (MOMENT, "yyyy-mm-dd hh:mm:ss", "2024-01-05 14:03:09"),
+    (MOMENT, "mm-dd-yy", "2024-01-05 14:03:09"),
+    (datetime.datetime(2024, 1, 5), "mm-dd-yy", "2024-01-05"),
+    (MOMENT, 'yyyy"年"m"月"d"日"', "2024年1月5日"),
+    (MOMENT, "[$-409]d\\-mmm\\-yy;@", "5-Jan-24"),
+    (MOMENT, "m/d/yyyy h:mm AM/PM", "1/5/2024 2:03 PM"),
+    (MOMENT, "yyyy/m/d aaaa", "2024/1/5 星期五"),
+    (MOMENT, '上午/下午h"时"mm"分"', "下午2时03分"),
+    (MOMENT, "mm:ss.0", "03:09.0"),
+    (datetime.time(9, 5), "h:mm", "9:05"),
+    (datetime.timedelta(hours=30, minutes=2), "[h]:mm:ss", "30:02:00"),
+    ("文本", "0.00", "文本"),
+]
+
+
+@pytest.mark.parametrize(("value", "code", "expected"), SHOWN)
+def test_a_value_is_shown_as_its_format_says(value: object, code: str, expected: str) -> None:
+    assert shown(value, code) == expected
+
+
+def test_formats_and_long_numbers_survive_the_file(read: Read) -> None:
+    def change(book: Any) -> None:
+        book["S"]["A1"].number_format = "yyyy/m/d"
+        book["S"]["B1"].number_format = '"¥"#,##0.00'
+
+    data = workbook({"S": [[datetime.date(2024, 1, 5), 1234.5, "007", True, "两\n行"]]}, change)
+    assert only(read("a.xlsx", data, rows="whole")).text == "2024/1/5\t¥1,234.50\t007\tTRUE\t两\n行"
+
+
+def test_a_formula_that_nobody_calculated_is_shown_as_it_is(read: Read) -> None:
+    data = workbook({"S": [["单价", "数量", "合计"], [2, 3, "=A2*B2"]]})
+    assert only(read("a.xlsx", data)).text == "单价: 2\n数量: 3\n合计: =A2*B2"
+
+
+def test_a_formula_is_shown_as_its_value(read: Read) -> None:
+    data = workbook({"S": [["单价", "合计"], [2, "=A2*3"]]})
+    members = {}
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            members[name] = (
+                archive.read(name).replace(b"</f><v></v>", b"</f><v>6</v>").replace(b"</f><v/>", b"</f><v>6</v>")
+            )
+    assert only(read("a.xlsx", zipped(members))).text == "单价: 2\n合计: 6"
+
+
+def test_a_locked_workbook_opens_with_its_password_only(read: Read) -> None:
+    data = locked_office(workbook(STAFF), "secret")
+    assert len(read("a.xlsx", data, password="secret")) == 2
+    assert failure(read("a.xlsx", data)).reason == "locked"
+
+
+def test_an_empty_workbook_is_empty(read: Read) -> None:
+    assert failure(read("a.xlsx", workbook({"S": [], "T": [[" "]]}))).reason == "empty"
+
+
+def test_a_sheet_above_the_limit_is_too_large(read: Read) -> None:
+    data = workbook({"S": [["长" * 10, "字" * 10]] * 2000})
+    assert failure(read("a.xlsx", data, rows="whole", max_bytes=len(data) + 10)).reason == "too-large"
