@@ -15,14 +15,14 @@ from extractor.types import Json
 USUAL_ITEMS = 4
 """Items of a list that an answer is expected to hold, where the schema allows so many."""
 
-USUAL_LENGTH = 16
+USUAL_LENGTH = 12
 """Characters of a string that an answer is expected to hold, where the schema allows so many."""
 
 LABEL = 16
 """Characters in front of a value that say what it is."""
 
 _SOME_TEXT = "北京市朝阳区建国路88号科技公司"
-_DEEPEST = 8
+_DEEPEST = 4
 
 
 def groups(task: Task, fits: Callable[[Task], bool]) -> tuple[Task, ...]:

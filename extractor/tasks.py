@@ -41,7 +41,7 @@ _OF_THE_WHOLE = frozenset(
     "minProperties minItems contains minContains".split()
 )
 """Keywords that a part of a document, or some of the fields, may break though the whole keeps them."""
-_DEEPEST_PART = 8
+_DEEPEST_PART = 4
 _DEFINITIONS = ("$defs", "definitions")
 _ROOT = "whole"
 
