@@ -1,0 +1,86 @@
+"""What stands in a long document is found whatever the context, once, in its order, and where it stands."""
+
+import re
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from extractor.backends.scripted import Backend
+from extractor.config import RunConfig
+from extractor.pipeline import Pipeline
+from extractor.tasks import make_task
+from extractor.types import Json, Prompt, Record, Span
+from tests import contracts
+from tests.builders import a_document
+
+TASK = make_task(contracts.SCHEMA)
+Answer = Callable[[Prompt], str]
+
+
+def _record(text: str, context: int, answer: Answer = contracts.perfect, **config: Json) -> Record:
+    backend = Backend(answer=answer, context=context)
+    (record,) = Pipeline(TASK, backend, RunConfig(**config)).run([a_document(text)])
+    return record
+
+
+def _places(record: Record, name: str) -> list[Span]:
+    """Where all values of a field stand, in order."""
+    below = re.compile(rf"/{name}(/.*)?$")
+    return sorted(span for pointer, spans in record.spans.items() if below.match(pointer) for span in spans)
+
+
+def _assert_true(record: Record, text: str) -> None:
+    expected = contracts.truth(text)
+    assert record.status == "ok", record.errors[:5]
+    assert record.data is not None
+    for name, value in expected.data.items():
+        assert record.data[name] == value, name
+    for name, places in expected.places.items():
+        assert _places(record, name) == (places if isinstance(expected.data[name], list) else places[:1]), name
+    assert record.conflicts == {}
+
+
+@pytest.mark.parametrize("context", [2_048, 8_192, 32_768])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_contract_of_30_000_characters_gives_the_same_through_any_context(context: int, seed: int) -> None:
+    text = contracts.contract(30_000, seed)
+    record = _record(text, context)
+    _assert_true(record, text)
+    whole = _record(text, 65_536)
+    assert "chunks" not in whole.how
+    assert (record.data, record.spans) == (whole.data, whole.spans)
+    assert record.how.get("chunks", 1) >= 30_000 / context
+
+
+@pytest.mark.parametrize("filler", ["字", "字，", "句。", "w ", "9,"])
+def test_a_value_is_found_wherever_the_border_falls(filler: str) -> None:
+    """The value moves over the border in steps of one character; text in front and behind has other values."""
+    value = "签订，联系电话13800138000，价款为人民币1,234,567.00元，由「北京蓝亭新能源有限公司」负责，应当交付服务器20台"
+    head = "合同编号：CG-2024-1234\n2024年3月5日"
+    for shift in range(0, 90, 3):
+        front = (filler * 400)[: 250 + shift]
+        text = f"{head}{front}{value}{(filler * 400)[:700]}"
+        text = text.replace("2024年3月5日", "2024年3月5日签订", 1)
+        record = _record(text, 900, max_tokens=200, overlap=120)
+        _assert_true(record, text)
+        assert record.how["chunks"] > 1
+
+
+WORDS = st.sampled_from(
+    [
+        *("联系电话13800138000", "联系电话13900139000", "人民币1,200.00元", "「北京蓝亭商贸有限公司」", "「上海云杉物流有限公司」"),
+        *("交付服务器2台", "交付服务器2台", "交付打印机15台", "，", "。", "；", "\n", " ", "甲乙双方", "（abc）", "违约金按日计算"),
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(WORDS, max_size=80), st.integers(430, 700), st.integers(72, 110))
+def test_a_perfect_reader_of_parts_is_a_perfect_reader_of_the_whole(
+    words: list[str], context: int, overlap: int
+) -> None:
+    text = "合同编号：CG-2024-1234，2024年3月5日签订" + "".join(words)
+    record = _record(text, context, max_tokens=100, overlap=overlap)
+    _assert_true(record, text)
