@@ -38,7 +38,7 @@ PATTERNS: Mapping[str, str] = {
     "合同编号": r"合同编号：([A-Z]{2}-\d{4}-\d{3,6}(?![\d]))",
     "签订日期": r"(\d{4}年\d{1,2}月\d{1,2}日)签订",
     "电话": r"(?<!\d)(1\d{10})(?!\d)",
-    "金额": r"人民币([\d,]+\.\d\d元)",
+    "金额": r"(?<![\d,])(\d[\d,]*\.\d\d元)",
     "公司": r"「([^「」]+)」",
 }
 ROW = re.compile(r"交付([一-龥]{2,6})(\d+)台")
@@ -74,7 +74,9 @@ def _clause(chance: random.Random) -> str:
     pieces = [chance.choice(_PLAIN) for _ in range(chance.randrange(1, 4))]
     telling = (
         lambda: f"联系电话{_phone(chance)}",
-        lambda: f"价款为人民币{chance.randrange(10, 9_999):,},{chance.randrange(1000):03d}.{chance.randrange(100):02d}元",
+        lambda: (
+            f"价款为人民币{chance.randrange(10, 9_999):,},{chance.randrange(1000):03d}.{chance.randrange(100):02d}元"
+        ),
         lambda: f"由「{_company(chance)}」负责运输",
         lambda: f"应当交付{chance.choice(_GOODS)}{chance.choice([1, 2, 5, 10, 20])}台",
     )
