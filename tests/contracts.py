@@ -1,4 +1,4 @@
-"""Long contracts in Chinese, made by a seed, and readers of them that never err: what pipelines are measured against."""
+"""Long contracts in Chinese, made by a seed, and a reader of them that never errs."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _company(chance: random.Random) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What stands in a text, read whole: scalars, lists of strings once each, rows; and where each list's values are."""
+    """What stands in a text, read whole: scalars, lists of strings once each, rows; and all places of the strings."""
 
     data: dict[str, Json]
     places: dict[str, list[Span]]
