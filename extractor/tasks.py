@@ -104,7 +104,8 @@ class Task:
     origin: Task | None = None
 
     def __post_init__(self) -> None:
-        check_schema(self.schema)
+        if self.origin is None:  # a part of a schema that was checked needs no check
+            check_schema(self.schema)
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
