@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extractor import Extractor, backends
 from extractor.backends.scripted import Backend
-from extractor.config import RunConfig
+from extractor.config import ModelConfig, RunConfig
 from extractor.pipeline import Pipeline
-from extractor.tasks import make_task
+from extractor.tasks import Schema, make_task
 from extractor.types import Json, Prompt, Record, Span
 from tests import contracts
 from tests.builders import a_document
@@ -95,3 +96,36 @@ def test_a_perfect_reader_of_parts_is_a_perfect_reader_of_the_whole(words: str, 
     """Of text without a place to pause, and of text with values and rows that come again and again."""
     text = f"合同编号：CG-2024-1234，2024年3月5日签订{words}"
     _assert_true(_record(text, context, max_tokens=100, overlap=overlap), text)
+
+
+def test_a_real_model_gives_what_it_gives_for_the_parts() -> None:
+    """The bundled model, asked about the whole and about each part as a document of its own."""
+    names: Schema = {"type": "array", "items": {"type": "string", "maxLength": 20}}
+    schema = {
+        "type": "object",
+        "properties": {"公司": names, "电话": names, "合同编号": {"type": "string", "maxLength": 20}},
+    }
+    text = contracts.contract(9_000, seed=3)
+    with Extractor(schema=schema, model=ModelConfig("demo", precision="float32")) as extractor:
+        pipeline = Pipeline(extractor.task, backends.make("chatglm3", ModelConfig("demo")), extractor.config)
+        chunks = [prompt.chunk for prompt in pipeline.questions(a_document(text))]
+        records = extractor.run([text, *(chunk.text for chunk in chunks)])
+        whole, *parts = sorted(records, key=lambda record: int(record.id))
+    assert whole.how["chunks"] == len(parts) > 3
+    expected = [_shifted(record, chunk.start) for record, chunk in zip(parts, chunks, strict=True)]
+    for name in ("公司", "电话"):
+        said = {place for part in expected for place in part[name]}
+        kept = set(_places(whole, name))
+        assert kept <= said
+        assert all(any(low < end and start < high for low, high in kept) for start, end in said)
+    assert whole.data is not None
+    first = next(part["合同编号"][0] for part in expected if part["合同编号"])
+    assert whole.data["合同编号"] == text[first[0] : first[1]]
+
+
+def _shifted(record: Record, start: int) -> dict[str, list[Span]]:
+    assert record.status == "ok", record.errors
+    return {
+        name: [(start + low, start + high) for low, high in _places(record, name)]
+        for name in ("公司", "电话", "合同编号")
+    }
