@@ -1,8 +1,8 @@
 """A Document becomes Chunks that fit a number of tokens, cut where a reader would pause.
 
-Cuts fall at sentence ends, failing that at commas and white space, failing that between any two characters. Tokens
-are counted by a function that is given and need not be additive: that a chunk fits is measured, never computed. This
-module does not know what a token is, nor how large the prompt around a chunk is.
+Cuts fall at sentence ends, failing that at commas and white space, failing that between words, failing that between
+any two characters. Tokens are counted by a function that is given and need not be additive: that a chunk fits is
+measured, never computed. This module does not know what a token is, nor how large the prompt around a chunk is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 from extractor.types import Chunk, Document
 
@@ -20,6 +21,9 @@ CountTokens = Callable[[str], int]
 
 MIN_HALVED = 32
 """A chunk of fewer characters is not halved: an answer that is cut off on so little text is a runaway."""
+
+LONGEST_WORD = 64
+"""A cut keeps words and numbers of up to so many characters whole."""
 
 _SENTENCE_END = re.compile(
     r"""(?: [。！？；]+ [”」』’）"')\]】》]*        # Chinese punctuation and what closes behind it
@@ -36,7 +40,8 @@ _JOINERS = "\u200d\u200c"
 def split(document: Document, count_tokens: CountTokens, budget: int, overlap: int = 0) -> list[Chunk]:
     """Cut a document into chunks of at most `budget` tokens; one that fits is exactly one chunk.
 
-    The chunks cover the whole text. Each but the first begins with up to `overlap` tokens of the one before it.
+    The chunks cover the whole text. Each but the first begins with up to `overlap` tokens of the one before it and at
+    least about half as many, so that a value of half the overlap is whole in one of them wherever the border falls.
     Raises ValueError when the overlap leaves no room or when the budget cannot hold a single character.
     """
     if not 0 <= overlap < budget:
@@ -104,15 +109,17 @@ class _Cutter:
             start, done = self.overlap_start(start, end, overlap), end
 
     def overlap_start(self, start: int, end: int, overlap: int) -> int:
-        """The earliest good place behind `start` from which the text up to `end` takes at most `overlap` tokens."""
+        """The last good place behind `start` from which the text up to `end` takes half of `overlap` to all of it."""
         if not overlap:
             return end
         furthest = self._reach_back(start, end, overlap)
+        half = (end - self._reach_back(start, end, overlap // 2)) * 17 // 16
+        nearest = max(end - half, furthest)
         for cuts in self.cuts:
-            at = bisect_left(cuts, furthest)
-            if at < len(cuts) and cuts[at] < end:
+            at = bisect_right(cuts, nearest) - 1
+            if at >= 0 and cuts[at] >= furthest:
                 return cuts[at]
-        return _safe_forward(self.text, furthest, end)
+        return _safe_forward(self.text, furthest, nearest, end)
 
     def nearest(self, low: int, high: int) -> int | None:
         """The place in `low..high` nearest its middle where a sentence ends, or a clause, or a character."""
@@ -179,12 +186,29 @@ def _largest(fits: Callable[[int], bool], guess: int, most: int) -> int:
 
 
 def _safe_back(text: str, position: int, lowest: int) -> int:
-    """The last place in `lowest+1..position` that splits no character as people see it; `position` if none."""
-    return next((cut for cut in range(position, lowest, -1) if _is_safe(text, cut)), position)
+    """The last place in `lowest+1..position` that splits no word, failing that no character as people see it;
+    `position` if none."""
+    near = range(position, max(lowest, position - LONGEST_WORD), -1)
+    words = (cut for cut in near if _is_safe(text, cut) and not _splits_word(text, cut))
+    characters = (cut for cut in range(position, lowest, -1) if _is_safe(text, cut))
+    return next(chain(words, characters), position)
 
 
-def _safe_forward(text: str, position: int, highest: int) -> int:
-    return next((cut for cut in range(position, highest) if _is_safe(text, cut)), highest)
+def _safe_forward(text: str, position: int, near: int, highest: int) -> int:
+    """The first place in `position..near` that splits no word, failing that the first below `highest` that splits no
+    character; `highest` if none."""
+    first = range(position, min(near, position + LONGEST_WORD) + 1)
+    words = (cut for cut in first if _is_safe(text, cut) and not _splits_word(text, cut))
+    characters = (cut for cut in range(position, highest) if _is_safe(text, cut))
+    return next(chain(words, characters), highest)
+
+
+def _splits_word(text: str, cut: int) -> bool:
+    """Whether a cut falls inside a number, a Latin word or an address: `138|0013`, `a@b|.cn`, but not `甲|乙`."""
+    return 0 < cut < len(text) and bool(_WORD.match(text[cut - 1]) and _WORD.match(text[cut]))
+
+
+_WORD = re.compile(r"[!-~]")
 
 
 def _is_safe(text: str, cut: int) -> bool:

@@ -33,9 +33,11 @@ class ModelConfig:
 class RunConfig:
     """How documents are asked about.
 
-    `max_tokens` is the answer budget in tokens (chosen from the model's context when None), `overlap` the tokens that
-    neighbouring chunks share, `window` the prompts in flight. From the third attempt on, answers are sampled at
-    `temperature` with a seed derived from `seed`, the document and the attempt. `redact` masks `x-sensitive` values.
+    `max_tokens` is the answer budget in tokens (chosen from the model's context when None), `overlap` the most tokens
+    that neighbouring chunks share (chosen from the longest value of the schema when None), `passes` how often a chunk
+    is asked about, the later times for what is missing, `window` the prompts in flight. From the third attempt on,
+    answers are sampled at `temperature` with a seed derived from `seed`, the document and the attempt. `redact` masks
+    `x-sensitive` values.
     """
 
     max_attempts: int = 3
@@ -43,7 +45,8 @@ class RunConfig:
     temperature: float = 0.7
     seed: int = 0
     constrain: bool = True
-    overlap: int = 64
+    overlap: int | None = None
+    passes: int = 1
     window: int = 128
     ordered: bool = False
     redact: bool = False
@@ -52,7 +55,8 @@ class RunConfig:
         _require(self.max_attempts >= 1, f"max attempts is {self.max_attempts}; it must be at least 1")
         _require(self.max_tokens is None or self.max_tokens >= 8, f"max tokens is {self.max_tokens}; at least 8")
         _require(0 < self.temperature <= 2, f"temperature is {self.temperature}; it must be above 0 and at most 2")
-        _require(self.overlap >= 0, f"overlap is {self.overlap}; it must not be negative")
+        _require(self.overlap is None or self.overlap >= 0, f"overlap is {self.overlap}; it must not be negative")
+        _require(self.passes >= 1, f"number of passes is {self.passes}; it must be at least 1")
         _require(self.window >= 1, f"window is {self.window}; it must be at least 1")
 
     @property

@@ -2,7 +2,7 @@
 
 A retry is just another prompt: a rejected answer is asked for again in the place that it freed, so it rides in the
 next batch and stalls nobody. Memory is bounded by the window, whatever the size of the input. This module does not
-know how an answer is judged nor how a question is asked again: both are handed in.
+know how an answer is judged nor what is asked next: both are handed in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from extractor.types import Backend, Completion, Document, Outcome, Prompt, Reje
 
 T = TypeVar("T")
 Judge = Callable[[Completion], Outcome]
-Retry = Callable[[Rejection], Sequence[Prompt]]
+Follow = Callable[[Outcome], Sequence[Prompt]]
 
 _MOMENT = 0.02  # seconds that a batch waits for input before it goes with what there is
 
@@ -33,7 +33,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A document with the final outcome of each of its chunks, in no particular order; `place` counts the input."""
+    """A document with the final outcomes of its chunks, in no particular order; `place` counts the input."""
 
     place: int
     document: Document | Unreadable
@@ -54,11 +54,12 @@ class _Open:
 
 
 def generate(
-    jobs: Iterable[Job], backend: Backend, judge: Judge, retry: Retry, window: int, stop: threading.Event
+    jobs: Iterable[Job], backend: Backend, judge: Judge, follow: Follow, window: int, stop: threading.Event
 ) -> Iterator[Result]:
     """Yield each document once all its prompts are answered for good; documents may overtake each other.
 
-    `retry` returns the prompts that follow a rejection, none when it is final. At most `window` prompts are in flight,
+    `follow` returns the prompts that follow an outcome: the retries that replace a rejection, none when it is final,
+    or further questions beside an extraction, which stays. At most `window` prompts are in flight,
     a few more when an answer that was cut off is asked for in parts. After `stop` no new document begins.
     """
     flights: dict[int, _Open] = {}
@@ -80,11 +81,11 @@ def generate(
             for completion in backend.collect():
                 opened = flights.pop(id(completion.prompt))
                 outcome = judge(completion)
-                again = retry(outcome) if isinstance(outcome, Rejection) else ()
-                for prompt in again:
+                next_ones = follow(outcome)
+                for prompt in next_ones:
                     launch(prompt, opened)
-                opened.waiting += len(again) - 1
-                opened.outcomes.extend(() if again else (outcome,))
+                opened.waiting += len(next_ones) - 1
+                opened.outcomes.extend(() if next_ones and isinstance(outcome, Rejection) else (outcome,))
                 if not opened.waiting:
                     yield opened.close()
 

@@ -6,10 +6,10 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from extractor import chunking, generating, grounding, merging, parsing, prompting
+from extractor import chunking, generating, grounding, grouping, merging, parsing, prompting
 from extractor.config import RunConfig
 from extractor.errors import UsageError
 from extractor.generating import Job, Result
@@ -21,6 +21,7 @@ from extractor.types import (
     Chunk,
     Completion,
     Document,
+    Extraction,
     Outcome,
     Prompt,
     Record,
@@ -32,6 +33,7 @@ from extractor.types import (
 
 _TURN_TOKENS = 8  # what a chat turn adds to its content, and a little to spare
 _SMALLEST_CHUNK = 32  # tokens: a prompt that leaves less room for the document is refused
+_LEAST_OVERLAP = 64  # tokens, where the schema asks for no more
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Pipeline:
     def run(self, documents: Iterable[Document | Unreadable]) -> Iterator[Record]:
         """Yield one Record per document. Setting `stop` ends it after what is in flight."""
         jobs = (Job(document, self.questions(document)) for document in documents)
-        results = generating.generate(jobs, self.backend, self._judge, self._retry, self.config.window, self.stop)
+        results = generating.generate(jobs, self.backend, self._judge, self._follow, self.config.window, self.stop)
         for result in generating.in_order(results) if self.config.ordered else results:
             yield self._record(result)
 
@@ -74,28 +76,55 @@ class Pipeline:
         return self.config.max_tokens or max(256, min(1024, self.backend.context // 8))
 
     @cached_property
+    def groups(self) -> tuple[Task, ...]:
+        """The task in as many parts as it takes for the usual answer to each, and its instructions, to leave room."""
+        return grouping.groups(self.task, self._holds)
+
+    @cached_property
     def chunk_budget(self) -> int:
-        """Tokens of a chunk: what the context leaves beside the instructions and the answer."""
-        instructions = self.size(prompting.check(self.task))
-        left = self.backend.context - instructions - self.answer_budget
+        """Tokens of a chunk: what the context leaves beside the instructions, the answer and what was found before."""
+        instructions = max(map(self._instructions, self.groups))
+        answers = self.answer_budget * min(self.config.passes, 2)
+        left = self.backend.context - instructions - answers
         if left < _SMALLEST_CHUNK:
             raise UsageError(
                 f"The model reads {self.backend.context} tokens; the prompt without a document takes {instructions} "
-                f"and the answer {self.answer_budget}: no room for text. Use fewer fields or a smaller --max-tokens."
+                f"and the answer {answers}: no room for text. Use fewer fields or a smaller --max-tokens."
             )
         return left
+
+    @cached_property
+    def overlap(self) -> int:
+        """Tokens that neighbouring chunks share at most: twice the longest value, or what is asked for, if there is
+        room."""
+        wanted = self.config.overlap
+        if wanted is None:
+            wanted = max(_LEAST_OVERLAP, 2 * grouping.longest_value(self.task))
+        return min(wanted, self.chunk_budget // 4)
 
     def questions(self, document: Document | Unreadable) -> tuple[Prompt, ...]:
         """The prompts that are asked about a document to begin with; none where there is no text."""
         if isinstance(document, Unreadable):
             return ()
-        overlap = min(self.config.overlap, self.chunk_budget // 4)
-        chunks = chunking.split(document, self.backend.count_tokens, self.chunk_budget, overlap)
-        return tuple(self._ask(chunk, self.answer_budget) for chunk in chunks)
+        chunks = chunking.split(document, self.backend.count_tokens, self.chunk_budget, self.overlap)
+        tasks = self.groups if len(chunks) > 1 or len(self.groups) > 1 else (self.task,)
+        return tuple(self._ask(task, chunk, self.answer_budget) for chunk in chunks for task in tasks)
+
+    def _holds(self, task: Task) -> bool:
+        """Whether one answer holds what a task asks for, and half the context its instructions and that answer."""
+        usual = self.backend.count_tokens(grouping.usual_answer(task))
+        room = self.backend.context // 2 - self.answer_budget
+        return usual <= self.answer_budget and self._instructions(task) <= room
+
+    def _instructions(self, task: Task) -> int:
+        return self.size(prompting.check(task, further=self.config.passes > 1))
 
     def _judge(self, completion: Completion) -> Outcome:
         outcome = parsing.parse(completion)
         return outcome if isinstance(outcome, Rejection) else grounding.ground(outcome)
+
+    def _follow(self, outcome: Outcome) -> tuple[Prompt, ...]:
+        return self._retry(outcome) if isinstance(outcome, Rejection) else self._further(outcome)
 
     def _retry(self, rejection: Rejection) -> tuple[Prompt, ...]:
         """The prompts that follow a rejection: more room or smaller parts where the answer was cut off, else the same
@@ -107,27 +136,55 @@ class Pipeline:
         room = asked.max_tokens
         if rejection.reason in ("length", "overflow"):
             if self.size(asked) + 2 * room > self.backend.context:
-                halves = chunking.halve(asked.chunk, self.backend.count_tokens, self.config.overlap)
-                return tuple(self._ask(half, room, rejected) for half in halves)
+                halves = chunking.halve(asked.chunk, self.backend.count_tokens, self.overlap)
+                part = _part(asked.task)
+                return tuple(self._ask(part, half, room, rejected, asked.found) for half in halves)
             room *= 2
-        return (self._ask(asked.chunk, room, rejected),)
+        return (self._ask(asked.task, asked.chunk, room, rejected, asked.found),)
 
-    def _ask(self, chunk: Chunk, room: int, rejected: tuple[Rejection, ...] = ()) -> Prompt:
-        prompt = prompting.render(
-            self.task,
-            chunk,
-            room,
-            sampling=self._sampling(chunk, len(rejected) + 1),
-            rejected=rejected,
-            constrain=self.config.constrain,
+    def _further(self, extraction: Extraction) -> tuple[Prompt, ...]:
+        """The prompt of the next pass over a chunk, unless there is none or the last one found nothing new."""
+        asked = extraction.completion.prompt
+        found = (*asked.found, extraction)
+        if len(found) >= self.config.passes or (asked.found and merging.unite(found) == asked.known):
+            return ()
+        return (self._ask(_part(asked.task), asked.chunk, self.answer_budget, (), found),)
+
+    def _ask(
+        self,
+        task: Task,
+        chunk: Chunk,
+        room: int,
+        rejected: tuple[Rejection, ...] = (),
+        found: tuple[Extraction, ...] = (),
+    ) -> Prompt:
+        """The prompt with as much of what was answered before as the context holds."""
+        sampling = self._sampling(chunk, len(rejected) + 1)
+        known = merging.unite(found) if found else None
+        draft = Prompt(chunk, task, (), room, sampling, rejected, self.config.constrain, found, known)
+        prompt = prompting.filled(draft)
+        if (rejected or found) and not self._fits(prompt):
+            prompt = prompting.filled(draft, previous=False)
+        if found and not self._fits(prompt):
+            prompt = prompting.filled(draft, previous=False, found=False)
+        return self._varied(prompt) if found else prompt
+
+    def _fits(self, prompt: Prompt) -> bool:
+        return self.size(prompt) + prompt.max_tokens <= self.backend.context
+
+    def _varied(self, prompt: Prompt) -> Prompt:
+        """A further pass that does not say what was found would give the same answer once more: it is sampled."""
+        same = prompt.messages in (
+            prompting.filled(prompt, previous=previous, found=False).messages for previous in (True, False)
         )
-        fits = not rejected or self.size(prompt) + room <= self.backend.context
-        return prompt if fits else prompting.without_previous(prompt)
+        return replace(prompt, sampling=self._sampling(prompt.chunk, 3, prompt.pass_number)) if same else prompt
 
-    def _sampling(self, chunk: Chunk, attempt: int) -> Sampling:
+    def _sampling(self, chunk: Chunk, attempt: int, pass_number: int = 1) -> Sampling:
         if attempt < 3:
             return GREEDY
-        origin = f"{self.config.seed}:{chunk.document.id}:{chunk.start}:{attempt}"
+        origin = (
+            f"{self.config.seed}:{chunk.document.id}:{chunk.start}:{attempt}" + f":{pass_number}"[: pass_number - 1]
+        )
         seed = int.from_bytes(hashlib.sha256(origin.encode("utf-8", "surrogatepass")).digest()[:4], "big")
         return Sampling(self.config.temperature, seed)
 
@@ -142,3 +199,8 @@ class Pipeline:
             return merging.unreadable(result.document, self.info)
         record = merging.merge(result.document, result.outcomes, self.info)
         return redact(record, self.task) if self.config.redact else record
+
+
+def _part(task: Task) -> Task:
+    """The task for a part of what it was meant for."""
+    return task if task.origin else task.part([field.name for field in task.fields])

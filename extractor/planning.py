@@ -6,6 +6,7 @@ the estimate leaves out is said by the one who shows it: answers that have to be
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections import Counter
@@ -31,7 +32,11 @@ class Cut:
 
 @dataclass
 class Plan:
-    """Counts over all documents. `sample` are prompts drawn by chance, each with the same chance, for a probe."""
+    """Counts over all documents.
+
+    `prompts` and `prompt_tokens` are those of all passes, as if none ended early, and of all groups of fields; `sample`
+    are prompts of the first pass drawn by chance, each with the same chance, for a probe.
+    """
 
     files: Counter[str] = field(default_factory=Counter)
     encodings: Counter[str] = field(default_factory=Counter)
@@ -40,6 +45,8 @@ class Plan:
     tokens: int = 0
     prompts: int = 0
     prompt_tokens: int = 0
+    groups: int = 1
+    passes: int = 1
     cut: list[Cut] = field(default_factory=list)
     sample: list[Prompt] = field(default_factory=list)
 
@@ -61,6 +68,8 @@ class Plan:
             "tokens": self.tokens,
             "prompts": self.prompts,
             "prompt_tokens": self.prompt_tokens,
+            "groups": self.groups,
+            "passes": self.passes,
             "do_not_fit": [{"id": each.id, "characters": each.characters, "parts": each.parts} for each in self.cut],
         }
 
@@ -78,7 +87,8 @@ class Probe:
 
 def survey(documents: Iterable[Document | Unreadable], pipeline: Pipeline, sample: int = 0, seed: int = 0) -> Plan:
     """Count what there is to do. Of each document only the counts are kept, and `sample` prompts in all."""
-    plan, chance, file = Plan(), random.Random(seed), ""
+    plan = Plan(groups=len(pipeline.groups), passes=pipeline.config.passes)
+    chance, file, asked = random.Random(seed), "", itertools.count(1)
     for document in documents:
         if (found := document.source.path.partition("#")[0]) != file:
             file = found
@@ -86,25 +96,31 @@ def survey(documents: Iterable[Document | Unreadable], pipeline: Pipeline, sampl
         if isinstance(document, Unreadable):
             plan.unreadable.append(document)
         else:
-            _add(plan, document, pipeline, sample, chance)
+            prompts = pipeline.questions(document)
+            _add(plan, document, prompts, pipeline)
+            for prompt in prompts:
+                _draw(plan.sample, prompt, next(asked), sample, chance)
     plan.cut.sort(key=lambda each: (-each.parts, -each.characters, each.id))
     return plan
 
 
-def _add(plan: Plan, document: Document, pipeline: Pipeline, sample: int, chance: random.Random) -> None:
-    prompts = pipeline.questions(document)
+def _add(plan: Plan, document: Document, prompts: Sequence[Prompt], pipeline: Pipeline) -> None:
+    parts = len({prompt.chunk.index for prompt in prompts})
     plan.encodings[document.source.encoding or "none"] += 1
     plan.lengths.append(len(document.text))
     plan.tokens += pipeline.backend.count_tokens(document.text)
-    plan.prompt_tokens += sum(pipeline.size(prompt) for prompt in prompts)
-    if len(prompts) > 1:
-        plan.cut.append(Cut(document.id, len(document.text), len(prompts)))
-    for prompt in prompts:
-        plan.prompts += 1
-        if len(plan.sample) < sample:
-            plan.sample.append(prompt)
-        elif (place := chance.randrange(plan.prompts)) < sample:
-            plan.sample[place] = prompt
+    plan.prompts += len(prompts) * plan.passes
+    plan.prompt_tokens += sum(pipeline.size(prompt) for prompt in prompts) * plan.passes
+    if parts > 1:
+        plan.cut.append(Cut(document.id, len(document.text), parts))
+
+
+def _draw(sample: list[Prompt], prompt: Prompt, number: int, size: int, chance: random.Random) -> None:
+    """Let prompt `number`, counted from 1, into a sample of so many with the chance that all before it had."""
+    if len(sample) < size:
+        sample.append(prompt)
+    elif (place := chance.randrange(number)) < size:
+        sample[place] = prompt
 
 
 def probe(backend: Backend, prompts: Sequence[Prompt], seconds: float) -> Probe:

@@ -2,14 +2,16 @@
 
 A template is Jinja2 source of the user's turn, rendered in a sandbox; an optional block `system` is the system turn.
 Its variables: `document` (the chunk's text), `fields` (name, title, description, type of each entity type), `schema`,
-`examples`, and on a retry `previous` (`answer`, `errors`), else none. Text goes in as a value and is never parsed as a
-template. This module does not know how long a prompt may be.
+`examples`; on a retry `previous` (`answer`, `errors`) and on a further pass `found` (JSON text of what the earlier ones
+found), else none. Text goes in as a value and is never parsed as a template. This module does not know how long a
+prompt may be.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import jinja2
@@ -37,33 +39,52 @@ def render(
 
     Raises PromptError when the template fails.
     """
-    messages = _messages(task, chunk.text, _previous(chunk, rejected))
-    return Prompt(chunk, task, messages, max_tokens, sampling, rejected, constrain)
+    return filled(Prompt(chunk, task, (), max_tokens, sampling, rejected, constrain))
 
 
-def without_previous(prompt: Prompt) -> Prompt:
-    """The same prompt without the last answer in it, for when that does not fit."""
-    return replace(prompt, messages=_messages(prompt.task, prompt.chunk.text, None))
+def filled(prompt: Prompt, *, previous: bool = True, found: bool = True) -> Prompt:
+    """The prompt with the messages that its task, chunk and history make; without the last answer or without what
+    earlier passes found, for when these do not fit."""
+    history = _History(
+        _previous(prompt.chunk, prompt.rejected) if previous else None,
+        _found(prompt.known) if found and prompt.known is not None else None,
+    )
+    return replace(prompt, messages=_messages(prompt.task, prompt.chunk.text, history))
 
 
-def check(task: Task) -> Prompt:
-    """Render the prompt of an empty document, first and retry: raises PromptError where the template is wrong.
+def check(task: Task, *, further: bool = False) -> Prompt:
+    """Render the prompt of an empty document, first, retry and further pass: raises PromptError where the template is
+    wrong.
 
-    The prompt that comes back shows what the instructions alone take.
+    The prompt that comes back shows what the instructions alone take; with `further` those of a further pass.
     """
-    _messages(task, "", {"answer": "{}", "errors": ("",)})
+    _messages(task, "", _History({"answer": "{}", "errors": ("",)}))
+    later = _messages(task, "", _History(found="{}"))
     nothing = Chunk(Document("", "", Source("", "")), 0, 0, 0)
-    return Prompt(nothing, task, _messages(task, "", None), 1)
+    return Prompt(nothing, task, later if further else _messages(task, ""), 1)
 
 
-def _messages(task: Task, text: str, previous: Mapping[str, Json] | None) -> tuple[Message, ...]:
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What a template is told of earlier answers."""
+
+    previous: Mapping[str, Json] | None = None
+    found: str | None = None
+
+
+def _found(known: Mapping[str, Json]) -> str:
+    return json.dumps({name: value for name, value in known.items() if value not in (None, [])}, ensure_ascii=False)
+
+
+def _messages(task: Task, text: str, history: _History = _History()) -> tuple[Message, ...]:
     template = _compile(task.template)
     variables = {
         "document": text,
         "fields": [_field(field.name, field.title, field.description, field.type) for field in task.fields],
         "schema": task.schema,
         "examples": task.examples,
-        "previous": previous,
+        "previous": history.previous,
+        "found": history.found,
     }
     try:
         system = "".join(_block(template, "system", variables)).strip("\n")

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, cast
 
@@ -36,6 +36,14 @@ _SHORTHAND_TYPES: Mapping[str, Schema] = {
     "boolean": {"type": "boolean"},
     "date": {"type": "string", "format": "date"},
 }
+_OF_THE_WHOLE = frozenset(
+    "required dependentRequired dependentSchemas if then else allOf anyOf oneOf not unevaluatedProperties "
+    "minProperties minItems contains minContains".split()
+)
+"""Keywords that a part of a document, or some of the fields, may break though the whole keeps them."""
+_DEEPEST_PART = 4
+_DEFINITIONS = ("$defs", "definitions")
+_ROOT = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +91,60 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Task:
-    """What to extract (`schema`) and how to ask for it (`template`, a Jinja2 source)."""
+    """What to extract (`schema`) and how to ask for it (`template`, a Jinja2 source).
+
+    `origin` is the task of which this one is a part, if it is one.
+    """
 
     name: str
     schema: Schema
     prompt: str
     template: str
     examples: tuple[Mapping[str, Json], ...] = field(default=())
+    origin: Task | None = None
 
     def __post_init__(self) -> None:
-        check_schema(self.schema)
+        if self.origin is None:  # a part of a schema that was checked needs no check
+            check_schema(self.schema)
 
     @cached_property
     def fields(self) -> tuple[Field, ...]:
         required = self.schema.get("required", [])
         properties: Mapping[str, Schema] = self.schema["properties"]
         return tuple(Field(name, self.resolve(sub), name in required) for name, sub in properties.items())
+
+    @property
+    def whole(self) -> Task:
+        """The task that has the last word on the data."""
+        return self.origin.whole if self.origin else self
+
+    def part(self, names: Collection[str]) -> Task:
+        """The task of some of the fields, or of all in a part of a document: what holds only for the whole (`required`,
+        `minItems`, conditions between fields) is left for the whole to check."""
+        kept = {name: sub for name, sub in self.schema["properties"].items() if name in names}
+        own = {key: value for key, value in self.schema.items() if key not in (*_OF_THE_WHOLE, *_DEFINITIONS, "$id")}
+        properties = {name: self._part(sub) for name, sub in kept.items()}
+        schema = {**own, "properties": properties, **self._definitions(properties)}
+        examples = tuple(_part_of_example(example, names) for example in self.examples)
+        return replace(self, schema=_rerooted(schema), examples=examples, origin=self)
+
+    def _part(self, schema: Json, depth: int = 0) -> Json:
+        """What an object or a list must be in a part of a document; anything else must be what it must be anywhere."""
+        sub = self.resolve(schema)
+        if depth > _DEEPEST_PART or not ("properties" in sub or value_type(sub) == "array"):
+            return schema
+        members = {name: self._part(member, depth + 1) for name, member in sub.get("properties", {}).items()}
+        own = {key: value for key, value in sub.items() if key not in _OF_THE_WHOLE}
+        return {**own, "properties": members} if members else own
+
+    def _definitions(self, properties: Json) -> dict[str, Json]:
+        """What references may lead to; the whole schema among it where one leads outside the definitions."""
+        found = {key: self.schema[key] for key in _DEFINITIONS if key in self.schema}
+        references = [str(sub["$ref"]) for sub in _subschemas([properties, found]) if "$ref" in sub]
+        if all(_is_definition(reference) for reference in references):
+            return found
+        whole = {key: value for key, value in self.schema.items() if key not in (*_DEFINITIONS, "$id", "$schema")}
+        return {**found, "$defs": {**found.get("$defs", {}), _ROOT: whole}}
 
     @cached_property
     def settings(self) -> dict[str, str]:
@@ -247,6 +293,35 @@ def value_type(schema: Schema) -> str:
 def escape_pointer(name: str) -> str:
     """One reference token of a JSON Pointer (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def _is_definition(reference: str) -> bool:
+    return reference.startswith(tuple(f"#/{key}/" for key in _DEFINITIONS))
+
+
+def _rerooted(schema: Json) -> Json:
+    """The schema with references to what was its root, or a property of it, led to where that stands in a part."""
+    if isinstance(schema, list):
+        return [_rerooted(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    changed = {key: value if key in ("enum", "const") else _rerooted(value) for key, value in schema.items()}
+    reference = changed.get("$ref")
+    if isinstance(reference, str) and not _is_definition(reference):
+        changed["$ref"] = f"#/$defs/{_ROOT}{reference.removeprefix('#')}"
+    return changed
+
+
+def _part_of_example(example: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:
+    """An example whose answer, if it is JSON of an object, has only these fields."""
+    try:
+        answer = json.loads(str(example.get("answer")))
+    except ValueError:
+        return example
+    if not isinstance(answer, dict):
+        return example
+    kept = {name: value for name, value in answer.items() if name in names}
+    return {**example, "answer": json.dumps(kept, ensure_ascii=False)}
 
 
 def _without_nulls(value: Json, schema: Json, task: Task) -> Json:

@@ -112,7 +112,8 @@ GREEDY = Sampling()
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """What a backend is asked to complete. It carries task and chunk, so that a backend that can constrain knows
-    the schema and the source text; `rejected` holds the earlier attempts, oldest first."""
+    the schema and the source text; `rejected` holds the earlier attempts, oldest first. `found` are the extractions of
+    earlier passes over the chunk, `known` the data that they come to."""
 
     chunk: Chunk
     task: Task
@@ -121,11 +122,18 @@ class Prompt:
     sampling: Sampling = GREEDY
     rejected: tuple[Rejection, ...] = ()
     constrain: bool = True
+    found: tuple[Extraction, ...] = ()
+    known: Mapping[str, Json] | None = None
 
     @property
     def attempt(self) -> int:
         """1 for the first try."""
         return len(self.rejected) + 1
+
+    @property
+    def pass_number(self) -> int:
+        """1 for the first pass over the chunk."""
+        return len(self.found) + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -42,7 +43,7 @@ def _accept(completion: Completion) -> Outcome:
     return Extraction(completion, {"a": None})
 
 
-def _never(rejection: Rejection) -> Sequence[Prompt]:
+def _never(outcome: Outcome) -> Sequence[Prompt]:
     return ()
 
 
@@ -80,9 +81,11 @@ def test_a_rejection_is_asked_again_and_only_the_last_outcome_counts() -> None:
     def judge(completion: Completion) -> Outcome:
         return _accept(completion) if completion.prompt.attempt == 3 else Rejection(completion, "parse", ("no",))
 
-    def retry(rejection: Rejection) -> Sequence[Prompt]:
-        asked = rejection.completion.prompt
-        return (_prompt(asked.chunk.document, (*asked.rejected, rejection)),)
+    def retry(outcome: Outcome) -> Sequence[Prompt]:
+        if isinstance(outcome, Extraction):
+            return ()
+        asked = outcome.completion.prompt
+        return (_prompt(asked.chunk.document, (*asked.rejected, outcome)),)
 
     results = list(generate(_jobs(10), Backend(), judge, retry, 4, threading.Event()))
     assert len(results) == 10
@@ -96,12 +99,26 @@ def test_an_answer_asked_for_in_parts_counts_all_parts() -> None:
     def judge(completion: Completion) -> Outcome:
         return _accept(completion) if completion.prompt.rejected else Rejection(completion, "length")
 
-    def retry(rejection: Rejection) -> Sequence[Prompt]:
-        document = rejection.chunk.document
-        return tuple(_prompt(document, (rejection,), index) for index in range(3))
+    def retry(outcome: Outcome) -> Sequence[Prompt]:
+        if isinstance(outcome, Extraction):
+            return ()
+        return tuple(_prompt(outcome.chunk.document, (outcome,), index) for index in range(3))
 
     results = list(generate(_jobs(5), Backend(), judge, retry, 2, threading.Event()))
     assert [len(result.outcomes) for result in results] == [3] * 5
+
+
+def test_what_is_asked_beside_an_answer_is_waited_for_and_both_count() -> None:
+    def further(outcome: Outcome) -> Sequence[Prompt]:
+        asked = outcome.completion.prompt
+        if asked.found or not isinstance(outcome, Extraction):
+            return ()
+        return (replace(asked, found=(outcome,)),)
+
+    results = list(generate(_jobs(7, chunks=2), Backend(batch=3), _accept, further, 4, threading.Event()))
+    for result in results:
+        assert sorted(outcome.completion.prompt.pass_number for outcome in result.outcomes) == [1, 1, 2, 2]
+        assert len({outcome.chunk.document.id for outcome in result.outcomes}) == 1
 
 
 def test_an_unreadable_document_passes_through() -> None:

@@ -213,7 +213,7 @@ def test_halves_of_a_chunk_share_what_happened_to_the_whole() -> None:
     record = merge(document, outcomes, RUN)
     assert record.errors == (Failure("length", "cut off", 0, 1),)
     assert record.usage == Usage(12, 3, 2.5)
-    assert (record.status, record.attempts) == ("ok", 2)
+    assert (record.status, record.attempts) == ("ok", 3)
 
 
 def test_a_document_that_lost_a_part_fails_and_keeps_the_rest() -> None:

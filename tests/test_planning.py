@@ -1,5 +1,6 @@
 """A plan counts what a run would do, and its estimate is the measured speed times what there is to do."""
 
+import json
 import time
 
 import pytest
@@ -10,7 +11,7 @@ from extractor.pipeline import Pipeline
 from extractor.planning import Cut, Plan, Probe, estimate, probe, survey
 from extractor.tasks import load_task
 from extractor.types import Completion, Document, Prompt, Source, Unreadable, Usage
-from tests.builders import a_document
+from tests.builders import STRING, a_document, a_task
 
 TASK = load_task("contact")
 
@@ -95,3 +96,22 @@ def test_one_prompt_that_takes_all_the_time_is_the_measure() -> None:
     prompts = survey([a_document(str(number)) for number in range(5)], _pipeline(), sample=5).sample
     measured = probe(scripted.Backend(answer=_slow, batch=1), prompts, seconds=0.005)
     assert (measured.prompts, measured.tokens) == (1, 120)
+
+
+def test_groups_and_passes_are_counted_as_a_run_then_asks_them() -> None:
+    properties = {f"字段{number:02d}": STRING for number in range(30)}
+    documents = [a_document("字段。" * 10, "short"), a_document("字段。" * 900, "long")]
+    backend = scripted.Backend(answer=_something_new, context=3_000)
+    pipeline = Pipeline(a_task(**properties), backend, RunConfig(max_tokens=400, passes=3))
+    plan = survey(documents, pipeline)
+    records = list(pipeline.run(documents))
+    assert (plan.groups, plan.passes) == (2, 3)
+    assert {record.id: record.how.get("chunks", 1) for record in records} == {"short": 1, "long": plan.cut[0].parts}
+    assert plan.prompts == backend.submitted == sum(record.attempts for record in records)
+    assert plan.as_json()["groups"] == 2
+
+
+def _something_new(prompt: Prompt) -> str:
+    """Each pass finds one field more."""
+    names = [field.name for field in prompt.task.fields]
+    return json.dumps({names[prompt.pass_number - 1]: "字段"}, ensure_ascii=False)

@@ -50,7 +50,7 @@ def test_a_retry_begins_as_the_first_attempt_and_carries_answer_and_errors(name:
     assert second.messages[0].content.startswith(first.messages[0].content)
     assert '{"手机号": 1}' in second.messages[0].content
     assert "/手机号: must be of type string" in second.messages[0].content
-    assert prompting.without_previous(second).messages == first.messages
+    assert prompting.filled(second, previous=False).messages == first.messages
 
 
 def test_a_part_of_a_chunk_is_not_shown_the_answer_about_the_whole() -> None:

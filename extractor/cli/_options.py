@@ -73,6 +73,13 @@ ask_options = _stack(
         "--temperature", type=float, default=_RUN.temperature, show_default=True, help="Of the third attempt on."
     ),
     click.option("--seed", type=int, default=_RUN.seed, show_default=True),
+    click.option(
+        "--passes",
+        type=int,
+        default=_RUN.passes,
+        show_default=True,
+        help="Ask so often: later times for what is missing.",
+    ),
     click.option("--redact", is_flag=True, help="Mask the values of x-sensitive fields."),
     click.option("--no-constrain", is_flag=True, help="Let the model write freely; parsing and retries carry it."),
 )
@@ -121,7 +128,7 @@ def model_config(options: Mapping[str, Any]) -> ModelConfig:
 
 def run_config(options: Mapping[str, Any]) -> RunConfig:
     """The window holds two batches, so that the next prompts are at hand when sequences leave."""
-    names = ("max_attempts", "max_tokens", "temperature", "seed", "redact")
+    names = ("max_attempts", "max_tokens", "temperature", "seed", "passes", "redact")
     return RunConfig(
         **{name: options[name] for name in names},
         constrain=not options["no_constrain"],

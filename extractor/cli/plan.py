@@ -83,6 +83,10 @@ def _lines(plan: Plan, pipeline: Pipeline, measured: Probe | None) -> Iterator[s
     yield f"Tokens      {plan.tokens:,} of text; {plan.prompt_tokens:,} with the instructions"
     room = pipeline.chunk_budget
     yield f"Prompts     {plan.prompts:,} for {pipeline.backend.name}, each with up to {room:,} tokens of text"
+    if plan.groups > 1:
+        yield f"              in {plan.groups} groups of fields: one answer cannot hold them all"
+    if plan.passes > 1:
+        yield f"              in {plan.passes} passes; fewer where one finds nothing new"
     yield f"Do not fit  {len(plan.cut):,} documents, which are asked about in parts"
     for cut in plan.cut[:LONGEST_LISTED]:
         yield f"              {cut.id}: {cut.characters:,} characters in {cut.parts:,} parts"

@@ -192,11 +192,12 @@ class Scheduler:
 
 
 def _answering(generation: Generation, most: int) -> Turn:
-    """What is pending and a draft behind it; its parts are cut to what a short run holds."""
-    room = min(most, SHORT - len(generation.pending))
+    """What is pending and a draft behind it; its parts are cut to what a short run and the answer hold: behind the
+    last token of an answer the context may end."""
+    room = min(SHORT - len(generation.pending), generation.left)
     draft: list[list[int]] = []
-    for part in generation.draft(room):
-        if sum(map(len, draft)) + len(part) > SHORT - len(generation.pending):
+    for part in generation.draft(min(most, room)):
+        if sum(map(len, draft)) + len(part) > room:
             break
         draft.append(part)
     drafted = [token for part in draft for token in part]

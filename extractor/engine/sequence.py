@@ -71,6 +71,11 @@ class Generation:
         return len(self.prefix.ids) if self.prefix else 0
 
     @property
+    def left(self) -> int:
+        """Tokens that the answer may still take."""
+        return self.request.max_tokens - len(self.answer.ids)
+
+    @property
     def sampled(self) -> bool:
         return self.request.sampling.temperature > 0
 

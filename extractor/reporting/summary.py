@@ -64,7 +64,7 @@ class Summary:
         self.runs[record.run] += 1
         if record.status == "failed" and record.errors:
             self.reasons[record.errors[-1].reason] += 1
-        self.odd["retried"] += record.attempts > 1
+        self.odd["retried"] += any(failure.attempt for failure in record.errors)
         self.odd["conflicts"] += bool(record.conflicts)
         if record.source.chars is not None:
             self.lengths[sum(record.source.chars >= border for border in LENGTHS)] += 1
