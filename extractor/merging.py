@@ -8,12 +8,15 @@ the places that `grounding` found.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+from extractor.pointers import scalars
 from extractor.tasks import Schema, Task, escape_pointer
 from extractor.types import (
+    FLAGS,
     Completion,
     Document,
     Extraction,
@@ -26,6 +29,7 @@ from extractor.types import (
     Span,
     Unreadable,
     Usage,
+    Withheld,
 )
 
 
@@ -37,7 +41,8 @@ def merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Reco
     merger = _Merger(task, document)
     data = merger.merged(extractions) if extractions else None
     rejected = list(_rejections(ordered))
-    invalid = [Failure("schema", message) for message in task.validate(data)] if data is not None else []
+    withheld = _withheld(extractions, data or {})
+    invalid = [_invalid(message, withheld) for message in task.validate(data)] if data is not None else []
     failed = len(extractions) < len(ordered) or bool(invalid)
     spans = {pointer: tuple(sorted(found)) for pointer, found in merger.spans.items()}
     return Record(
@@ -51,7 +56,7 @@ def merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Reco
         confidence=merger.confidence,
         errors=(*chain.from_iterable(map(_failures, rejected)), *_given_up(ordered), *invalid),
         conflicts={pointer: tuple(others) for pointer, others in merger.conflicts.items()},
-        how=_how(ordered, extractions, merger),
+        how=_how(ordered, extractions, merger, withheld),
         attempts=max(outcome.completion.prompt.attempt for outcome in ordered),
         usage=sum((completion.usage for completion in _completions(ordered, rejected)), Usage()),
     )
@@ -103,12 +108,32 @@ def _completions(outcomes: Iterable[Outcome], rejected: Iterable[Rejection]) -> 
     return {id(completion): completion for completion in all_of_them}.values()
 
 
-def _how(outcomes: Sequence[Outcome], extractions: Sequence[Extraction], merger: _Merger) -> dict[str, Json]:
+def _withheld(extractions: Iterable[Extraction], data: Mapping[str, Json]) -> list[Withheld]:
+    """What was taken out of the answers, once each; not what another part of the document gave for the same field."""
+    there = {(scalar.field, json.dumps(scalar.value)) for scalar in scalars(data)}
+    every = dict.fromkeys(
+        (json.dumps(each.as_json()), each) for extraction in extractions for each in extraction.withheld
+    )
+    return [each for _, each in every if (each.field, json.dumps(each.value)) not in there]
+
+
+def _invalid(message: str, withheld: Iterable[Withheld]) -> Failure:
+    """What the schema has against the data: a value of too little confidence is missing, or the parts do not fit."""
+    field = _INDEX.sub("", message.partition(": ")[0]).removeprefix("/")
+    unsure = any(each.reason == "confidence" and f"{each.field}/".startswith(f"{field}/") for each in withheld)
+    return Failure("confidence", f"{message}, without the values withheld") if unsure else Failure("schema", message)
+
+
+def _how(
+    outcomes: Sequence[Outcome], extractions: Sequence[Extraction], merger: _Merger, withheld: Sequence[Withheld]
+) -> dict[str, Json]:
     """How the values were read and found, and what of it was left to chance."""
     how: dict[str, Json] = {}
     if extractions:
         how["parsed"] = list(dict.fromkeys(extraction.rung for extraction in extractions))
         how["grounded"] = merger.grounded
+    if withheld:
+        how["withheld"] = [each.as_json() for each in withheld]
     prompts = [outcome.completion.prompt for outcome in outcomes]
     sampled = [
         {
@@ -151,6 +176,10 @@ class _Value:
     @property
     def spans(self) -> tuple[Span, ...]:
         return tuple(self.extraction.spans.get(self.pointer, ()))
+
+    @property
+    def is_flagged(self) -> bool:
+        return self.extraction.grounded.get(self.pointer) in FLAGS
 
     @property
     def identity(self) -> str:
@@ -217,8 +246,8 @@ class _Merger:
         }
 
     def _scalar(self, values: Sequence[_Value], pointer: str) -> Json:
-        """The first value; other ones are conflicts."""
-        first, *others = _grouped(self._whole(values))
+        """The first value, of those that stand in the text if any does; other ones are conflicts."""
+        first, *others = _grouped(sorted(self._whole(values), key=lambda value: value.is_flagged))
         self._keep(first, pointer)
         for group in others:
             span = next((list(span) for value in group for span in value.spans), None)
@@ -256,12 +285,17 @@ class _Merger:
             known = value.extraction
             for relative, old in value.leaves():
                 new = pointer + relative
+                if known.spans.get(old) and new not in self.spans:
+                    self.grounded.pop(new, None)
                 if known.spans.get(old):
                     self.spans.setdefault(new, set()).update(known.spans[old])
-                if old in known.grounded:
+                if old in known.grounded and not (known.grounded[old] in FLAGS and new in self.spans):
                     self.grounded.setdefault(new, known.grounded[old])
                 if old in known.confidence:
                     self.confidence[new] = max(known.confidence[old], self.confidence.get(new, 0.0))
+
+
+_INDEX = re.compile(r"/\d+(?=/|$)")
 
 
 def _grouped(values: Iterable[_Value]) -> list[list[_Value]]:

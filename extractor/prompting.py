@@ -2,8 +2,8 @@
 
 A template is Jinja2 source of the user's turn, rendered in a sandbox; an optional block `system` is the system turn.
 Its variables: `document` (the chunk's text), `fields` (name, title, description, type of each entity type), `schema`,
-`examples`, and on a retry `previous` (`answer`, `errors`), else none. Text goes in as a value and is never parsed as a
-template. This module does not know how long a prompt may be.
+`examples` (text, data, answer), and on a retry `previous` (`answer`, `errors`), else none. Text goes in as a value
+and is never parsed as a template. This module does not know how long a prompt may be.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import cache
 
 import jinja2
+import jinja2.meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from extractor.errors import PromptError
@@ -47,10 +48,13 @@ def without_previous(prompt: Prompt) -> Prompt:
 
 
 def check(task: Task) -> Prompt:
-    """Render the prompt of an empty document, first and retry: raises PromptError where the template is wrong.
+    """Render the prompt of an empty document, first and retry: raises PromptError where the template is wrong, or
+    shows no examples though there are some.
 
     The prompt that comes back shows what the instructions alone take.
     """
+    if task.examples and "examples" not in jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(task.template)):
+        raise PromptError(f"The prompt {task.prompt!r} shows no `examples`. Put a loop over them into it.")
     _messages(task, "", {"answer": "{}", "errors": ("",)})
     nothing = Chunk(Document("", "", Source("", "")), 0, 0, 0)
     return Prompt(nothing, task, _messages(task, "", None), 1)
@@ -62,7 +66,7 @@ def _messages(task: Task, text: str, previous: Mapping[str, Json] | None) -> tup
         "document": text,
         "fields": [_field(field.name, field.title, field.description, field.type) for field in task.fields],
         "schema": task.schema,
-        "examples": task.examples,
+        "examples": [{"text": each.text, "data": each.data, "answer": each.answer} for each in task.examples],
         "previous": previous,
     }
     try:

@@ -15,14 +15,17 @@ MASK = "***"
 
 
 def redact(record: Record, task: Task) -> Record:
-    """The record without its sensitive values, in data and conflicts."""
+    """The record without its sensitive values, in data, in conflicts and in what was withheld."""
     if record.data is None:
         return record
     conflicts = {
         pointer: tuple(_masked_conflict(other, pointer, task) for other in others)
         for pointer, others in record.conflicts.items()
     }
-    return replace(record, data=mask(record.data, task), conflicts=conflicts)
+    how = dict(record.how)
+    if "withheld" in how:
+        how["withheld"] = [_masked_conflict(each, f"/{each['field']}", task) for each in how["withheld"]]
+    return replace(record, data=mask(record.data, task), conflicts=conflicts, how=how)
 
 
 def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:
@@ -32,12 +35,19 @@ def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:
 
 
 def _masked_conflict(other: Json, pointer: str, task: Task) -> Json:
+    """A value beside the data without what is sensitive. Its pointer may leave out the places in lists."""
     schema: Schema = task.schema
     sensitive = False
     for part in pointer.split("/")[1:]:
-        schema = _merged(list(_variants(schema, task)), part.replace("~1", "/").replace("~0", "~"), task)
-        sensitive = sensitive or any(variant.get("x-sensitive") for variant in _variants(schema, task))
+        name = part.replace("~1", "/").replace("~0", "~")
+        for step in ("-", name) if _is_list(schema, task) and not part.isdecimal() else (name,):
+            schema = _merged(list(_variants(schema, task)), step, task)
+            sensitive = sensitive or any(variant.get("x-sensitive") for variant in _variants(schema, task))
     return {**other, "value": _masked(other["value"], schema, task, sensitive)}
+
+
+def _is_list(schema: Schema, task: Task) -> bool:
+    return any("items" in variant and "properties" not in variant for variant in _variants(schema, task))
 
 
 def _masked(value: Json, schema: Json, task: Task, sensitive: bool = False) -> Json:

@@ -68,6 +68,13 @@ class TextIndex:
             return self._amounts(part)
         return self.exactly(part) or self._moments(part) or self._alike(part) or self._amounts(part)
 
+    def anyhow(self, value: Json) -> Places:
+        """All places of a value, in every notation."""
+        part = written(value)
+        if not isinstance(value, str):
+            return self._amounts(part)
+        return _united((self.exactly(part), self._moments(part), self._alike(part), self._amounts(part)))
+
     def _alike(self, part: str) -> Places:
         return solid(self.text, self._folded.places(part))
 
