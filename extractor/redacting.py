@@ -12,6 +12,7 @@ from extractor.tasks import Schema, Task
 from extractor.types import Json, Record
 
 MASK = "***"
+_DEEPEST_LIST = 16
 
 
 def redact(record: Record, task: Task) -> Record:
@@ -36,14 +37,24 @@ def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:
 
 def _masked_conflict(other: Json, pointer: str, task: Task) -> Json:
     """A value beside the data without what is sensitive. Its pointer may leave out the places in lists."""
-    schema: Schema = task.schema
-    sensitive = False
-    for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        for step in ("-", name) if _is_list(schema, task) and not part.isdecimal() else (name,):
-            schema = _merged(list(_variants(schema, task)), step, task)
-            sensitive = sensitive or any(variant.get("x-sensitive") for variant in _variants(schema, task))
+    *above, schema = _on_the_way(pointer, other["value"], task)
+    sensitive = any(variant.get("x-sensitive") for each in above for variant in _variants(each, task))
     return {**other, "value": _masked(other["value"], schema, task, sensitive)}
+
+
+def _on_the_way(pointer: str, value: Json, task: Task) -> Iterator[Schema]:
+    """The schemas from the top down to that of a value."""
+    schema: Schema = task.schema
+    yield schema
+    for part in [*pointer.split("/")[1:], None]:
+        for _ in range(_DEEPEST_LIST):
+            if not _is_list(schema, task) or (isinstance(value, list) if part is None else part.isdecimal()):
+                break
+            schema = _merged(list(_variants(schema, task)), "-", task)
+            yield schema
+        if part is not None:
+            schema = _merged(list(_variants(schema, task)), part.replace("~1", "/").replace("~0", "~"), task)
+            yield schema
 
 
 def _is_list(schema: Schema, task: Task) -> bool:
