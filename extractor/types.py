@@ -160,8 +160,8 @@ class Completion:
     """A backend's answer. `finish`: `stop` (the model ended it), `length` (cut off at `max_tokens`), `overflow` (the
     prompt alone exceeds the context; no text) or `error` (the backend gave up on this prompt; `detail` says why).
 
-    `tokens` are the pieces of `text` with the log-probability of each under the distribution it was chosen from
-    (empty where a backend gives none).
+    `tokens` are the pieces of `text` with the log-probability of each, at temperature 1 and renormalised over what was
+    allowed there (empty where a backend gives none).
     """
 
     prompt: Prompt

@@ -314,6 +314,7 @@ def _everywhere(text: str, value: Json, schema: Schema) -> list[str]:
         (STRING, "甲", "甲乙甲甲", ["甲", "甲", "甲"]),
         (STRING, "root", "root root_admin xroot root", ["root", "root"]),
         (LOOSE, "abc", "ABC abc ａｂｃ a\nbc abcd", ["ABC", "abc", "ａｂｃ", "a\nbc"]),
+        (LOOSE, "ab", "xab ab ＡＢ", ["ab", "ＡＢ"]),
         (INTEGER, 1200, "1,200元，壹仟贰佰元，１２００，12000", ["1,200", "壹仟贰佰", "１２００"]),
         (
             DATE,
@@ -392,7 +393,9 @@ def test_long_documents_and_long_lists_are_quick() -> None:
     assert time.perf_counter() - started < 5
 
 
-@pytest.mark.parametrize("piece", ["1,", "1,111", "一", "十", "2024年", "Mar ", "+", " ", "12:", "e\u0301", "1"])
+@pytest.mark.parametrize(
+    "piece", ["1,", "1,111", "一", "十", "2024年", "Mar ", "+", " ", "12:", "e\u0301", "1", "1万2千3", "壹元伍角"]
+)
 def test_garbage_is_searched_in_reasonable_time(piece: str) -> None:
     task = a_task(n=INTEGER, d=DATE, s=LOOSE)
     prompt = a_prompt(a_chunk(piece * (100_000 // len(piece))), task)

@@ -48,7 +48,9 @@ _MONEY = re.compile(
     rf"(?P<yuan>{_AMOUNT})\s?[元圆圓块](?=[\d{_ANY_DIGIT}])(?:(?P<jiao>[\d{_ANY_DIGIT}])角)?(?:[零〇]?(?P<fen>[\d{_ANY_DIGIT}])分)?",
     re.ASCII,
 )
-_MIXED = re.compile(rf"(?<![\d.,])\d++[{''.join(_SCALES)}]{{1,3}}(?:\d++[{''.join(_SCALES)}]{{1,3}})+(?!\d)", re.ASCII)
+_MIXED = re.compile(
+    rf"(?<![\d.,])\d++[{''.join(_SCALES)}]{{1,3}}(?:\d++[{''.join(_SCALES)}]{{1,3}}){{1,8}}+(?!\d)", re.ASCII
+)
 _SIGNED = re.compile(rf"(?P<sign>负|零下|百分之|千分之)(?P<amount>{_AMOUNT}(?:点[{_ANY_DIGIT}]++)?)", re.ASCII)
 _FACTORS = {"负": Decimal(-1), "零下": Decimal(-1), "百分之": Decimal("0.01"), "千分之": Decimal("0.001")}
 

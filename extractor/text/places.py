@@ -77,7 +77,7 @@ class TextIndex:
         part = written(value)
         if not isinstance(value, str):
             return self._amounts(part)
-        return _united((self.exactly(part), self._moments(part), self._alike(part), self._amounts(part)))
+        return _united((self._alike(part) or self.exactly(part), self._moments(part), self._amounts(part)))
 
     def _alike(self, part: str) -> Places:
         return solid(self.text, self._folded.places(part))
