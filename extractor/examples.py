@@ -7,8 +7,8 @@ judges an answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from extractor.errors import UsageError
@@ -29,6 +29,10 @@ class Example:
     def answer(self) -> str:
         """The data as the model should write it."""
         return json.dumps(self.data, ensure_ascii=False)
+
+    def part(self, names: Collection[str]) -> Example:
+        """The example for a question about some of the fields."""
+        return replace(self, data={name: value for name, value in self.data.items() if name in names})
 
 
 def load_examples(path: str) -> tuple[Example, ...]:

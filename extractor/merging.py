@@ -118,10 +118,10 @@ def _withheld(extractions: Iterable[Extraction], data: Mapping[str, Json]) -> li
 
 
 def _invalid(message: str, withheld: Iterable[Withheld]) -> Failure:
-    """What the schema has against the data: a value of too little confidence is missing, or the parts do not fit."""
+    """What the schema has against the data: it lacks a value that was withheld, or the parts do not fit."""
     field = _INDEX.sub("", message.partition(": ")[0]).removeprefix("/")
-    unsure = any(each.reason == "confidence" and f"{each.field}/".startswith(f"{field}/") for each in withheld)
-    return Failure("confidence", f"{message}, without the values withheld") if unsure else Failure("schema", message)
+    reason = next((each.reason for each in withheld if f"{each.field}/".startswith(f"{field}/")), None)
+    return Failure(reason, f"{message}, without the values withheld") if reason else Failure("schema", message)
 
 
 def _how(

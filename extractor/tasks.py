@@ -152,7 +152,7 @@ class Task:
         """`data` without the optional properties that are null, at every depth."""
         return _without_nulls(data, self.schema, self)
 
-    def whole(self, data: Mapping[str, Json]) -> dict[str, Json]:
+    def completed(self, data: Mapping[str, Json]) -> dict[str, Json]:
         """Data as a model is asked to write it: every property in the order of the schema, null where it has none."""
         named = {field.name: data.get(field.name) for field in self.fields}
         return {**named, **{name: value for name, value in data.items() if name not in named}}
@@ -202,7 +202,7 @@ def make_task(schema: Json, prompt: str = "zh", name: str = "custom", examples: 
     """Build a task from a schema at hand. Examples are shown with every property, null where they name none."""
     prompt_name, template = PROMPTS.load(prompt)
     task = Task(name, schema, prompt_name, template)
-    return replace(task, examples=tuple(replace(each, data=task.whole(each.data)) for each in examples))
+    return replace(task, examples=tuple(replace(each, data=task.completed(each.data)) for each in examples))
 
 
 def schema_from_fields(spec: str) -> Schema:

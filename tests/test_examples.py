@@ -58,6 +58,11 @@ def test_every_bundled_prompt_shows_text_and_whole_answer_of_each_example(prompt
     assert content.index("李四") < content.index("正文")
 
 
+def test_a_part_of_an_example_is_the_answer_about_some_of_its_fields() -> None:
+    (shown,) = _task(SHOWN).examples
+    assert shown.part(["数", "人"]).answer == '{"人": "张三", "数": 120}'
+
+
 def test_examples_take_room_from_the_text() -> None:
     long = {"text": "王五" + "话" * 500, "data": {"人": "王五"}}
     with_examples, without = (Pipeline(_task(*rows), Backend(context=4096)) for rows in ([long], []))
