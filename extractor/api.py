@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from extractor import backends
 from extractor.config import ModelConfig, RunConfig
-from extractor.pipeline import Pipeline
+from extractor.examples import Example, load_examples, make_examples
+from extractor.pipeline import Pipeline, check_examples
 from extractor.tasks import Task, load_task, make_task
 from extractor.types import Backend, Document, Json, Record, Source, Unreadable
 
@@ -18,7 +19,8 @@ class Extractor:
     """Extracts what a schema names, with one model that is loaded on first use and freed on leaving a `with` block.
 
     `schema` is a bundled name, a path or a schema as a dict; `model` a known name or a directory, or a whole
-    ModelConfig. Raises UsageError for a schema or prompt that is wrong, ModelError when the model cannot be had.
+    ModelConfig; `examples` a JSONL file or rows of `{"text": ..., "data": {...}}` to show to the model. Raises
+    UsageError for a schema, prompt or example that is wrong, ModelError when the model cannot be had.
 
         with Extractor(schema="contact") as extractor:
             print(extractor.extract("手机号18888888888").data)
@@ -32,8 +34,13 @@ class Extractor:
         *,
         backend: str = "chatglm3",
         config: RunConfig | None = None,
+        examples: str | Sequence[Mapping[str, Json]] = (),
     ) -> None:
-        self.task: Task = load_task(schema, prompt) if isinstance(schema, str) else make_task(schema, prompt)
+        shown = _examples(examples)
+        self.task: Task = (
+            load_task(schema, prompt, shown) if isinstance(schema, str) else make_task(schema, prompt, examples=shown)
+        )
+        check_examples(self.task)
         self.config = config or RunConfig()
         self._model = model if isinstance(model, ModelConfig) else ModelConfig(model)
         self._backend_name = backend
@@ -67,6 +74,12 @@ class Extractor:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _examples(given: str | Sequence[Mapping[str, Json]]) -> tuple[Example, ...]:
+    if isinstance(given, str):
+        return load_examples(given)
+    return make_examples((f"example {number}", row) for number, row in enumerate(given, start=1))
 
 
 def _document(number: int, item: str | Document | Unreadable) -> Document | Unreadable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from extractor.errors import UsageError
+from extractor.types import UNGROUNDED, Ungrounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,9 @@ class RunConfig:
     that neighbouring chunks share (chosen from the longest value of the schema when None), `passes` how often a chunk
     is asked about, the later times for what is missing, `window` the prompts in flight. From the third attempt on,
     answers are sampled at `temperature` with a seed derived from `seed`, the document and the attempt. `redact` masks
-    `x-sensitive` values.
+    `x-sensitive` values. `ungrounded` is what becomes of values that stand nowhere, where the schema does not say
+    (`x-ungrounded`); values of a confidence below `min_confidence` are withheld; `all_occurrences` lists every place of
+    each value.
     """
 
     max_attempts: int = 3
@@ -50,6 +53,9 @@ class RunConfig:
     window: int = 128
     ordered: bool = False
     redact: bool = False
+    ungrounded: Ungrounded = "retry"
+    min_confidence: float = 0.0
+    all_occurrences: bool = False
 
     def __post_init__(self) -> None:
         _require(self.max_attempts >= 1, f"max attempts is {self.max_attempts}; it must be at least 1")
@@ -57,6 +63,8 @@ class RunConfig:
         _require(0 < self.temperature <= 2, f"temperature is {self.temperature}; it must be above 0 and at most 2")
         _require(self.overlap is None or self.overlap >= 0, f"overlap is {self.overlap}; it must not be negative")
         _require(self.passes >= 1, f"number of passes is {self.passes}; it must be at least 1")
+        _require(self.ungrounded in UNGROUNDED, f"ungrounded is {self.ungrounded}; one of {', '.join(UNGROUNDED)}")
+        _require(0 <= self.min_confidence <= 1, f"min confidence is {self.min_confidence}; it must be from 0 to 1")
         _require(self.window >= 1, f"window is {self.window}; it must be at least 1")
 
     @property

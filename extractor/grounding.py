@@ -1,4 +1,5 @@
-"""Each value of an Extraction gets the place where it stands in the text, or the Extraction becomes a Rejection.
+"""Each value of an Extraction gets the place where it stands in the text, or the Extraction becomes a Rejection, or
+the value is withheld or flagged, as the schema wishes.
 
 A `verbatim` value is an exact substring; of a `normalized` one only the meaning must stand there, whatever the width,
 case, spacing or notation. Where a value stands several times, the place is chosen that its label or its neighbours
@@ -13,9 +14,11 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from extractor.tasks import Leaf
+from extractor.tasks import Leaf, Task
+from extractor.text.meaning import meaning
 from extractor.text.places import Places, TextIndex, occurrences, written
-from extractor.types import Extraction, Outcome, Rejection, Span
+from extractor.types import Document, Extraction, Json, Outcome, Record, Rejection, Span, Ungrounded
+from extractor.withholding import withhold
 
 LABEL_REACH = 16
 """A value stands at most so many characters behind its label."""
@@ -23,22 +26,87 @@ LABEL_REACH = 16
 _SENTENCE_END = re.compile(r"[。！？!?；;]")
 
 
-def ground(extraction: Extraction) -> Outcome:
-    """Find every value in the chunk's text; the spans are in offsets of the document."""
+def ground(extraction: Extraction, ungrounded: Ungrounded = "retry") -> Outcome:
+    """Find every value in the chunk's text; the spans are in offsets of the document.
+
+    `ungrounded` is what becomes of values that stand nowhere, where the schema does not say (`x-ungrounded`).
+    """
     chunk = extraction.chunk
     task = extraction.completion.prompt.task
-    leaves = [leaf for leaf in task.leaves(extraction.data) if leaf.value is not None and leaf.ground != "none"]
+    every = [leaf for leaf in task.leaves(extraction.data) if leaf.value is not None]
+    leaves = [leaf for leaf in every if leaf.ground != "none"]
     candidates = _candidates(leaves, TextIndex(chunk.text))
-    missing = tuple(f"{pointer}: not in the document" for pointer, places in candidates.items() if not places)
+    homeless = [leaf for leaf in leaves if not candidates[leaf.pointer]]
+    policies = {leaf.pointer: _policy(leaf, ungrounded, task) for leaf in homeless}
+    missing = tuple(f"{pointer}: not in the document" for pointer, policy in policies.items() if policy == "retry")
     if missing:
         return Rejection(extraction.completion, "ungrounded", missing)
-    choice = _Choice(chunk.text, leaves, candidates)
+    found = [leaf for leaf in leaves if candidates[leaf.pointer]]
+    choice = _Choice(chunk.text, found, candidates)
     choice.choose()
-    return replace(
+    placed = replace(
         extraction,
-        spans={leaf.pointer: (_checked(leaf, choice.spans[leaf.pointer], extraction),) for leaf in leaves},
-        grounded={leaf.pointer: _how(leaf, choice, chunk.text) for leaf in leaves},
+        spans={leaf.pointer: (_checked(leaf, choice.spans[leaf.pointer], extraction),) for leaf in found},
+        grounded={leaf.pointer: _how(leaf, choice, chunk.text) for leaf in found} | _flags(every, homeless, extraction),
     )
+    return _without(placed, [pointer for pointer, policy in policies.items() if policy == "null"])
+
+
+def nowhere(task: Task, data: Mapping[str, Json], text: str) -> list[str]:
+    """Pointers of the values that do not stand in a text and should."""
+    leaves = [leaf for leaf in task.leaves(data) if leaf.value is not None and leaf.ground != "none"]
+    return [pointer for pointer, places in _candidates(leaves, TextIndex(text)).items() if not places]
+
+
+def every_place(record: Record, document: Document, task: Task) -> Record:
+    """The record with all places of each value that has one, in the whole document: to the letter of a `verbatim`
+    value, in any notation of a `normalized` one."""
+    index = TextIndex(document.text)
+    spans = dict(record.spans)
+    known: dict[tuple[str, str], Places] = {}
+    for leaf in task.leaves(record.data or {}):
+        if leaf.pointer not in spans:
+            continue
+        key = (leaf.ground, repr(leaf.value))
+        if key not in known:
+            known[key] = index.exactly(leaf.value) if leaf.ground == "verbatim" else index.anyhow(leaf.value)
+        spans[leaf.pointer] = tuple(sorted({*spans[leaf.pointer], *known[key]}))
+    where = {pointer: tuple(document.where(start) for start, _ in spans[pointer]) for pointer in record.where}
+    return replace(record, spans=spans, where=where)
+
+
+def _policy(leaf: Leaf, default: Ungrounded, task: Task) -> Ungrounded:
+    """What becomes of a value that stands nowhere. A verbatim value out of an example is never kept."""
+    policy = leaf.ungrounded or default
+    leaked = policy == "keep" and leaf.ground == "verbatim" and _is_of_an_example(leaf, task)
+    return "retry" if leaked else policy
+
+
+def _flags(leaves: Sequence[Leaf], homeless: Sequence[Leaf], extraction: Extraction) -> dict[str, str]:
+    """What is odd about values without a place: `example`, for one that an example has and the document has not, where
+    the model may have taken it from; `ungrounded`, for others that should stand in the text."""
+    task, text = extraction.completion.prompt.task, extraction.chunk.document.text
+    flags = {leaf.pointer: "ungrounded" for leaf in homeless}
+    for leaf in leaves:
+        doubtful = leaf.pointer in flags or leaf.ground == "none"
+        if doubtful and _is_of_an_example(leaf, task) and not TextIndex(text).in_meaning(leaf.value):
+            flags[leaf.pointer] = "example"
+    return flags
+
+
+def _is_of_an_example(leaf: Leaf, task: Task) -> bool:
+    values = (each.value for example in task.examples for each in task.leaves(example.data) if each.value is not None)
+    return any(meaning(leaf.value) == meaning(value) for value in values)
+
+
+def _without(extraction: Extraction, pointers: Sequence[str]) -> Outcome:
+    """The extraction without values that stand nowhere, unless the schema does not let go of them."""
+    left = withhold(extraction, dict.fromkeys(pointers, "ungrounded"))
+    errors = extraction.completion.prompt.task.validate(left.data) if pointers else ()
+    if errors:
+        missing = tuple(f"{pointer}: not in the document" for pointer in pointers)
+        return Rejection(extraction.completion, "ungrounded", (*missing, *(f"{error}, without it" for error in errors)))
+    return left
 
 
 def _candidates(leaves: Sequence[Leaf], index: TextIndex) -> dict[str, Places]:

@@ -9,13 +9,16 @@ the places that `grounding` found.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 
+from extractor.pointers import scalars
 from extractor.tasks import Schema, Task, escape_pointer
 from extractor.types import (
+    FLAGS,
     Completion,
     Document,
     Extraction,
@@ -29,6 +32,7 @@ from extractor.types import (
     Span,
     Unreadable,
     Usage,
+    Withheld,
 )
 
 
@@ -44,7 +48,8 @@ def merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Reco
     data = merger.merged(extractions) if extractions else None
     rejected = list(_rejections(ordered))
     completions = _completions(ordered, rejected)
-    invalid = [Failure("schema", message) for message in task.validate(data)] if data is not None else []
+    withheld = _withheld(extractions, data or {})
+    invalid = [_invalid(message, withheld) for message in task.validate(data)] if data is not None else []
     failed = bool(invalid) or any(map(_is_lost, ordered))
     spans = {pointer: tuple(sorted(found)) for pointer, found in merger.spans.items()}
     return Record(
@@ -58,7 +63,7 @@ def merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Reco
         confidence=merger.confidence,
         errors=(*chain.from_iterable(map(_failures, rejected)), *_given_up(ordered), *invalid),
         conflicts={pointer: tuple(others) for pointer, others in merger.conflicts.items()},
-        how=_how(ordered, extractions, merger),
+        how=_how(ordered, extractions, merger, withheld),
         attempts=len(completions),
         usage=sum((completion.usage for completion in completions), Usage()),
     )
@@ -142,12 +147,32 @@ def _completions(outcomes: Iterable[Outcome], rejected: Iterable[Rejection]) -> 
     return {id(completion): completion for completion in all_of_them}.values()
 
 
-def _how(outcomes: Sequence[Outcome], extractions: Sequence[Extraction], merger: _Merger) -> dict[str, Json]:
+def _withheld(extractions: Iterable[Extraction], data: Mapping[str, Json]) -> list[Withheld]:
+    """What was taken out of the answers, once each; not what another part of the document gave for the same field."""
+    there = {(scalar.field, json.dumps(scalar.value)) for scalar in scalars(data)}
+    every = dict.fromkeys(
+        (json.dumps(each.as_json()), each) for extraction in extractions for each in extraction.withheld
+    )
+    return [each for _, each in every if (each.field, json.dumps(each.value)) not in there]
+
+
+def _invalid(message: str, withheld: Iterable[Withheld]) -> Failure:
+    """What the schema has against the data: it lacks a value that was withheld, or the parts do not fit."""
+    field = _INDEX.sub("", message.partition(": ")[0]).removeprefix("/")
+    reason = next((each.reason for each in withheld if f"{each.field}/".startswith(f"{field}/")), None)
+    return Failure(reason, f"{message}, without the values withheld") if reason else Failure("schema", message)
+
+
+def _how(
+    outcomes: Sequence[Outcome], extractions: Sequence[Extraction], merger: _Merger, withheld: Sequence[Withheld]
+) -> dict[str, Json]:
     """How the values were read and found, and what of it was left to chance."""
     how: dict[str, Json] = {}
     if extractions:
         how["parsed"] = list(dict.fromkeys(extraction.rung for extraction in extractions))
         how["grounded"] = merger.grounded
+    if withheld:
+        how["withheld"] = [each.as_json() for each in withheld]
     prompts = [outcome.completion.prompt for outcome in outcomes]
     if sampled := [_sampled(prompt) for prompt in prompts if prompt.sampling.temperature > 0]:
         how["sampled"] = sampled
@@ -189,6 +214,10 @@ class _Value:
     @property
     def pass_number(self) -> int:
         return self.extraction.completion.prompt.pass_number
+
+    @property
+    def is_flagged(self) -> bool:
+        return self.extraction.grounded.get(self.pointer) in FLAGS
 
     @cached_property
     def identity(self) -> str:
@@ -269,11 +298,12 @@ class _Merger:
         }
 
     def _scalar(self, values: Sequence[_Value], pointer: str) -> Json:
-        """The first value in document order, one of an earlier pass before those of later ones; others are conflicts.
+        """The first value in document order, of those that stand in the text if any does, one of an earlier pass before
+        those of later ones; others are conflicts.
 
         A later pass only has a say where the earlier ones found nothing in the same chunk.
         """
-        things = sorted(_things(_first_passes(values)), key=lambda thing: thing[0].pass_number)
+        things = sorted(_things(_first_passes(values)), key=lambda thing: (thing[0].is_flagged, thing[0].pass_number))
         first, *others = _grouped(things)
         self._keep(first, pointer)
         for group in others:
@@ -301,15 +331,19 @@ class _Merger:
             known = value.extraction
             for relative, old in value.leaves():
                 new = pointer + relative
+                if known.spans.get(old) and new not in self.spans:
+                    self.grounded.pop(new, None)
                 if known.spans.get(old):
                     self.spans.setdefault(new, set()).update(known.spans[old])
-                if old in known.grounded:
+                if old in known.grounded and not (known.grounded[old] in FLAGS and new in self.spans):
                     self.grounded.setdefault(new, known.grounded[old])
                 if old in known.confidence:
                     self.confidence[new] = max(known.confidence[old], self.confidence.get(new, 0.0))
         if (number := min(value.pass_number for value in group)) > 1:
             self.passes.update((pointer + relative, number) for relative, _ in group[0].leaves())
 
+
+_INDEX = re.compile(r"/\d+(?=/|$)")
 
 _Thing = list[_Value]
 """Values of several answers that are about one thing, the one that counts first."""

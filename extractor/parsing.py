@@ -128,7 +128,9 @@ def _mentioned(text: str, schema: Schema) -> Json:
 def _confidence(completion: Completion) -> Mapping[str, float]:
     """The probability of each value as it was written: the product over the tokens that overlap its characters.
 
-    The quotes of a string belong to it: the closing one is the decision that the value ends there.
+    A token's probability is that among the tokens which the constraint allowed there, so 1 where it had to come. The
+    quotes of a string belong to it: the opening one is the decision that there is a value and not null, the closing
+    one that it ends there. `docs/grounding-and-confidence.md` says what other definitions were measured.
     """
     tokens = list(_token_ranges(completion))
     ranges = value_ranges(completion.text) if tokens else {}

@@ -30,6 +30,7 @@ from extractor.types import (
     Sampling,
     Unreadable,
 )
+from extractor.withholding import withhold_unsure
 
 _TURN_TOKENS = 8  # what a chat turn adds to its content, and a little to spare
 _SMALLEST_CHUNK = 32  # tokens: a prompt that leaves less room for the document is refused
@@ -54,6 +55,7 @@ class Pipeline:
 
     def check(self) -> None:
         """Raise UsageError where the prompt does not render or leaves no room for text: before a model is loaded."""
+        check_examples(self.task)
         _ = self.chunk_budget
 
     @cached_property
@@ -121,7 +123,9 @@ class Pipeline:
 
     def _judge(self, completion: Completion) -> Outcome:
         outcome = parsing.parse(completion)
-        return outcome if isinstance(outcome, Rejection) else grounding.ground(outcome)
+        if isinstance(outcome, Extraction):
+            outcome = grounding.ground(outcome, self.config.ungrounded)
+        return outcome if isinstance(outcome, Rejection) else withhold_unsure(outcome, self.config.min_confidence)
 
     def _follow(self, outcome: Outcome) -> tuple[Prompt, ...]:
         return self._retry(outcome) if isinstance(outcome, Rejection) else self._further(outcome)
@@ -198,9 +202,20 @@ class Pipeline:
         if isinstance(result.document, Unreadable):
             return merging.unreadable(result.document, self.info)
         record = merging.merge(result.document, result.outcomes, self.info)
+        if self.config.all_occurrences:
+            record = grounding.every_place(record, result.document, self.task)
         return redact(record, self.task) if self.config.redact else record
 
 
 def _part(task: Task) -> Task:
     """The task for a part of what it was meant for."""
     return task if task.origin else task.part([field.name for field in task.fields])
+
+
+def check_examples(task: Task) -> None:
+    """Raise UsageError where an example breaks the schema or has a value that does not stand in its text."""
+    for example in task.examples:
+        missing = grounding.nowhere(task, example.data, example.text)
+        errors = task.validate(example.data) or [f"{pointer}: not in the text" for pointer in missing]
+        if errors:
+            raise UsageError(f"{example.where}: {'; '.join(errors)}. Correct it: answers follow their examples.")

@@ -2,9 +2,9 @@
 
 A template is Jinja2 source of the user's turn, rendered in a sandbox; an optional block `system` is the system turn.
 Its variables: `document` (the chunk's text), `fields` (name, title, description, type of each entity type), `schema`,
-`examples`; on a retry `previous` (`answer`, `errors`) and on a further pass `found` (JSON text of what the earlier ones
-found), else none. Text goes in as a value and is never parsed as a template. This module does not know how long a
-prompt may be.
+`examples` (text, data, answer); on a retry `previous` (`answer`, `errors`) and on a further pass `found` (JSON text of
+what the earlier ones found), else none. Text goes in as a value and is never parsed as a template. This module does not
+know how long a prompt may be.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import jinja2
+import jinja2.meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from extractor.errors import PromptError
@@ -54,10 +55,12 @@ def filled(prompt: Prompt, *, previous: bool = True, found: bool = True) -> Prom
 
 def check(task: Task, *, further: bool = False) -> Prompt:
     """Render the prompt of an empty document, first, retry and further pass: raises PromptError where the template is
-    wrong.
+    wrong, or shows no examples though there are some.
 
     The prompt that comes back shows what the instructions alone take; with `further` those of a further pass.
     """
+    if task.examples and "examples" not in jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(task.template)):
+        raise PromptError(f"The prompt {task.prompt!r} shows no `examples`. Put a loop over them into it.")
     _messages(task, "", _History({"answer": "{}", "errors": ("",)}))
     later = _messages(task, "", _History(found="{}"))
     nothing = Chunk(Document("", "", Source("", "")), 0, 0, 0)
@@ -82,7 +85,7 @@ def _messages(task: Task, text: str, history: _History = _History()) -> tuple[Me
         "document": text,
         "fields": [_field(field.name, field.title, field.description, field.type) for field in task.fields],
         "schema": task.schema,
-        "examples": task.examples,
+        "examples": [{"text": each.text, "data": each.data, "answer": each.answer} for each in task.examples],
         "previous": history.previous,
         "found": history.found,
     }

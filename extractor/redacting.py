@@ -12,17 +12,21 @@ from extractor.tasks import Schema, Task
 from extractor.types import Json, Record
 
 MASK = "***"
+_DEEPEST_LIST = 16
 
 
 def redact(record: Record, task: Task) -> Record:
-    """The record without its sensitive values, in data and conflicts."""
+    """The record without its sensitive values, in data, in conflicts and in what was withheld."""
     if record.data is None:
         return record
     conflicts = {
         pointer: tuple(_masked_conflict(other, pointer, task) for other in others)
         for pointer, others in record.conflicts.items()
     }
-    return replace(record, data=mask(record.data, task), conflicts=conflicts)
+    how = dict(record.how)
+    if "withheld" in how:
+        how["withheld"] = [_masked_conflict(each, f"/{each['field']}", task) for each in how["withheld"]]
+    return replace(record, data=mask(record.data, task), conflicts=conflicts, how=how)
 
 
 def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:
@@ -32,12 +36,29 @@ def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:
 
 
 def _masked_conflict(other: Json, pointer: str, task: Task) -> Json:
-    schema: Schema = task.schema
-    sensitive = False
-    for part in pointer.split("/")[1:]:
-        schema = _merged(list(_variants(schema, task)), part.replace("~1", "/").replace("~0", "~"), task)
-        sensitive = sensitive or any(variant.get("x-sensitive") for variant in _variants(schema, task))
+    """A value beside the data without what is sensitive. Its pointer may leave out the places in lists."""
+    *above, schema = _on_the_way(pointer, other["value"], task)
+    sensitive = any(variant.get("x-sensitive") for each in above for variant in _variants(each, task))
     return {**other, "value": _masked(other["value"], schema, task, sensitive)}
+
+
+def _on_the_way(pointer: str, value: Json, task: Task) -> Iterator[Schema]:
+    """The schemas from the top down to that of a value."""
+    schema: Schema = task.schema
+    yield schema
+    for part in [*pointer.split("/")[1:], None]:
+        for _ in range(_DEEPEST_LIST):
+            if not _is_list(schema, task) or (isinstance(value, list) if part is None else part.isdecimal()):
+                break
+            schema = _merged(list(_variants(schema, task)), "-", task)
+            yield schema
+        if part is not None:
+            schema = _merged(list(_variants(schema, task)), part.replace("~1", "/").replace("~0", "~"), task)
+            yield schema
+
+
+def _is_list(schema: Schema, task: Task) -> bool:
+    return any("items" in variant and "properties" not in variant for variant in _variants(schema, task))
 
 
 def _masked(value: Json, schema: Json, task: Task, sensitive: bool = False) -> Json:

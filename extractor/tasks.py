@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, cast
@@ -20,14 +20,16 @@ import referencing
 from jsonschema import Draft202012Validator
 
 from extractor.errors import SchemaError
+from extractor.examples import Example
 from extractor.registry import PROMPTS, SCHEMAS
-from extractor.types import Json
+from extractor.types import UNGROUNDED, Json, Ungrounded
 
 Schema = Mapping[str, Json]
 Ground = Literal["verbatim", "normalized", "none"]
 
 _GROUNDS: tuple[Ground, ...] = ("verbatim", "normalized", "none")
 _DATES = ("date", "date-time", "time")
+_PASSED_ON = ("x-ungrounded",)
 _REFERENCES = ("$ref", "$dynamicRef")
 _SHORTHAND_TYPES: Mapping[str, Schema] = {
     "string": {"type": "string"},
@@ -88,10 +90,15 @@ class Leaf:
     def sensitive(self) -> bool:
         return bool(self.schema.get("x-sensitive", False))
 
+    @property
+    def ungrounded(self) -> Ungrounded | None:
+        """What the schema says is to be done with the value where it stands nowhere."""
+        return cast(Ungrounded | None, self.schema.get("x-ungrounded"))
+
 
 @dataclass(frozen=True)
 class Task:
-    """What to extract (`schema`) and how to ask for it (`template`, a Jinja2 source).
+    """What to extract (`schema`) and how to ask for it (`template`, a Jinja2 source, with `examples` to show).
 
     `origin` is the task of which this one is a part, if it is one.
     """
@@ -100,7 +107,7 @@ class Task:
     schema: Schema
     prompt: str
     template: str
-    examples: tuple[Mapping[str, Json], ...] = field(default=())
+    examples: tuple[Example, ...] = field(default=())
     origin: Task | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +132,7 @@ class Task:
         own = {key: value for key, value in self.schema.items() if key not in (*_OF_THE_WHOLE, *_DEFINITIONS, "$id")}
         properties = {name: self._part(sub) for name, sub in kept.items()}
         schema = {**own, "properties": properties, **self._definitions(properties)}
-        examples = tuple(_part_of_example(example, names) for example in self.examples)
+        examples = tuple(example.part(names) for example in self.examples)
         return replace(self, schema=_rerooted(schema), examples=examples, origin=self)
 
     def _part(self, schema: Json, depth: int = 0) -> Json:
@@ -152,7 +159,7 @@ class Task:
         return {
             "schema": digest(json.dumps(self.schema, ensure_ascii=False)),
             "prompt": digest(self.template),
-            "examples": digest(json.dumps(self.examples, ensure_ascii=False)),
+            "examples": digest(json.dumps([[each.text, each.data] for each in self.examples], ensure_ascii=False)),
         }
 
     @cached_property
@@ -191,13 +198,18 @@ class Task:
         """`data` without the optional properties that are null, at every depth."""
         return _without_nulls(data, self.schema, self)
 
+    def completed(self, data: Mapping[str, Json]) -> dict[str, Json]:
+        """Data as a model is asked to write it: every property in the order of the schema, null where it has none."""
+        named = {field.name: data.get(field.name) for field in self.fields}
+        return {**named, **{name: value for name, value in data.items() if name not in named}}
+
     def leaves(self, data: Mapping[str, Json]) -> Iterator[Leaf]:
         """All scalar values of `data` in order, null ones included."""
         for name, value in data.items():
             sub = self.schema["properties"].get(name, {})
             yield from self._walk(f"/{escape_pointer(name)}", value, sub)
 
-    def _branch(self, schema: Schema, value: Json) -> Schema:
+    def branch(self, schema: Schema, value: Json) -> Schema:
         """Of `anyOf`/`oneOf` the first branch that accepts the value; the schema itself where there is none."""
         for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
             if self._validator.evolve(schema=branch).is_valid(value):
@@ -205,31 +217,38 @@ class Task:
         return schema
 
     def _walk(self, pointer: str, value: Json, schema: Json) -> Iterator[Leaf]:
-        sub = self._branch(self.resolve(schema), value)
+        sub = self.branch(self.resolve(schema), value)
         if isinstance(value, Mapping):
             for name, item in value.items():
-                yield from self._walk(f"{pointer}/{escape_pointer(name)}", item, sub.get("properties", {}).get(name))
+                below = self._below(sub, sub.get("properties", {}).get(name))
+                yield from self._walk(f"{pointer}/{escape_pointer(name)}", item, below)
         elif isinstance(value, list):
             for index, item in enumerate(value):
-                yield from self._walk(f"{pointer}/{index}", item, sub.get("items"))
+                yield from self._walk(f"{pointer}/{index}", item, self._below(sub, sub.get("items")))
         else:
             yield Leaf(pointer, value, sub)
 
+    def _below(self, schema: Schema, sub: Json) -> Schema:
+        """What is said of a list or object holds for what is in it that says nothing else."""
+        passed_on = {key: schema[key] for key in _PASSED_ON if key in schema}
+        return {**passed_on, **self.resolve(sub)}
 
-def load_task(schema: str, prompt: str = "zh") -> Task:
+
+def load_task(schema: str, prompt: str = "zh", examples: Sequence[Example] = ()) -> Task:
     """Build a task from a bundled name or path of a schema and of a prompt."""
     name, text = SCHEMAS.load(schema)
     try:
         parsed = json.loads(text)
     except ValueError as error:
         raise SchemaError(f"{schema} is not JSON: {error}. `python -m json.tool {schema}` shows where.") from error
-    return make_task(parsed, prompt, name)
+    return make_task(parsed, prompt, name, examples)
 
 
-def make_task(schema: Json, prompt: str = "zh", name: str = "custom") -> Task:
-    """Build a task from a schema at hand."""
+def make_task(schema: Json, prompt: str = "zh", name: str = "custom", examples: Sequence[Example] = ()) -> Task:
+    """Build a task from a schema at hand. Examples are shown with every property, null where they name none."""
     prompt_name, template = PROMPTS.load(prompt)
-    return Task(name, schema, prompt_name, template)
+    task = Task(name, schema, prompt_name, template)
+    return replace(task, examples=tuple(replace(each, data=task.completed(each.data)) for each in examples))
 
 
 def schema_from_fields(spec: str) -> Schema:
@@ -312,18 +331,6 @@ def _rerooted(schema: Json) -> Json:
     return changed
 
 
-def _part_of_example(example: Mapping[str, Json], names: Collection[str]) -> Mapping[str, Json]:
-    """An example whose answer, if it is JSON of an object, has only these fields."""
-    try:
-        answer = json.loads(str(example.get("answer")))
-    except ValueError:
-        return example
-    if not isinstance(answer, dict):
-        return example
-    kept = {name: value for name, value in answer.items() if name in names}
-    return {**example, "answer": json.dumps(kept, ensure_ascii=False)}
-
-
 def _without_nulls(value: Json, schema: Json, task: Task) -> Json:
     sub = task.resolve(schema)
     if isinstance(value, Mapping):
@@ -361,6 +368,8 @@ def _check_keywords(sub: Schema, root: Schema) -> None:
             _lookup(root, reference)
     if isinstance(sub.get("x-ground"), str) and sub["x-ground"] not in _GROUNDS:
         raise SchemaError(f"x-ground is {sub['x-ground']!r}; it must be one of {', '.join(_GROUNDS)}.")
+    if isinstance(sub.get("x-ungrounded"), str) and sub["x-ungrounded"] not in UNGROUNDED:
+        raise SchemaError(f"x-ungrounded is {sub['x-ungrounded']!r}; it must be one of {', '.join(UNGROUNDED)}.")
 
 
 def _lookup(root: Schema, reference: str) -> Schema:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
     from extractor.tasks import Task
@@ -21,6 +21,17 @@ Json = Any
 
 Span = tuple[int, int]
 """Half-open character range in a document's text."""
+
+Ungrounded = Literal["retry", "null", "keep"]
+"""What becomes of a value that does not stand in the text: the question is asked again, or the value is withheld, or
+it is kept with a flag."""
+
+UNGROUNDED: tuple[Ungrounded, ...] = get_args(Ungrounded)
+
+FLAGS = ("ungrounded", "example")
+"""What `grounded` says of values that are kept without a place: it should have one; it stands in an example as well."""
+
+WithheldReason = Literal["ungrounded", "confidence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +168,8 @@ class Completion:
     """A backend's answer. `finish`: `stop` (the model ended it), `length` (cut off at `max_tokens`), `overflow` (the
     prompt alone exceeds the context; no text) or `error` (the backend gave up on this prompt; `detail` says why).
 
-    `tokens` are the pieces of `text` with the log-probability of each under the distribution it was chosen from
-    (empty where a backend gives none).
+    `tokens` are the pieces of `text` with the log-probability of each, at temperature 1 and renormalised over what was
+    allowed there (empty where a backend gives none).
     """
 
     prompt: Prompt
@@ -170,13 +181,29 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """A value that was taken out of the data: of which field (`条目/名称`, no places in lists), why, where it stood."""
+
+    field: str
+    value: Json
+    reason: WithheldReason
+    confidence: float | None = None
+    spans: tuple[Span, ...] = ()
+
+    def as_json(self) -> dict[str, Json]:
+        entry = {"field": self.field, "value": self.value, "reason": self.reason, "confidence": self.confidence}
+        return {**entry, "spans": [list(span) for span in self.spans]}
+
+
+@dataclass(frozen=True, slots=True)
 class Extraction:
     """A parsed answer that the schema accepts; after grounding also where its values stand.
 
     `data` has every property of the schema, `null` where the chunk has none. `spans`, `grounded` and `confidence`
     are keyed by JSON Pointer into `data`. `spans` lists the chosen range of each value, in document offsets;
-    `grounded` says how it was chosen (`only`, `order`, `first`, `normalized`, ...). `rung` names the step of the
-    parsing ladder that understood the answer (`strict` when nothing had to be repaired).
+    `grounded` says how it was chosen (`only`, `order`, `first`, `normalized`, ...) or what is odd about a value
+    without a place (`ungrounded`, `example`). `rung` names the step of the parsing ladder that understood the answer
+    (`strict` when nothing had to be repaired). `withheld` are values that the answer had and `data` has no more.
     """
 
     completion: Completion
@@ -185,6 +212,7 @@ class Extraction:
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     grounded: Mapping[str, str] = field(default_factory=dict)
     confidence: Mapping[str, float] = field(default_factory=dict)
+    withheld: tuple[Withheld, ...] = ()
 
     @property
     def chunk(self) -> Chunk:

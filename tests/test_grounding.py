@@ -1,16 +1,35 @@
 """Every value stands where its span says, or the answer is refused."""
 
+import json
 import time
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractor.grounding import ground
+from extractor.errors import SchemaError
+from extractor.grounding import every_place, ground
+from extractor.merging import merge
 from extractor.parsing import parse
 from extractor.tasks import Schema, Task, load_task
-from extractor.types import Completion, Extraction, Json, Rejection
-from tests.builders import DATE, INTEGER, NUMBER, STRING, STRINGS, a_chunk, a_prompt, a_task, grounded
+from extractor.types import Chunk, Completion, Extraction, Json, Outcome, Prompt, Rejection, Segment, Ungrounded
+from tests.builders import (
+    DATE,
+    INTEGER,
+    NUMBER,
+    RUN,
+    STRING,
+    STRINGS,
+    a_chunk,
+    a_document,
+    a_prompt,
+    a_task,
+    grounded,
+)
 
 LOOSE: Schema = {"type": "string", "x-ground": "normalized"}
 
@@ -102,6 +121,21 @@ def test_pointers_escape_names() -> None:
         (INTEGER, 120000000, "1.2亿", "1.2亿"),
         (INTEGER, 10050, "一万零五十", "一万零五十"),
         (INTEGER, 2024, "二〇二四年", "二〇二四"),
+        (INTEGER, 35000, "共3.5万元", "3.5万"),
+        (INTEGER, 35000, "合计叁万伍仟元整", "叁万伍仟"),
+        (INTEGER, 35000, "３５，０００元", "３５，０００"),
+        (INTEGER, 35000, "3万5千元", "3万5千"),
+        (INTEGER, 35000, "三点五万", "三点五万"),
+        (INTEGER, 12000, "约一万二", "一万二"),
+        (INTEGER, 2500, "两千五", "两千五"),
+        (INTEGER, 102, "一百零二", "一百零二"),
+        (INTEGER, -5, "负五度", "负五"),
+        (NUMBER, 35000.5, "叁万伍仟元伍角整", "叁万伍仟元伍角"),
+        (NUMBER, 1200.34, "1,200元3角4分", "1,200元3角4分"),
+        (NUMBER, 10.05, "十元零五分", "十元零五分"),
+        (NUMBER, 0.05, "百分之五", "百分之五"),
+        (LOOSE, "3.5万元", "共35000元", "35000"),
+        (LOOSE, "￥35,000.00", "叁万伍仟元整", "叁万伍仟"),
         (NUMBER, 3.5, "三点五倍", "三点五"),
         (NUMBER, 12.5, "12.50元", "12.50"),
         (NUMBER, 0.05, "利率5%", "5%"),
@@ -109,6 +143,8 @@ def test_pointers_escape_names() -> None:
         (DATE, "2024-03-05", "于2024/3/5签", "2024/3/5"),
         (DATE, "2024-03-05", "二〇二四年三月五日", "二〇二四年三月五日"),
         (DATE, "2024-12-31", "二〇二四年十二月三十一日", "二〇二四年十二月三十一日"),
+        (DATE, "2024-03-25", "二〇二四年三月廿五日", "二〇二四年三月廿五日"),
+        (DATE, "2024-03-05", "２０２４年０３月０５日", "２０２４年０３月０５日"),
         (DATE, "2024-03-05", "on 5 March 2024.", "5 March 2024"),
         (DATE, "2024-03-05", "on March 5th, 2024.", "March 5th, 2024"),
         (DATE, "2024-03-05", "编号20240305", "20240305"),
@@ -147,6 +183,8 @@ def test_a_normalized_value_that_stands_as_it_is_keeps_how_it_was_chosen(
         (STRING, "ab", "a b"),
         (INTEGER, 12, "2012年"),
         (INTEGER, 5, "气温 -5 度"),
+        (INTEGER, 10002, "约一万二"),
+        (LOOSE, "007", "第7件"),
         (INTEGER, 3, "3.5"),
         (DATE, "2024-03-01", "2024年3月"),
         (DATE, "2024-03-05", "2024年3月15日"),
@@ -182,6 +220,149 @@ def test_options_and_truth_values_have_no_place() -> None:
     assert _found("甲", {"kind": "采购", "yes": True, "free": "乙"}, task) == {}
 
 
+# What becomes of a value that stands nowhere
+
+KEPT: Schema = {**STRING, "x-ungrounded": "keep"}
+GONE: Schema = {**STRING, "x-ungrounded": "null"}
+
+
+def _judged(answer: Json, ungrounded: Ungrounded = "retry", required: Sequence[str] = (), **fields: Schema) -> Outcome:
+    return ground(_parsed(a_prompt(a_chunk("甲在此"), a_task(required, **fields)), answer), ungrounded)
+
+
+def _parsed(prompt: Prompt, answer: Json) -> Extraction:
+    outcome = parse(Completion(prompt, json.dumps(answer, ensure_ascii=False)))
+    assert isinstance(outcome, Extraction)
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("schema", "default", "value", "left", "flags", "withheld"),
+    [
+        (KEPT, "retry", "乙", "乙", {"/a": "ungrounded"}, []),
+        (STRING, "keep", "乙", "乙", {"/a": "ungrounded"}, []),
+        (GONE, "keep", "乙", None, {}, ["乙"]),
+        (STRING, "null", "甲", "甲", {"/a": "only"}, []),
+        (
+            {"type": "array", "x-ungrounded": "null", "items": STRING},
+            "retry",
+            ["乙", "甲"],
+            ["甲"],
+            {"/a/0": "only"},
+            ["乙"],
+        ),
+        ({"type": "array", "items": GONE}, "retry", ["甲", "乙"], ["甲"], {"/a/0": "only"}, ["乙"]),
+        ({"type": "array", "x-ungrounded": "null", "items": KEPT}, "retry", ["乙"], ["乙"], {"/a/0": "ungrounded"}, []),
+        ({"$ref": "#/properties/b", "x-ungrounded": "null"}, "retry", "乙", None, {}, ["乙"]),
+        ({**GONE, "type": ["string", "null"]}, "retry", "乙", None, {}, ["乙"]),
+    ],
+)
+def test_a_field_says_what_becomes_of_a_value_that_stands_nowhere(
+    schema: Schema, default: Ungrounded, value: Json, left: Json, flags: dict[str, str], withheld: list[Json]
+) -> None:
+    outcome = _judged({"a": value, "b": None}, default, a=schema, b=STRING)
+    assert isinstance(outcome, Extraction)
+    assert (outcome.data["a"], outcome.grounded) == (left, flags)
+    assert [(each.field, each.value, each.reason) for each in outcome.withheld] == [
+        ("a", value, "ungrounded") for value in withheld
+    ]
+
+
+def test_one_value_that_is_to_be_asked_for_again_is_enough_to_ask_again() -> None:
+    outcome = _judged({"a": "乙", "b": "丙", "c": "丁"}, a=KEPT, b=GONE, c=STRING)
+    assert isinstance(outcome, Rejection)
+    assert outcome.errors == ("/c: not in the document",)
+
+
+@pytest.mark.parametrize(
+    ("schema", "required", "rule"),
+    [
+        (GONE, ["a"], '/a: must be of type "string", without it'),
+        ({"type": "array", "minItems": 1, "items": GONE}, [], "/a: has fewer than 1 items, without it"),
+    ],
+)
+def test_a_value_that_the_schema_does_not_let_go_of_is_asked_for_again(
+    schema: Schema, required: list[str], rule: str
+) -> None:
+    value: Json = ["乙"] if "items" in schema else "乙"
+    outcome = _judged({"a": value}, required=required, a=schema)
+    assert isinstance(outcome, Rejection)
+    assert (outcome.reason, outcome.errors[-1]) == ("ungrounded", rule)
+
+
+def test_a_policy_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(SchemaError, match="retry, null, keep"):
+        a_task(a={**STRING, "x-ungrounded": "drop"})
+
+
+# All places
+
+
+def _everywhere(text: str, value: Json, schema: Schema) -> list[str]:
+    """What stands at the places of a value, in their order."""
+    document = a_document(text)
+    chunk = a_chunk(text)
+    record = merge(document, [grounded(a_prompt(chunk, a_task(a=schema)), {"a": value})], RUN)
+    spans = every_place(record, document, a_task(a=schema)).spans["/a"]
+    assert list(spans) == sorted(spans)
+    return [text[start:end] for start, end in spans]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "text", "places"),
+    [
+        (STRING, "甲", "甲乙甲甲", ["甲", "甲", "甲"]),
+        (STRING, "root", "root root_admin xroot root", ["root", "root"]),
+        (LOOSE, "abc", "ABC abc ａｂｃ a\nbc abcd", ["ABC", "abc", "ａｂｃ", "a\nbc"]),
+        (LOOSE, "ab", "xab ab ＡＢ", ["ab", "ＡＢ"]),
+        (INTEGER, 1200, "1,200元，壹仟贰佰元，１２００，12000", ["1,200", "壹仟贰佰", "１２００"]),
+        (
+            DATE,
+            "2024-03-05",
+            "2024-03-05即2024年3月5日（二〇二四年三月五日）",
+            ["2024-03-05", "2024年3月5日", "二〇二四年三月五日"],
+        ),
+    ],
+)
+def test_all_places_of_a_value_can_be_listed(schema: Schema, value: Json, text: str, places: list[str]) -> None:
+    assert _everywhere(text, value, schema) == places
+
+
+def test_all_places_are_those_of_the_whole_document_not_of_the_parts_that_gave_the_value() -> None:
+    document = replace(a_document("甲一。甲二。"), segments=(Segment(0, 3, {"page": 1}), Segment(3, 6, {"page": 2})))
+    task = a_task(a=STRING)
+    outcomes = [
+        grounded(a_prompt(Chunk(document, 0, 0, 3), task), {"a": "甲"}),
+        grounded(a_prompt(Chunk(document, 1, 3, 6), task), {"a": None}),
+    ]
+    record = every_place(merge(document, outcomes, RUN), document, task)
+    assert record.spans == {"/a": ((0, 1), (3, 4))}
+    assert record.where == {"/a": ({"page": 1}, {"page": 2})}
+
+
+@given(st.text(max_size=80), st.data())
+def test_whatever_is_cut_from_whatever_text_its_places_give_it_back(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, max(0, len(text) - 1)))
+    value = text[start : data.draw(st.integers(start, len(text)))]
+    if value.strip():
+        found = _everywhere(text, value, STRING)
+        assert set(found) == {value}
+        assert len(found) <= text.count(value)
+        assert len(found) == text.count(value) or value[0].isalnum() or value[-1].isalnum() or "_" in value
+
+
+@given(
+    st.text(st.sampled_from("aBé甲 １．x"), min_size=1, max_size=20), st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"])
+)
+def test_another_way_to_write_a_text_is_found_where_it_stands(
+    value: str, form: Literal["NFC", "NFD", "NFKC", "NFKD"]
+) -> None:
+    written = unicodedata.normalize(form, " ".join(value)).swapcase()
+    if value.strip():
+        (place,) = _everywhere(f"（{value.strip()}）", written.strip(), LOOSE)
+        assert place == value.strip()
+
+
 @given(st.text(st.sampled_from("ab1 ２一。\u0301"), min_size=1, max_size=60), st.data())
 def test_a_verbatim_span_is_the_value(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text) - 1))
@@ -212,7 +393,9 @@ def test_long_documents_and_long_lists_are_quick() -> None:
     assert time.perf_counter() - started < 5
 
 
-@pytest.mark.parametrize("piece", ["1,", "1,111", "一", "十", "2024年", "Mar ", "+", " ", "12:", "e\u0301", "1"])
+@pytest.mark.parametrize(
+    "piece", ["1,", "1,111", "一", "十", "2024年", "Mar ", "+", " ", "12:", "e\u0301", "1", "1万2千3", "壹元伍角"]
+)
 def test_garbage_is_searched_in_reasonable_time(piece: str) -> None:
     task = a_task(n=INTEGER, d=DATE, s=LOOSE)
     prompt = a_prompt(a_chunk(piece * (100_000 // len(piece))), task)

@@ -19,9 +19,10 @@ LAYERS = [  # a layer may import from those below it
     {"pipeline", "rereading", "reporting"},
     {*STAGES, "readers", "sinks", "backends", "redacting", "grouping", "doctor", "evaluating"},
     {"engine", "answer"},
+    {"withholding"},
     {"chatglm3", "text", "pointers"},
     {"tasks"},
-    {"registry", "config"},
+    {"registry", "config", "examples"},
     {"types"},
     {"errors"},
 ]

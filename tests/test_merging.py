@@ -26,6 +26,7 @@ from extractor.types import (
     Unreadable,
     Usage,
 )
+from extractor.withholding import withhold_unsure
 from tests.builders import INTEGER, RUN, STRING, STRINGS, a_document, a_prompt, a_task, grounded
 
 TASK = a_task(姓名=STRINGS, 电话=STRING)
@@ -277,3 +278,73 @@ def test_a_document_in_chunks_gives_the_same_entities_as_in_one(names: list[str]
 def test_numbers_keep_their_type(schema: Schema) -> None:
     record = _merged("共12个", {"共12个": {"数": 12}}, a_task(数=schema))
     assert record.data == {"数": 12}
+
+
+# What was withheld, and what was kept with a flag
+
+
+def _without(document: Document, answers: Mapping[str, tuple[Json, Mapping[str, float]]], task: Task) -> Record:
+    """The record of chunks, given by their texts, whose values below 0.5 are withheld."""
+    extractions = _extractions(document, task, {text: answer for text, (answer, _) in answers.items()})
+    sures = [sure for _, sure in answers.values()]
+    return merge(
+        document,
+        [withhold_unsure(replace(each, confidence=sure), 0.5) for each, sure in zip(extractions, sures, strict=True)],
+        RUN,
+    )
+
+
+def test_what_was_withheld_is_listed_unless_another_part_was_sure_of_it() -> None:
+    document = a_document("张三，电话1。张三，电话2。")
+    record = _without(
+        document,
+        {
+            "张三，电话1。": ({"姓名": ["张三"], "电话": "1"}, {"/姓名/0": 0.1, "/电话": 0.4}),
+            "张三，电话2。": ({"姓名": ["张三"], "电话": "2"}, {"/姓名/0": 0.9, "/电话": 0.8}),
+        },
+        TASK,
+    )
+    assert (record.status, record.data) == ("ok", {"姓名": ["张三"], "电话": "2"})
+    assert record.how["withheld"] == [
+        {"field": "电话", "value": "1", "reason": "confidence", "confidence": 0.4, "spans": [[5, 6]]}
+    ]
+    assert record.spans == {"/姓名/0": ((7, 9),), "/电话": ((12, 13),)}
+    assert record.conflicts == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "sure", "message"),
+    [
+        (a_task(["电话"], 电话=STRING), {"电话": "1"}, {"/电话": 0.4}, '/电话: must be of type "string"'),
+        (a_task(姓名={**STRINGS, "minItems": 1}), {"姓名": ["张"]}, {"/姓名/0": 0.4}, "/姓名: has fewer than 1 items"),
+    ],
+)
+def test_a_record_fails_for_its_confidence_where_the_schema_does_not_let_go_of_a_value(
+    task: Task, answer: Json, sure: Mapping[str, float], message: str
+) -> None:
+    text = "张，电话1。"
+    record = _without(a_document(text), {text: (answer, sure)}, task)
+    assert record.status == "failed"
+    assert record.errors == (Failure("confidence", f"{message}, without the values withheld"),)
+    assert [each["confidence"] for each in record.how["withheld"]] == [0.4]
+
+
+def test_a_value_with_a_place_goes_before_one_that_is_kept_without() -> None:
+    document = a_document("无。电话2。电话2。")
+    task = a_task(电话={**STRING, "x-ungrounded": "keep"})
+    record = merge(
+        document,
+        _extractions(document, task, {"无。": {"电话": "9"}, "电话2。": {"电话": "2"}}),
+        RUN,
+    )
+    assert record.data == {"电话": "2"}
+    assert record.conflicts == {"/电话": ({"value": "9", "span": None},)}
+    assert record.how["grounded"] == {"/电话": "only"}
+
+
+def test_a_value_that_one_part_has_a_place_for_is_no_longer_flagged() -> None:
+    document = a_document("无。电话2。")
+    task = a_task(电话={**STRING, "x-ungrounded": "keep"})
+    record = merge(document, _extractions(document, task, {"无。": {"电话": "2"}, "电话2。": {"电话": "2"}}), RUN)
+    assert record.how["grounded"] == {"/电话": "only"}
+    assert record.spans == {"/电话": ((4, 5),)}

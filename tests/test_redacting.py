@@ -66,3 +66,11 @@ def test_a_record_without_data_has_nothing_to_mask() -> None:
 
 def test_the_bundled_password_is_sensitive() -> None:
     assert mask({"账号": "root", "密码": "xiaohua123"}, load_task("contact")) == {"账号": "root", "密码": MASK}
+
+
+def test_what_was_withheld_is_masked_as_its_field_is() -> None:
+    row: Schema = {"type": "object", "properties": {"密": SECRET, "名": STRING}}
+    task = a_task(行={"type": "array", "items": row}, 密=SECRET, 表={"type": "array", "items": SECRET})
+    withheld = [{"field": field, "value": "x"} for field in ("行/密", "行/名", "密", "表")]
+    record = Record("d", "ok", Source("d", "0" * 64), RUN, data={}, how={"withheld": withheld})
+    assert [each["value"] for each in redact(record, task).how["withheld"]] == [MASK, "x", MASK, MASK]

@@ -11,8 +11,10 @@ import click
 
 from extractor.chatglm3.precisions import PRECISIONS
 from extractor.config import ModelConfig, RunConfig
+from extractor.examples import load_examples
 from extractor.readers import ReadOptions
 from extractor.tasks import Task, load_task, make_task, schema_from_fields
+from extractor.types import UNGROUNDED
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,6 +48,7 @@ task_options = _stack(
     click.option(
         "-p", "--prompt", default="zh", show_default=True, help="A bundled name (`extractor prompts list`) or a file."
     ),
+    click.option("--examples", metavar="FILE", help='JSONL of right answers to show: {"text": ..., "data": {...}}.'),
 )
 
 model_options = _stack(
@@ -81,6 +84,21 @@ ask_options = _stack(
         help="Ask so often: later times for what is missing.",
     ),
     click.option("--redact", is_flag=True, help="Mask the values of x-sensitive fields."),
+    click.option(
+        "--ungrounded",
+        type=click.Choice(UNGROUNDED),
+        default=_RUN.ungrounded,
+        show_default=True,
+        help="What becomes of values that stand nowhere, where the schema does not say (x-ungrounded).",
+    ),
+    click.option(
+        "--min-confidence",
+        type=float,
+        default=_RUN.min_confidence,
+        show_default=True,
+        help="Withhold values that are less sure; the record lists them.",
+    ),
+    click.option("--all-occurrences", is_flag=True, help="Spans list every place of a value in the document."),
     click.option("--no-constrain", is_flag=True, help="Let the model write freely; parsing and retries carry it."),
 )
 
@@ -118,7 +136,10 @@ def make_task_from(options: Mapping[str, Any]) -> Task:
     schema, fields, prompt = options["schema"], options["fields"], options["prompt"]
     if (schema is None) == (fields is None):
         raise click.UsageError('Say what to extract: -s contact, -s my-schema.json, or --fields "姓名, 年龄:integer".')
-    return load_task(schema, prompt) if fields is None else make_task(schema_from_fields(fields), prompt, "fields")
+    examples = load_examples(options["examples"]) if options.get("examples") else ()
+    if fields is None:
+        return load_task(schema, prompt, examples)
+    return make_task(schema_from_fields(fields), prompt, "fields", examples)
 
 
 def model_config(options: Mapping[str, Any]) -> ModelConfig:
@@ -128,7 +149,10 @@ def model_config(options: Mapping[str, Any]) -> ModelConfig:
 
 def run_config(options: Mapping[str, Any]) -> RunConfig:
     """The window holds two batches, so that the next prompts are at hand when sequences leave."""
-    names = ("max_attempts", "max_tokens", "temperature", "seed", "passes", "redact")
+    names = (
+        *("max_attempts", "max_tokens", "temperature", "seed", "passes", "redact"),
+        *("ungrounded", "min_confidence", "all_occurrences"),
+    )
     return RunConfig(
         **{name: options[name] for name in names},
         constrain=not options["no_constrain"],

@@ -55,6 +55,7 @@ Examples:
 @click.option("--render", "file", metavar="FILE", help="Show what the template makes of this document (- for stdin).")
 @click.option("-s", "--schema", help="What is asked for: a bundled name or a .json file.")
 @click.option("--fields", help='What is asked for, on the spot: "姓名, 年龄:integer".')
+@click.option("--examples", metavar="FILE", help="JSONL of right answers to show, as for `run`.")
 @click.option(
     "--part", type=click.IntRange(min=1), default=1, show_default=True, help="Of a document in several parts."
 )

@@ -34,9 +34,9 @@ class Request:
 class Answer:
     """The ids of an answer without the token that ended it, and the log-probability of each.
 
-    Probabilities are those of the distribution a token was chosen from: renormalised over what the constraint allowed
-    (so 0.0, certainty, for a token that had to come). `finish`: `stop`, `length` (no more tokens were allowed) or
-    `memory` (the sequence does not fit into the cache, even alone).
+    Probabilities are the model's at temperature 1, renormalised over what the constraint allowed (so 0.0, certainty,
+    for a token that had to come). `finish`: `stop`, `length` (no more tokens were allowed) or `memory` (the sequence
+    does not fit into the cache, even alone).
     """
 
     ids: list[int] = field(default_factory=list)

@@ -75,10 +75,17 @@ def lowest(record: Record) -> float | None:
 
 
 def rank(record: Record, task: Task | None) -> tuple[int, float]:
-    """Failed records first, then those with values that have no place, then with conflicts, then the least sure."""
+    """Failed records first, then those with values that have no place, then what else is odd, then the least sure."""
     sure = lowest(record)
-    oddity = 0 if record.status == "failed" else 1 if placeless(record, task) else 2 if record.conflicts else 3
+    oddity = 0 if record.status == "failed" else 1 if placeless(record, task) else 2 if _oddities(record) else 3
     return oddity, 1.0 if sure is None else sure
+
+
+def _oddities(record: Record) -> list[str]:
+    """What there is to look at in a record besides values without a place."""
+    of_examples = "example" in record.how.get("grounded", {}).values()
+    found = {"conflict": record.conflicts, "withheld": record.how.get("withheld"), "example": of_examples}
+    return [name for name, there in found.items() if there]
 
 
 def entry(record: Record, text: str | NoText, view: View, detail: Detail) -> dict[str, Json]:
@@ -91,10 +98,11 @@ def entry(record: Record, text: str | NoText, view: View, detail: Detail) -> dic
     facts = {
         "id": record.id,
         "status": record.status,
-        "flags": [*(["placeless"] if odd else []), *(["conflict"] if record.conflicts else [])],
+        "flags": [*(["placeless"] if odd else []), *_oddities(record)],
         "low": lowest(record),
         "values": [_value(scalar, shown, odd, view) for scalar in kept],
         "more": len(found) - len(kept),
+        "withheld": [_withheld(each) for each in shown.how.get("withheld", ())],
         "errors": [failure.as_json() for failure in record.errors],
         "about": _about(record),
     }
@@ -115,6 +123,10 @@ def _value(scalar: Scalar, record: Record, odd: set[str], view: View) -> dict[st
         "others": [_shown(other["value"]) for other in _others(record, scalar.pointer)],
     }
     return {key: value for key, value in facts.items() if _says_something(value) or key == "text"}
+
+
+def _withheld(each: Mapping[str, Json]) -> dict[str, Json]:
+    return {"field": each["field"], "text": _shown(each["value"]), "why": each["reason"], "sure": each["confidence"]}
 
 
 def _says_something(value: Json) -> bool:
@@ -199,6 +211,11 @@ def _masked(record: Record, shown: Record, text: str) -> Iterator[Span]:
         yield from ((start, end) for start, end in spans)
         for value in (values.get(pointer), *(other["value"] for other in others), *(text[a:b] for a, b in spans)):
             if value not in (None, MASK, "") and not isinstance(value, dict | list):
+                yield from _everywhere(value, text)
+    for each, masked_one in zip(record.how.get("withheld", ()), shown.how.get("withheld", ()), strict=True):
+        if masked_one["value"] == MASK:
+            yield from ((start, end) for start, end in each["spans"])
+            for value in {written(each["value"]), *(text[start:end] for start, end in each["spans"])} - {MASK, ""}:
                 yield from _everywhere(value, text)
 
 

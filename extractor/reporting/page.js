@@ -133,7 +133,7 @@
   function card(entry) {
     const flags = entry.flags || [];
     const kind = entry.status === "failed" ? "failed" : flags.length ? "odd" : "";
-    const words = { placeless: "value without a place", conflict: "conflict" };
+    const words = { placeless: "value without a place", conflict: "conflict", withheld: "value withheld", example: "value of an example" };
     const reason = entry.status === "failed" && entry.errors ? `failed: ${entry.errors[entry.errors.length - 1].reason}` : entry.status;
     const badges = [el("span", { className: `badge ${entry.status}` }, reason), ...flags.map((flag) => el("span", { className: "badge odd" }, words[flag]))];
     const lowest = entry.low === undefined ? null : el("span", { className: "about" }, `lowest confidence ${share(entry.low)}`);
@@ -144,6 +144,7 @@
       el("header", {}, el("h2", {}, entry.id), ...badges, lowest),
       entry.parts ? textOf(entry) : el("p", { className: "note" }, entry.note || "The text is not at hand."),
       entry.values ? valuesOf(entry) : null,
+      entry.withheld ? withheldOf(entry.withheld) : null,
       entry.errors ? errorsOf(entry.errors) : null,
       el("div", { className: "about" }, about.join(" · ")),
     );
@@ -192,13 +193,20 @@
       if (value.others) cell.append(el("span", { className: "others" }, `  (also given: ${value.others.join("; ")})`));
       const lang = language(value.text || "");
       if (lang) cell.lang = lang;
-      const how = value.placeless ? "no place" : value.how || "";
+      const flags = { ungrounded: "kept, not in the text", example: "of an example, not in the text" };
+      const how = flags[value.how] || (value.placeless ? "no place" : value.how || "");
       const chip = marked.has(at) ? el("button", { type: "button", className: "chip", hue: value.field, "data-value": at, title: "Show in the text" }, labelOf(value)) : el("span", { className: "chip", hue: value.field }, labelOf(value));
       return el("tr", {}, el("td", {}, chip), cell, el("td", { className: "number" }, value.sure === undefined ? "" : share(value.sure)), el("td", { className: "how" }, how));
     });
     if (entry.more) rows.push(el("tr", {}, el("td", { colspan: "4", className: "how" }, `${number(entry.more)} more values are not shown`)));
     const head = el("tr", {}, ...["field", "value", "confidence", "place"].map((name) => el("th", { scope: "col", className: name === "confidence" ? "number" : "" }, name)));
     return el("div", { className: "scroll" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)));
+  }
+
+  function withheldOf(values) {
+    const why = (value) => (value.why === "confidence" ? `confidence ${value.sure === null ? "unknown" : share(value.sure)}` : "not in the text");
+    const line = (value) => `${value.field.replaceAll("~1", "/").replaceAll("~0", "~")}: ${value.text} (${why(value)})`;
+    return el("ul", { className: "withheld" }, ...values.map((value) => el("li", {}, `withheld: ${line(value)}`)));
   }
 
   function errorsOf(errors) {

@@ -31,19 +31,32 @@ _DIGITS: dict[str, int] = {
 _UNITS = {"十": 10, "百": 100, "千": 1000, "拾": 10, "佰": 100, "仟": 1000}
 _MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
 _SCALES = _UNITS | _MYRIADS
+_COINS = (Decimal("0.1"), Decimal("0.01"))
 _PERCENT = {"%": Decimal("0.01"), "‰": Decimal("0.001")}
+_TENS = {"廿": "二十", "卅": "三十"}
 _ANY_DIGIT = "".join(_DIGITS)
+_CHINESE = "".join((*_DIGITS, *_SCALES, *_TENS))
 
 _NUMERAL = re.compile(
     rf"""(?P<arabic>(?:(?<![^\s:(=,¥￥$])[+-])?(?:\d{{1,3}}(?:,\d{{3}})++(?!\d)|\d++)(?:\.\d++)?)
          (?P<scale>\s?[{"".join(_SCALES)}]{{1,3}}|[%‰])?
-    |   (?P<chinese>[{_ANY_DIGIT}{"".join(_SCALES)}]++(?:点[{_ANY_DIGIT}]++)?)""",
+    |   (?P<chinese>[{_CHINESE}]++(?:点[{_ANY_DIGIT}]++[{"".join(_MYRIADS)}]?)?)""",
     re.VERBOSE | re.ASCII,
 )
+_AMOUNT = rf"(?:(?<![\d.,])(?:\d{{1,3}}(?:,\d{{3}})++|\d++)(?:\.\d++)?|(?<![{_CHINESE}])[{_CHINESE}]++)"
+_MONEY = re.compile(
+    rf"(?P<yuan>{_AMOUNT})\s?[元圆圓块](?=[\d{_ANY_DIGIT}])(?:(?P<jiao>[\d{_ANY_DIGIT}])角)?(?:[零〇]?(?P<fen>[\d{_ANY_DIGIT}])分)?",
+    re.ASCII,
+)
+_MIXED = re.compile(
+    rf"(?<![\d.,])\d++[{''.join(_SCALES)}]{{1,3}}(?:\d++[{''.join(_SCALES)}]{{1,3}}){{1,8}}+(?!\d)", re.ASCII
+)
+_SIGNED = re.compile(rf"(?P<sign>负|零下|百分之|千分之)(?P<amount>{_AMOUNT}(?:点[{_ANY_DIGIT}]++)?)", re.ASCII)
+_FACTORS = {"负": Decimal(-1), "零下": Decimal(-1), "百分之": Decimal("0.01"), "千分之": Decimal("0.001")}
 
 
 def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
-    """All numbers of a text: `1,200.50`, `3万`, `1.2亿`, `5%`, `一百二十`, `壹佰`, `二〇二四`."""
+    """All numbers of a text: `1,200.50`, `3万`, `3万5千`, `5%`, `一百二十`, `壹佰元伍角`, `二〇二四`, `负五`."""
     for match in _NUMERAL.finditer(text):
         if match["chinese"]:
             value = chinese_number(match["chinese"])
@@ -54,18 +67,43 @@ def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
         yield match.span("arabic"), bare
         if match["scale"]:
             yield match.span(), bare * _scale(match["scale"].strip())
+    yield from _composed(text)
+
+
+def _composed(text: str) -> Iterator[tuple[Span, Decimal]]:
+    """Numbers that are made of several: `12元3角`, `3万5千`, `百分之五`, `负五`."""
+    for match in _MONEY.finditer(text):
+        yuan = _amount(match["yuan"])
+        if yuan is not None and (match["jiao"] or match["fen"]):
+            coins = (_count(match[name] or "0") for name in ("jiao", "fen"))
+            yield match.span(), yuan + sum(count * coin for count, coin in zip(coins, _COINS, strict=True))
+    for match in _MIXED.finditer(text):
+        sections = re.findall(r"(\d+)(\D+)", match[0])
+        yield match.span(), sum((Decimal(digits) * _scale(units) for digits, units in sections), Decimal(0))
+    for match in _SIGNED.finditer(text):
+        value = _amount(match["amount"])
+        if value is not None:
+            yield match.span(), value * _FACTORS[match["sign"]]
+
+
+def _amount(text: str) -> Decimal | None:
+    return Decimal(text.replace(",", "")) if text[0] in "0123456789" else chinese_number(text)
 
 
 def chinese_number(text: str) -> Decimal | None:
     """The value of a Chinese numeral, digits in a row (`二〇二四`) included; None if it is none."""
     whole, _, fraction = text.partition("点")
+    scale = _MYRIADS.get(fraction[-1:], 1)
+    fraction = fraction if scale == 1 else fraction[:-1]
+    for short, tens in _TENS.items():
+        whole = whole.replace(short, tens)
     if any(char in _SCALES for char in whole):
         digits = str(_with_units(whole)) if any(char in _DIGITS or char in "十拾" for char in whole) else ""
     else:
         digits = "".join(str(_DIGITS[char]) for char in whole)
     if not digits or len(digits) > 50:
         return None
-    return Decimal(f"{digits}.{''.join(str(_DIGITS[char]) for char in fraction)}" if fraction else digits)
+    return Decimal(f"{digits}.{''.join(str(_DIGITS[char]) for char in fraction)}" if fraction else digits) * scale
 
 
 def _scale(units: str) -> Decimal:
@@ -76,7 +114,7 @@ def _scale(units: str) -> Decimal:
 
 
 def _with_units(text: str) -> int:
-    """`一亿二千万零五十`: digits times units, added up below each 万 and 亿."""
+    """`一亿二千万零五十`: digits times units, added up below each 万 and 亿. `一万二` leaves out the last unit."""
     total = section = digit = 0
     for char in text[:50]:
         if char in _DIGITS:
@@ -88,14 +126,15 @@ def _with_units(text: str) -> int:
             total, section, digit = (total + section + digit) * 10**8, 0, 0
         else:
             total, section, digit = total + (section + digit) * 10**4, 0, 0
-    return total + section + digit
+    left_out = _SCALES.get(text[-2:-1], 1) // 10 if len(text) <= 50 else 1
+    return total + section + digit * max(left_out, 1)
 
 
 # Dates and times
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = rf"(?P<m>{'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
-_CHINESE_DAY = "[零〇○一二三四五六七八九十]"
+_CHINESE_DAY = "[零〇○一二三四五六七八九十廿卅]"
 _DATES = tuple(
     re.compile(pattern, re.IGNORECASE | re.ASCII)
     for pattern in (

@@ -7,6 +7,7 @@ once, when it is first asked for, so that many values cost little more than one.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,9 @@ _DATE_TO_TIME = 6
 """At most so many characters stand between the date and the time of one moment."""
 
 _LONGEST_MOMENT = 40
+
+_CODE = re.compile(r"0\d")
+_YUAN = re.compile(r"^(?:人民币)?\s*[¥￥]?\s*|(?<=[^角分])\s*[元圆圓]?[整正]?$|[整正]$")
 
 
 def written(value: Json) -> str:
@@ -68,10 +72,21 @@ class TextIndex:
             return self._amounts(part)
         return self.exactly(part) or self._moments(part) or self._alike(part) or self._amounts(part)
 
+    def anyhow(self, value: Json) -> Places:
+        """All places of a value, in every notation."""
+        part = written(value)
+        if not isinstance(value, str):
+            return self._amounts(part)
+        return _united((self._alike(part) or self.exactly(part), self._moments(part), self._amounts(part)))
+
     def _alike(self, part: str) -> Places:
         return solid(self.text, self._folded.places(part))
 
     def _amounts(self, part: str) -> Places:
+        """Places of a number, with or without 元 and the like around it; digits that begin with 0 are a code."""
+        part = _YUAN.sub("", narrow(part).strip())
+        if _CODE.match(part):
+            return ()
         values = _meanings(part, numbers)
         try:
             values = values or [Decimal(part)]

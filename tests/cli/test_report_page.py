@@ -43,10 +43,19 @@ CHANGES: dict[str, dict[str, Json]] = {
         "conflicts": {"/账号": ({"value": "13900000000", "span": [16, 27]},)},
         "how": {"grounded": {"/账号": "label"}},
     },
+    "nested.txt": {
+        "how": {
+            "grounded": {"/城市": "example"},
+            "withheld": [
+                {"field": "行/邮编", "value": "<i>200120", "reason": "confidence", "confidence": 0.41, "spans": []},
+                {"field": "电话", "value": 110, "reason": "ungrounded", "confidence": None, "spans": []},
+            ],
+        }
+    },
     "failed.txt": {"status": "failed", "errors": (Failure("parse", "the <answer> holds no JSON", 0, 1),)},
     "fine.txt": {"confidence": {"/手机号": 0.98}},
 }
-ORDER = ["failed.txt", "placeless.txt", "unsure.txt", "evil.txt", "fine.txt", "nested.txt"]
+ORDER = ["failed.txt", "placeless.txt", "unsure.txt", "nested.txt", "evil.txt", "fine.txt"]
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +160,17 @@ def test_hovering_and_focus_show_field_confidence_and_alternatives(page: Browser
     assert page.run("return document.getElementById('tip').textContent") == expected
 
 
+def test_what_was_withheld_or_is_of_an_example_is_shown(page: Browser) -> None:
+    shown = "return [...document.querySelectorAll(`article[aria-label='nested.txt'] ${arguments[0]}`)]"
+    shown += ".map((node) => node.textContent)"
+    assert page.run(shown, ".badge") == ["ok", "value withheld", "value of an example"]
+    assert page.run(shown, ".withheld li") == [
+        "withheld: 行/邮编: <i>200120 (confidence 0.41)",
+        "withheld: 电话: 110 (not in the text)",
+    ]
+    assert "of an example, not in the text" in page.run(shown, "td.how")
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -160,6 +180,8 @@ def test_hovering_and_focus_show_field_confidence_and_alternatives(page: Browser
         ({"status": "failed"}, ["failed.txt"]),
         ({"status": "placeless"}, ["placeless.txt"]),
         ({"status": "conflict"}, ["unsure.txt"]),
+        ({"status": "withheld"}, ["nested.txt"]),
+        ({"status": "example"}, ["nested.txt"]),
         ({"field": "账号"}, ["unsure.txt"]),
         ({"field": "邮箱"}, []),
         ({"sure": "0.95"}, ["unsure.txt", "evil.txt"]),

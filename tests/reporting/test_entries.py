@@ -114,3 +114,27 @@ def test_without_redact_everything_is_shown() -> None:
     text = f"密码：{SECRET}"
     _, shown = _shown(found("d", text, {"密码": SECRET}), text, View(CONTACT))
     assert shown.count(SECRET) == 2
+
+
+def test_what_was_withheld_or_may_come_from_an_example_is_said_and_ranked_as_odd() -> None:
+    withheld = [{"field": "账号", "value": "root", "reason": "confidence", "confidence": 0.3, "spans": [[0, 4]]}]
+    record = found("d", "root", {"类": "买"}, how={"grounded": {"/类": "example"}, "withheld": withheld})
+    made, _ = _shown(record, "root", View(a_task(类={"enum": ["买"]}, 账号=STRING)))
+    assert made["flags"] == ["withheld", "example"]
+    assert made["withheld"] == [{"field": "账号", "text": "root", "why": "confidence", "sure": 0.3}]
+    assert [value["how"] for value in made["values"]] == ["example"]
+    plain = found("e", "1", {"x": "1"}, confidence={"/x": 0.0})
+    assert [each.id for each in collect([plain, record], a_task(类={"enum": ["买"]}, x=STRING), 2).records] == [
+        "d",
+        "e",
+    ]
+
+
+@pytest.mark.parametrize("value", [SECRET, "***"])
+def test_a_sensitive_value_that_was_withheld_is_masked_in_the_text_too(value: str) -> None:
+    text = f"密码:{SECRET} 再说一遍 {SECRET}"
+    withheld = [{"field": "密码", "value": value, "reason": "confidence", "confidence": 0.3, "spans": [[3, 13]]}]
+    record = found("d", text, {"密码": None}, how={"withheld": withheld})
+    made, told = _shown(record, text, View(CONTACT, redact=True))
+    assert SECRET not in told
+    assert made["withheld"][0]["text"] == "***"

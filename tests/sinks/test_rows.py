@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from extractor.sinks.rows import from_line, from_row, to_line, to_row
-from extractor.types import Failure, Record, RunInfo, Source
+from extractor.types import Failure, Record, RunInfo, Source, Withheld
 from tests.sinks.records import failed, record, sha
 
 SCHEMA = json.loads((files("extractor") / "record.schema.json").read_text("utf-8"))
@@ -16,6 +16,16 @@ RECORDS = [
     record("inbox/0001.txt"),
     record("conflict", conflicts={"/手机号": ("1", 2)}, how={"rung": "strict", "/手机号": "only"}),
     record("list", data={"人": [{"名": "张"}]}, spans={"/人/0/名": ((0, 1), (4, 5))}),
+    record(
+        "withheld",
+        how={
+            "grounded": {"/手机号": "ungrounded"},
+            "withheld": [
+                Withheld("a", 3, "confidence", 0.4, ((1, 2),)).as_json(),
+                Withheld("b", "x", "ungrounded").as_json(),
+            ],
+        },
+    ),
     failed("failed"),
     Record("io", "failed", Source("io", ""), RunInfo("f", "m", "s", "p"), errors=(Failure("io", "not there"),)),
 ]
