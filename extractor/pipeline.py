@@ -113,9 +113,9 @@ class Pipeline:
         return tuple(self._ask(task, chunk, self.answer_budget) for chunk in chunks for task in tasks)
 
     def _holds(self, task: Task) -> bool:
-        """Whether one answer holds what a task asks for, and half the context its instructions and that answer."""
+        """Whether one answer holds what a task asks for, and half of what that answer leaves the instructions."""
         usual = self.backend.count_tokens(grouping.usual_answer(task))
-        room = self.backend.context // 2 - self.answer_budget
+        room = (self.backend.context - self.answer_budget) // 2
         return usual <= self.answer_budget and self._instructions(task) <= room
 
     def _instructions(self, task: Task) -> int:
