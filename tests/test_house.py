@@ -17,7 +17,7 @@ LAYERS = [  # a layer may import from those below it
     {"cli"},
     {"api", "planning"},
     {"pipeline", "rereading", "reporting"},
-    {*STAGES, "readers", "sinks", "backends", "redacting", "doctor", "evaluating"},
+    {*STAGES, "readers", "sinks", "backends", "redacting", "doctor", "evaluating", "sharing"},
     {"engine", "answer"},
     {"chatglm3", "text", "pointers"},
     {"tasks"},

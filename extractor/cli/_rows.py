@@ -22,7 +22,8 @@ UNREADABLE = (*csv.SUFFIXES, *parquet.SUFFIXES, *sqlite.SUFFIXES)
 
 
 def rows(path: str, *, again: bool = False) -> Iterator[tuple[str, Row]]:
-    """The rows of a JSONL file, packed or not (`-` for standard input), each with its place for messages; blank lines are passed over.
+    """The rows of a JSONL file, packed or not (`-` for standard input), each with its place for messages; blank lines
+    are passed over.
 
     A row without an id is called `file#line`, as readers call it. A torn last line, which a killed run leaves, is left
     out with a warning, unless the file is read `again`. Raises InputError for a file that is not there or a line that
