@@ -29,4 +29,5 @@ def load(point: EntryPoint) -> Any:
 
 
 def load_all(group: str) -> list[Any]:
+    """All that the entry points of a group name. Raises UsageError for one that does not load."""
     return [load(point) for point in found(group).values()]

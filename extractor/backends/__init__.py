@@ -17,6 +17,7 @@ from extractor.types import Backend
 
 
 def names() -> list[str]:
+    """All backends by name, those of other packages among them; none of them is imported for it."""
     return sorted({*_own(), *plugins.found(__name__)})
 
 

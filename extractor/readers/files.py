@@ -117,6 +117,7 @@ def read_up_to(stream: BinaryIO, limit: int) -> bytes:
 
 
 def too_large(what: str, limit: int) -> str:
+    """One line that says what to do about a document above the limit."""
     return f"{what} has more than {limit:,} bytes: raise --max-bytes, or split it"
 
 

@@ -41,6 +41,7 @@ def printable(path: str) -> str:
 
 
 def is_junk(name: str) -> bool:
+    """Whether a name is that of a hidden file or of the litter of a file manager."""
     return name.startswith((".", "~$")) or name.lower() in JUNK
 
 

@@ -23,6 +23,7 @@ def request(file: File, options: ReadOptions) -> bytes:
 
 
 def requested(line: bytes) -> tuple[File, ReadOptions]:
+    """The file and the options of a request."""
     id, path, location, options = json.loads(line)
     options["exclude"] = ()
     return File(id, path, functools.partial(open_regular, location), location), ReadOptions(**options)
@@ -42,6 +43,7 @@ def to_line(item: Document | Unreadable) -> bytes:
 
 
 def from_line(line: bytes) -> Document | Unreadable:
+    """The document or failure of a line that `to_line` wrote."""
     try:
         fields: dict[str, Json] = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -29,6 +29,7 @@ LARGEST_CELL = 2**31 - 1
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
+    """A restartable file."""
     path = os.path.realpath(path)
     return FileSink(path, options, Appending(path, options, CsvText(Columns.of(options)), Plain()))
 

@@ -18,11 +18,13 @@ GZIP = 31
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
+    """A restartable file."""
     path = os.path.realpath(path)
     return FileSink(path, options, Appending(path, options, JsonText(options.flatten), codec()))
 
 
 def codec() -> Packed:
+    """How it is packed."""
     return Packed(Encoder, lambda: zlib.decompressobj(GZIP), zlib.error)
 
 

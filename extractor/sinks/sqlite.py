@@ -25,6 +25,7 @@ LARGEST = 2**63
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
+    """A restartable table of a file."""
     path = os.path.realpath(path)
     return FileSink(path, options, SqliteTable(path, options))
 

@@ -22,6 +22,7 @@ def open_sink(path: str, options: SinkOptions) -> Sink:
 
 
 def codec() -> Packed:
+    """How it is packed. Raises UsageError where the package zstandard is missing."""
     try:
         import zstandard
     except ModuleNotFoundError as error:
