@@ -21,7 +21,7 @@ LAYERS = [  # a layer may import from those below it
     {"engine", "answer"},
     {"chatglm3", "text", "pointers"},
     {"tasks"},
-    {"registry", "config", "plugins"},
+    {"registry", "config", "plugins", "addresses"},
     {"types"},
     {"errors"},
 ]

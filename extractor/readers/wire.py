@@ -9,6 +9,7 @@ import os
 
 import orjson
 
+from extractor import addresses
 from extractor.readers.files import File, ReadOptions, open_regular
 from extractor.types import Document, Json, Segment, Source, Unreadable
 
@@ -19,7 +20,8 @@ END = b"null\n"
 def request(file: File, options: ReadOptions) -> bytes:
     """A file on the disk that is to be read. Its name may be no UTF-8, which ASCII escapes carry."""
     asked = dataclasses.asdict(dataclasses.replace(options, exclude=()))
-    return json.dumps([file.id, file.path, os.path.abspath(file.location), asked]).encode("ascii") + b"\n"
+    location = file.location if addresses.is_address(file.location) else os.path.abspath(file.location)
+    return json.dumps([file.id, file.path, location, asked]).encode("ascii") + b"\n"
 
 
 def requested(line: bytes) -> tuple[File, ReadOptions]:

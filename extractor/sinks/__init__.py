@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import Literal, Protocol, cast
 
 from extractor import plugins
+from extractor.addresses import is_address
 from extractor.errors import UsageError
 from extractor.tasks import Task
 from extractor.types import Record
@@ -85,7 +86,8 @@ def formats() -> Mapping[str, Format]:
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
-    """The sink for a path, by its suffix; `-` and devices get JSON lines. Nothing is touched before it is entered.
+    """The sink for a path or an address, by its suffix; `-` and devices get JSON lines. Nothing is touched before it is
+    entered.
 
     Raises UsageError for a suffix that no format knows.
     """
@@ -94,6 +96,10 @@ def open_sink(path: str, options: SinkOptions) -> Sink:
     if suffix is None:
         known = ", ".join(sorted(formats()))
         raise UsageError(f"{path} has no suffix of a known output format. Use one of {known}, or - for stdout.")
+    if is_address(path):
+        from extractor.sinks.remote import RemoteSink
+
+        return RemoteSink(path, lambda local: formats()[suffix].open_sink(local, options), options)
     return formats()[suffix].open_sink(path, options)
 
 
