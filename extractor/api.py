@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 
 from extractor import backends
 from extractor.config import ModelConfig, RunConfig
 from extractor.examples import Example, load_examples, make_examples
 from extractor.pipeline import Pipeline, check_examples
+from extractor.sharing import Shared
 from extractor.tasks import Task, load_task, make_task
-from extractor.types import Backend, Document, Json, Record, Source, Unreadable
+from extractor.types import Document, Json, Record, Source, Unreadable
 
 
 class Extractor:
@@ -21,6 +20,7 @@ class Extractor:
     `schema` is a bundled name, a path or a schema as a dict; `model` a known name or a directory, or a whole
     ModelConfig; `examples` a JSONL file or rows of `{"text": ..., "data": {...}}` to show to the model. Raises
     UsageError for a schema, prompt or example that is wrong, ModelError when the model cannot be had.
+    It may be used by several threads at once: their prompts share the batches of the one model.
 
         with Extractor(schema="contact") as extractor:
             print(extractor.extract("手机号18888888888").data)
@@ -42,22 +42,17 @@ class Extractor:
         )
         check_examples(self.task)
         self.config = config or RunConfig()
-        self._model = model if isinstance(model, ModelConfig) else ModelConfig(model)
-        self._backend_name = backend
-        self._lock = threading.Lock()
-
-    @cached_property
-    def _backend(self) -> Backend:
-        return backends.make(self._backend_name, self._model).__enter__()
+        model_config = model if isinstance(model, ModelConfig) else ModelConfig(model)
+        self._shared = Shared(lambda: backends.make(backend, model_config))
 
     def run(self, documents: Iterable[str | Document | Unreadable]) -> Iterator[Record]:
         """Yield one Record per document, as each is done. A plain string is a text with its number as id.
 
-        Runs on several threads take turns.
+        Documents are taken as they are needed, so that they may be endless; what is in flight is bounded by
+        `config.window`.
         """
-        with self._lock:
-            pipeline = Pipeline(self.task, self._backend, self.config)
-            yield from pipeline.run(_document(number, item) for number, item in enumerate(documents))
+        pipeline = Pipeline(self.task, self._shared.share(), self.config)
+        return pipeline.run(_document(number, item) for number, item in enumerate(documents))
 
     def extract(self, text: str) -> Record:
         """The Record of one text."""
@@ -65,9 +60,7 @@ class Extractor:
 
     def close(self) -> None:
         """Free the model. The next use loads it again."""
-        if "_backend" in self.__dict__:
-            self._backend.__exit__(None, None, None)
-            del self.__dict__["_backend"]
+        self._shared.close()
 
     def __enter__(self) -> Extractor:
         return self

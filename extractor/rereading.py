@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from extractor import readers
+from extractor.addresses import is_address, is_file
 from extractor.readers import ReadOptions
 from extractor.types import Document, Source, Unreadable
 
@@ -34,13 +35,14 @@ def reread(
     files: dict[str, None] = {}
     waiting: dict[str, list[str]] = {}
     for name, source in sources.items():
-        path = os.path.join(root, source.path)
+        path = source.path if is_address(source.path) else os.path.join(root, source.path)
         file = _file(path) if source.path else None
         if file is None:
             yield name, _not_there(source)
         else:
             files[file] = None
-            waiting.setdefault(os.path.normpath(file) + path[len(file) :], []).append(name)
+            shown = file if is_address(file) else os.path.normpath(file)
+            waiting.setdefault(shown + path[len(file) :], []).append(name)
     for item in readers.read(list(files), options) if files else ():
         for name in waiting.pop(item.source.path, ()):
             yield name, _checked(item, sources[name])
@@ -62,11 +64,12 @@ def _not_there(source: Source) -> Gone:
 
 def _file(path: str) -> str | None:
     """The file that a path leads to or into; None where there is none."""
-    return next((part for part in _beginnings(path) if os.path.isfile(part)), None)
+    exists = is_file if is_address(path) else os.path.isfile
+    return next((part for part in _beginnings(path) if exists(part)), None)
 
 
 def _beginnings(path: str) -> Iterable[str]:
     yield path
     for at in range(len(path) - 1, 0, -1):
-        if path[at] in SEPARATORS:
+        if path[at] in SEPARATORS and not path[:at].endswith((":", ":/")):
             yield path[:at]

@@ -111,9 +111,21 @@ read_options = _stack(
         help="A row of a table or of JSON is a document, or the sheet, the file, is one.",
     ),
     click.option(
-        "--text-field", default=_READ.text_field, show_default=True, help="Where rows and JSON hold their text."
+        "--text-field",
+        "--text-column",
+        "text_field",
+        default=_READ.text_field,
+        show_default=True,
+        help="Where rows, JSON and Parquet hold their text.",
     ),
-    click.option("--id-field", default=_READ.id_field, show_default=True, help="Where they hold their id."),
+    click.option(
+        "--id-field",
+        "--id-column",
+        "id_field",
+        default=_READ.id_field,
+        show_default=True,
+        help="Where they hold their id.",
+    ),
     click.option("--password", envvar="EXTRACTOR_PASSWORD", help="Opens locked files.  [env: EXTRACTOR_PASSWORD]"),
     click.option("--max-bytes", type=int, default=_READ.max_bytes, show_default=True, help="Largest document to read."),
     click.option(

@@ -5,28 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import BinaryIO
 
 from extractor.errors import InputError
+from extractor.sinks import csv, gz, parquet, sqlite, zst
+from extractor.sinks.packing import Plain
 from extractor.sinks.rows import from_line
 from extractor.types import Json, Source
 
 log = logging.getLogger(__name__)
 
 Row = dict[str, Json]
+READABLE = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+UNREADABLE = (*csv.SUFFIXES, *parquet.SUFFIXES, *sqlite.SUFFIXES)
 
 
 def rows(path: str, *, again: bool = False) -> Iterator[tuple[str, Row]]:
-    """The rows of a JSONL file (`-` for standard input), each with its place for messages; blank lines are passed over.
+    """The rows of a JSONL file, packed or not (`-` for standard input), each with its place for messages; blank lines
+    are passed over.
 
     A row without an id is called `file#line`, as readers call it. A torn last line, which a killed run leaves, is left
     out with a warning, unless the file is read `again`. Raises InputError for a file that is not there or a line that
     is no JSON object.
     """
-    with _open(path) as stream:
-        for number, line in enumerate(stream, 1):
+    with _open(path) as lines:
+        for number, line in enumerate(lines, 1):
             if line.strip(b"\xef\xbb\xbf \t\r\n"):
                 where = f"{path} line {number}"
                 row = _row(line, where)
@@ -44,11 +48,17 @@ def source_of(row: Row) -> Source | None:
     return Source(source["path"], str(source.get("sha256", "")), source.get("encoding"), source.get("chars"))
 
 
-def _open(path: str) -> AbstractContextManager[BinaryIO]:
+def _open(path: str) -> AbstractContextManager[Iterable[bytes]]:
     if path == "-":
         return nullcontext(sys.stdin.buffer)
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in UNREADABLE:
+        raise InputError(
+            f"{path}: rows are read from JSON Lines ({', '.join(READABLE)}), not from {suffix}. "
+            f"Have the same run write them: `extractor run ... -o results.jsonl`."
+        )
     try:
-        return open(path, "rb")
+        return {".gz": gz.codec, ".zst": zst.codec}.get(suffix, Plain)().open(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}. Give a .jsonl file.") from error
 

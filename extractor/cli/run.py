@@ -17,7 +17,6 @@ from extractor.cli._progress import Progress, Tally
 from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
 from extractor.redacting import redact
-from extractor.sinks import runfile
 from extractor.tasks import Task
 from extractor.types import Document, Record, Unreadable
 
@@ -30,17 +29,21 @@ Examples:
   cat docs.jsonl | extractor run - -s contact | jq .data   a stage in a pipe
   extractor run inbox --fields "姓名, 年龄:integer"          entity types on the spot
   extractor run staff.xlsx forms.zip -s person             a row of a workbook, a file of an archive is a document
+  extractor run inbox -s contact -o values.csv --flatten   a row a value; .sqlite, .parquet, .jsonl.gz as well
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @_options.task_options
-@click.option("-o", "--output", default="-", metavar="FILE", help="A .jsonl file to go on with, or - for stdout.")
+@click.option(
+    "-o", "--output", default="-", metavar="FILE", help="A file to go on with, its format by its suffix; - for stdout."
+)
 @_options.model_options
 @click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
 @_options.ask_options
 @_options.read_options
+@click.option("--flatten", is_flag=True, help="A row for each value found, with its place, instead of each document.")
 @click.option("--limit", type=click.IntRange(min=0), help="Stop after so many documents.")
 @click.option("--overwrite", is_flag=True, help="Begin the output anew.")
 @click.option("--retry-failed", is_flag=True, help="Ask again about documents that failed in an earlier run.")
@@ -77,8 +80,7 @@ def command(inputs: tuple[str, ...], **options: Any) -> int:
 def _read_options(options: Mapping[str, Any]) -> ReadOptions:
     """The output and what stands beside it are not documents, should they lie in a folder that is read."""
     output = options["output"]
-    beside = (output, f"{output}.lock", f"{output}.tmp", runfile.path_of(output))
-    return _options.make_read_options(options, exclude=() if output == sinks.STDOUT else beside)
+    return _options.make_read_options(options, exclude=() if output == sinks.STDOUT else sinks.beside(output))
 
 
 def _open(options: Mapping[str, Any], pipeline: Pipeline) -> sinks.Sink:
@@ -89,6 +91,8 @@ def _open(options: Mapping[str, Any], pipeline: Pipeline) -> sinks.Sink:
             settings=pipeline.settings,
             overwrite=options["overwrite"],
             retry_failed=options["retry_failed"],
+            task=pipeline.task,
+            flatten=options["flatten"],
         ),
     )
 

@@ -167,6 +167,7 @@ _SMALLEST_STEP = 64
 
 
 def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no room, on whatever device."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

@@ -39,6 +39,7 @@ def wrong_as_json(evaluation: Evaluation) -> list[Json]:
 
 
 def comparison_as_json(comparison: Comparison) -> dict[str, Json]:
+    """A comparison of two runs as JSON."""
     return {
         "differences": {
             name: {**asdict(each), "significant": each.significant} for name, each in comparison.differences.items()

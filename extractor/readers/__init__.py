@@ -1,4 +1,5 @@
 """Files to documents. A module of this folder with SUFFIXES and `read` is a format: adding the file adds the format.
+So does an entry point of the group `extractor.readers` in another installed package.
 
 N documents in, N out: what cannot be read comes out as an Unreadable with a reason, never as a gap and never as an
 exception. Ids are unique within a run and the same in every run over the same input. Formats know nothing of each

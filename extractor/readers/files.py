@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
+from extractor import addresses
 from extractor.errors import UsageError
 from extractor.readers.limits import Budget, Failed
 from extractor.types import Document, Segment, Source, Unreadable
@@ -82,7 +83,10 @@ class File:
 
 
 def open_regular(location: str) -> BinaryIO:
-    """Open a file for reading; raises OSError for what is none, and never waits for a pipe's other end."""
+    """Open a file, or what is at an address, for reading; raises OSError for what is none, and never waits for a pipe's
+    other end."""
+    if addresses.is_address(location):
+        return addresses.open_file(location)
     descriptor = os.open(location, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -117,6 +121,7 @@ def read_up_to(stream: BinaryIO, limit: int) -> bytes:
 
 
 def too_large(what: str, limit: int) -> str:
+    """One line that says what to do about a document above the limit."""
     return f"{what} has more than {limit:,} bytes: raise --max-bytes, or split it"
 
 

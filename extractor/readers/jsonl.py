@@ -87,6 +87,7 @@ def written(value: Json) -> str:
 
 
 def kind(value: Json) -> str:
+    """What a JSON value is, in words."""
     return KINDS.get(type(value), "null")
 
 

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from extractor import plugins
 from extractor.readers import sniffing, text
 from extractor.readers.files import File, ReadOptions, hash_of, io_message
 from extractor.readers.limits import NESTING, Bomb, Failed
@@ -37,11 +38,12 @@ class Reader(Protocol):
 
 @functools.cache
 def formats() -> Mapping[str, Reader]:
-    """All readers by suffix."""
+    """All readers by suffix; those of this folder come before those of other packages."""
     folder = Path(__file__).parent
     modules = (import_module(f"{__package__}.{found.name}") for found in pkgutil.iter_modules([str(folder)]))
-    readers = [cast(Reader, module) for module in modules if hasattr(module, "SUFFIXES")]
-    return {suffix: reader for reader in readers for suffix in reader.SUFFIXES}
+    own = [cast(Reader, module) for module in modules if hasattr(module, "SUFFIXES")]
+    others = [cast(Reader, plugin) for plugin in plugins.load_all("extractor.readers")]
+    return {suffix: reader for reader in (*reversed(others), *own) for suffix in reader.SUFFIXES}
 
 
 def is_isolated(file: File) -> bool:
@@ -73,7 +75,8 @@ def read(file: File, options: ReadOptions) -> Iterator[Item]:
     except Failed as failed:
         yield file.unreadable(failed.reason, failed.message, hash_of(file, options.max_bytes))
     except ModuleNotFoundError as error:
-        message = f"reading it needs the package {error.name}: pip install 'extractor[docs]'"
+        extra = "parquet" if error.name == "pyarrow" else "docs"
+        message = f"reading it needs the package {error.name}: pip install 'extractor[{extra}]'"
         yield file.unreadable("extra", message, hash_of(file, options.max_bytes))
     except OSError as error:
         yield file.unreadable("io", io_message(error))

@@ -39,12 +39,14 @@ PDF = Content("a PDF document", ".pdf")
 RTF = Content("an RTF document", ".rtf")
 ZIP = Content("a ZIP archive", ".zip")
 GZIP = Content("a gzip archive", ".gz")
+PARQUET = Content("a Parquet file", ".parquet")
 OLE = Content("an old Office document", "", "save it in a format of today and run again")
 BY_MAGIC = {
     "a ZIP archive or an Office document": ZIP,
     "an empty ZIP archive": ZIP,
     "a gzip archive": GZIP,
     "an old Office document": OLE,
+    "a Parquet file": PARQUET,
 }
 SAVE_AS = "save it as {} and run again"
 IN_ZIP = (
@@ -66,7 +68,7 @@ IN_OLE = (
 ENCRYPTED = "an encrypted Office document"
 OFFICE = (".docx", ".xlsx")
 ZIPPED = (".zip", *OFFICE)
-SIGNED = frozenset((".pdf", ".rtf", ".gz", *ZIPPED))
+SIGNED = frozenset((".pdf", ".rtf", ".gz", ".parquet", *ZIPPED))
 """Suffixes of formats that show a signature: without it, a file is something else."""
 
 BEFORE_MARKUP = r"(?:\s+|<!--.*?(?:-->|\Z)|<\?xml.*?(?:\?>|\Z))*"

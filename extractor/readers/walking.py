@@ -14,7 +14,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from extractor import addresses
 from extractor.errors import InputError
+from extractor.readers import remote
 from extractor.readers.files import File, io_message, open_regular
 from extractor.types import Source, Unreadable
 
@@ -41,6 +43,7 @@ def printable(path: str) -> str:
 
 
 def is_junk(name: str) -> bool:
+    """Whether a name is that of a hidden file or of the litter of a file manager."""
     return name.startswith((".", "~$")) or name.lower() in JUNK
 
 
@@ -53,6 +56,8 @@ def places(inputs: Sequence[str]) -> list[Place]:
 
 
 def _expand(argument: str) -> list[str]:
+    if addresses.is_address(argument):
+        return remote.expand(argument)
     if argument == STDIN or os.path.exists(argument):
         return [argument]
     if os.path.lexists(argument):
@@ -83,7 +88,7 @@ def _covered(location: str, folders: set[str]) -> bool:
 
 
 def _location(path: str) -> str:
-    return path if path == STDIN else os.path.abspath(path)
+    return path if path == STDIN or addresses.is_address(path) else os.path.abspath(path)
 
 
 def _name(path: str) -> str:
@@ -91,12 +96,16 @@ def _name(path: str) -> str:
 
 
 def _place(path: str, clashes: bool) -> Place:
-    shown = printable(path if path == STDIN else os.path.normpath(path))
+    as_given = path == STDIN or addresses.is_address(path)
+    shown = printable(path if as_given else os.path.normpath(path))
     return Place(shown if clashes else printable(_name(path)), shown, path)
 
 
 def files(place: Place, exclude: frozenset[str]) -> Iterator[File | Unreadable]:
     """The file itself, or all files in the folder; a folder that cannot be listed is a failure with its id."""
+    if addresses.is_address(place.location):
+        yield from remote.files(place.location, place.id, is_junk, exclude)
+        return
     if not os.path.isdir(place.location):
         yield _file(place)
         return

@@ -9,6 +9,7 @@ import os
 
 import orjson
 
+from extractor import addresses
 from extractor.readers.files import File, ReadOptions, open_regular
 from extractor.types import Document, Json, Segment, Source, Unreadable
 
@@ -19,10 +20,12 @@ END = b"null\n"
 def request(file: File, options: ReadOptions) -> bytes:
     """A file on the disk that is to be read. Its name may be no UTF-8, which ASCII escapes carry."""
     asked = dataclasses.asdict(dataclasses.replace(options, exclude=()))
-    return json.dumps([file.id, file.path, os.path.abspath(file.location), asked]).encode("ascii") + b"\n"
+    location = file.location if addresses.is_address(file.location) else os.path.abspath(file.location)
+    return json.dumps([file.id, file.path, location, asked]).encode("ascii") + b"\n"
 
 
 def requested(line: bytes) -> tuple[File, ReadOptions]:
+    """The file and the options of a request."""
     id, path, location, options = json.loads(line)
     options["exclude"] = ()
     return File(id, path, functools.partial(open_regular, location), location), ReadOptions(**options)
@@ -42,6 +45,7 @@ def to_line(item: Document | Unreadable) -> bytes:
 
 
 def from_line(line: bytes) -> Document | Unreadable:
+    """The document or failure of a line that `to_line` wrote."""
     try:
         fields: dict[str, Json] = orjson.loads(line)
     except orjson.JSONDecodeError:

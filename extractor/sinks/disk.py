@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from extractor.errors import OutputError
 
@@ -33,14 +34,19 @@ def append(descriptor: int, data: bytes) -> None:
 
 
 def replace(path: str, pieces: Iterable[bytes]) -> None:
-    """Put a new file in the place of `path` in one step: whenever it is cut off, either the old or the new is there.
+    """Put a new file in the place of `path`, as `replacing` does. Raises OSError; the old file is then untouched."""
+    with replacing(path) as stream:
+        stream.writelines(pieces)
 
-    Raises OSError; the old file is then untouched.
-    """
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[BinaryIO]:
+    """A new file that takes the place of `path` in one step: whenever it is cut off, either the old or the new is
+    there. After an exception it is the old one."""
     temporary = f"{path}.tmp"
     try:
         with open(temporary, "wb") as stream:
-            stream.writelines(pieces)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         if os.path.exists(path):

@@ -43,16 +43,20 @@ def to_row(record: Record) -> dict[str, Json]:
 
 
 def to_line(record: Record) -> bytes:
-    """The row as one line of UTF-8 JSON.
+    """The row as one line of UTF-8 JSON."""
+    return json_line(to_row(record))
+
+
+def json_line(row: Mapping[str, Json]) -> bytes:
+    """Values as one line of UTF-8 JSON.
 
     What orjson refuses (lone surrogates, integers beyond 64 bits) is written by the standard library with ASCII
     escapes, so that every record gives a line; a number that JSON does not have (NaN) is null in both.
     """
-    row = to_row(record)
     try:
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:
-        return json.dumps(_finite(row), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        return json.dumps(_finite(dict(row)), separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
 def _finite(value: Json) -> Json:

@@ -1,0 +1,60 @@
+"""Outputs of every format as rows, read by libraries of others."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import zstandard
+
+Rows = list[dict[str, Any]]
+FORMATS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".sqlite", ".parquet")
+
+
+def read(path: Path, table: str = "records") -> Rows:
+    """The rows of an output; values that are JSON text in a format stay as they are."""
+    return _READ["".join(path.suffixes[-2:]) if path.suffix in (".gz", ".zst") else path.suffix](path, table)
+
+
+def ids(path: Path, table: str = "records") -> list[str]:
+    return [row["id"] for row in read(path, table)]
+
+
+def _lines(data: bytes) -> Rows:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def _csv(path: Path, table: str) -> Rows:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream, strict=True))
+
+
+def _sqlite(path: Path, table: str) -> Rows:
+    with closing(sqlite3.connect(path)) as database:
+        found = database.execute(f"SELECT * FROM {table} ORDER BY rowid")
+        names = [name for name, *_ in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def _zst(path: Path, table: str) -> Rows:
+    with (
+        path.open("rb") as stream,
+        zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True) as unpacked,
+    ):
+        return _lines(unpacked.read())
+
+
+_READ = {
+    ".jsonl": lambda path, table: _lines(path.read_bytes()),
+    ".jsonl.gz": lambda path, table: _lines(gzip.decompress(path.read_bytes())),
+    ".jsonl.zst": _zst,
+    ".csv": _csv,
+    ".sqlite": _sqlite,
+    ".parquet": lambda path, table: pq.read_table(path).to_pylist(maps_as_pydicts="strict"),
+}
