@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections.abc import Iterator
 
 SMALLEST = 1024
 
@@ -39,6 +40,9 @@ class DigestTable:
         self._keys[slot], self._values[slot] = key, value
         if 3 * self._used > 2 * len(self._keys):
             self._grow()
+
+    def values(self) -> Iterator[int]:
+        return (value for key, value in zip(self._keys, self._values, strict=True) if key)
 
     def _slot(self, key: int) -> int:
         """Where the key is, or the free place where it belongs."""

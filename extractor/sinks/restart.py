@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from extractor.errors import OutputError, OutputMismatch
-from extractor.sinks import Status, disk, runfile
+from extractor.sinks import SinkOptions, Status, disk, runfile
 from extractor.sinks.digests import DigestTable, digest
 from extractor.sinks.rows import from_line
 from extractor.types import Json
@@ -115,6 +115,19 @@ def _rows(stream: BinaryIO, path: str) -> Iterator[tuple[bytes, Row]]:
             return
         if line.strip():
             yield line, _row(path, number, line, end)
+
+
+def rows(path: str) -> Iterator[tuple[bytes, Row]]:
+    """The whole lines of a file with what restarting needs of them. Raises OutputError, OSError."""
+    with open(path, "rb") as stream:
+        yield from _rows(stream, path)
+
+
+def add_part(done: Done, path: str, output: str, options: SinkOptions) -> None:
+    """Add the rows of a part of an output to what is done. Raises OutputMismatch, OutputError, OSError."""
+    for _, row in rows(path):
+        _check(output, row, options.fingerprint, dict(options.settings))
+        done.add(row.id, row.sha256, row.status)
 
 
 def _is_json(line: bytes) -> bool:

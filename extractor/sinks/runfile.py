@@ -44,6 +44,11 @@ def add_work(output: str, fingerprint: str, work: Work) -> None:
     _replace(output, {**_content(output, fingerprint), "work": {"rows": rows, "seconds": seconds}})
 
 
+def note_totals(output: str, fingerprint: str, totals: Mapping[str, int]) -> None:
+    """Note what an output holds that is more than one file. Raises OSError."""
+    _replace(output, {**_content(output, fingerprint), "totals": dict(totals)})
+
+
 def read_work(output: str, fingerprint: str) -> Work:
     """What the runs of a fingerprint have done in all; nothing where it was not noted."""
     work = _content(output, fingerprint).get("work")
