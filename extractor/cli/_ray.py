@@ -84,7 +84,13 @@ class Source:
 def records(source: Source, progress: Progress, options: Mapping[str, Any], tally: Tally) -> Iterator[Record]:
     """The records of all workers, each in a part file already. Raises UsageError where Ray is not installed."""
     pipeline = source.pipeline
-    reading = Reading(source.inputs, source.read_options, options["limit"], options["parcel"], options["retry_failed"])
+    reading = Reading(
+        source.inputs,
+        source.read_options,
+        limit=options["limit"],
+        parcel=options["parcel"],
+        retry_failed=options["retry_failed"],
+    )
     with (
         PartsFolder(options["output"], _options.sink_options(pipeline, options)) as folder,
         connected(options["address"], options["workers"]) as machines,

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import BinaryIO
 
 from extractor.errors import InputError
+from extractor.sinks.parts import parts
 from extractor.sinks.rows import from_line
 from extractor.types import Json, Source
 
@@ -19,12 +20,18 @@ Row = dict[str, Json]
 
 
 def rows(path: str, *, again: bool = False) -> Iterator[tuple[str, Row]]:
-    """The rows of a JSONL file (`-` for standard input), each with its place for messages; blank lines are passed over.
+    """The rows of a JSONL file (`-` for standard input), or of a folder of part files, each with its place for
+    messages; blank lines are passed over.
 
     A row without an id is called `file#line`, as readers call it. A torn last line, which a killed run leaves, is left
     out with a warning, unless the file is read `again`. Raises InputError for a file that is not there or a line that
     is no JSON object.
     """
+    for file in parts(path) if os.path.isdir(path) else [path]:
+        yield from _rows_of(file, again)
+
+
+def _rows_of(path: str, again: bool) -> Iterator[tuple[str, Row]]:
     with _open(path) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip(b"\xef\xbb\xbf \t\r\n"):
@@ -50,7 +57,9 @@ def _open(path: str) -> AbstractContextManager[BinaryIO]:
     try:
         return open(path, "rb")
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Give a .jsonl file.") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Give a .jsonl file, or a folder of them."
+        ) from error
 
 
 def _row(line: bytes, where: str) -> Row | None:

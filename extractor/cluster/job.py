@@ -18,13 +18,15 @@ from extractor.types import Backend
 class Reading:
     """The documents of a run, of which those that are done are left out. Paths start from `folder`.
 
-    A parcel holds `parcel` documents: a worker commits it as one part file, and its end costs one.
+    A parcel holds `parcel` documents, and a worker commits it as one part file. It works on `at_once` parcels, so that
+    its batch does not run dry at the end of one; these are what its own end puts back.
     """
 
     inputs: tuple[str, ...]
     options: ReadOptions
     limit: int | None = None
     parcel: int = 256
+    at_once: int = 2
     retry_failed: bool = False
     folder: str = field(default_factory=os.getcwd)
 

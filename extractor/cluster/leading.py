@@ -6,8 +6,10 @@ what nobody expected, is dealt out once more in single documents; one that is lo
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
+import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
@@ -15,6 +17,7 @@ import pyarrow as pa
 import ray
 import ray.data
 from ray.data import DataContext
+from ray.util.annotations import RayDeprecationWarning
 
 from extractor.cluster.job import Job, Reading
 from extractor.cluster.machines import Layout
@@ -28,8 +31,6 @@ from extractor.types import Record, Unreadable
 log = logging.getLogger(__name__)
 
 RETRIES = 1
-PARCELS_AT_ONCE = 2
-"""Parcels that a worker works on, so that its batch does not run dry at the end of one."""
 LOST = "a worker ended or failed over this document, alone and among others: look at the document, then --retry-failed"
 
 
@@ -54,14 +55,15 @@ class Run:
     def _records(self) -> Iterator[Record]:
         finished = yield from self._counted(self._pass(self.reading))
         told = self.counts
-        if told.ends and finished == told.sent:
+        if told.ended and finished == told.sent:
             return
         log.warning("Parcels were lost with workers: their documents are dealt out again, one at a time.")
+        self.counts = Counts()
         finished += yield from self._counted(self._unnoticed())
-        finished += yield from self._counted(self._pass(dataclasses.replace(self.reading, parcel=1)))
+        finished += yield from self._counted(self._pass(dataclasses.replace(self.reading, parcel=1, at_once=1)))
         finished += yield from self._counted(self._unnoticed())
-        ends, self.counts = self.counts.ends - told.ends, told
-        if not ends or (not finished and told.sent != 1):
+        ended, self.counts = self.counts.ended, told
+        if not ended or (not finished and told.sent != 1):
             raise ExtractorError(
                 "No worker has finished a document. -v shows what Ray says of it; then run the same line again."
             )
@@ -80,7 +82,7 @@ class Run:
             for committed in Committed.from_table(table):
                 if committed.error is not None:
                     raise committed.error
-                self.counts += committed.counts
+                self.counts = max(self.counts, committed.counts)
                 if committed.part:
                     self.folder.add(committed.part, committed.records)
                 yield from committed.records
@@ -88,21 +90,20 @@ class Run:
     def _dealt_out(self, reading: Reading) -> Iterator[pa.Table]:
         """What workers say of their parcels, as it comes."""
         job = dataclasses.replace(self.job, output=self.folder.path, run=self.folder.run, threads=self.layout.cpus)
-        here = {f"node:{ray.util.get_node_ip_address()}": 0.001}
-        with DataContext.current(_context()):
+        with _quietly(), DataContext.current(_context()):
             read_ahead = ray.data.from_items([{"read": "all"}]).map_batches(
                 _read,
                 batch_format="pyarrow",
                 fn_args=(reading, ray.put(self.folder.done.table)),
                 num_cpus=0,
-                resources=here,
+                resources=_here(),
             )
             worked = read_ahead.map_batches(
                 Worker,
                 batch_size=1,
                 batch_format="pyarrow",
                 fn_constructor_args=(job,),
-                compute=_pool(self.layout.workers),
+                compute=_pool(self.layout.workers, reading.at_once),
                 num_cpus=self.layout.cpus,
                 num_gpus=self.layout.gpus or None,
                 max_task_retries=RETRIES,
@@ -133,13 +134,29 @@ def _read(_: pa.Table, reading: Reading, done: ray.ObjectRef) -> Iterator[pa.Tab
     return (parcel.to_table() for parcel in read(reading, ray.get(done)))
 
 
-def _pool(workers: int) -> ray.data.ActorPoolStrategy:
+def _here() -> dict[str, float]:
+    """What only this machine has: the input is where the run was started, and perhaps nowhere else."""
+    mine = ray.get_runtime_context().get_node_id()
+    address = next(node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] == mine)
+    return {f"node:{address}": 0.001}
+
+
+def _pool(workers: int, at_once: int) -> ray.data.ActorPoolStrategy:
     return ray.data.ActorPoolStrategy(
         size=workers,
-        max_tasks_in_flight_per_actor=PARCELS_AT_ONCE,
-        max_concurrent_calls_per_actor=PARCELS_AT_ONCE,
+        max_tasks_in_flight_per_actor=at_once,
+        max_concurrent_calls_per_actor=at_once,
         enable_true_multi_threading=True,
     )
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Without Ray's advice to programmers. `max_task_retries` has no other place until Ray 2.64 brings one."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=RayDeprecationWarning)
+        warnings.filterwarnings("ignore", module=r"ray\.")
+        yield
 
 
 def _context() -> DataContext:

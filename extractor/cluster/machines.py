@@ -13,7 +13,6 @@ import os
 import secrets
 import signal
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -79,10 +78,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[list[Machine
     try:
         for number, handler in handlers.items():
             signal.signal(number, handler)  # Ray puts its own in their place
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=ray.util.annotations.RayDeprecationWarning)
-            warnings.filterwarnings("ignore", module=r"ray\.")
-            yield _machines()
+        yield _machines()
     finally:
         ray.shutdown()
 

@@ -27,20 +27,15 @@ _RESULTS = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Counts:
-    """What reading has passed since it was last told: documents sent to workers, those done before and how many of
-    these had failed; `ends` once everything is read."""
+    """What reading has passed so far: documents sent to workers, those done before and how many of these had failed;
+    `ended` with the last. Later counts are greater ones."""
 
     sent: int = 0
     skipped: int = 0
     failed: int = 0
-    ends: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.sent + other.sent, self.skipped + other.skipped, self.failed + other.failed, self.ends + other.ends
-        )
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,7 @@ class Parcel:
     @classmethod
     def from_table(cls, table: pa.Table) -> Parcel:
         (row,) = table.to_pylist()
-        return cls([wire.from_line(line) for line in row["documents"]], Counts(*row["counts"]))
+        return cls([wire.from_line(line) for line in row["documents"]], _counts(row["counts"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +77,7 @@ class Committed:
             cls(
                 row["part"],
                 [from_row(from_line(line)) for line in row["records"]],
-                Counts(*row["counts"]),
+                _counts(row["counts"]),
                 getattr(errors, row["error"][0])(row["error"][1]) if row["error"] else None,
             )
             for row in table.to_pylist()
@@ -90,4 +85,9 @@ class Committed:
 
 
 def _numbers(counts: Counts) -> list[int]:
-    return [counts.sent, counts.skipped, counts.failed, counts.ends]
+    return [counts.sent, counts.skipped, counts.failed, int(counts.ended)]
+
+
+def _counts(numbers: Sequence[int]) -> Counts:
+    sent, skipped, failed, ended = numbers
+    return Counts(sent, skipped, failed, bool(ended))

@@ -9,7 +9,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -25,13 +25,11 @@ from extractor.types import Document, Record, Unreadable
 
 PARCEL_CHARACTERS = 16 << 20
 """A parcel of long documents is sent before it is full."""
-TOLD_EVERY = 1000
-"""Documents that were done before and are passed over until that is told."""
 
 
 def read(reading: Reading, done: DigestTable) -> Iterator[Parcel]:
     """The documents that are not done, in parcels, in the order of the input: the ids are those of a run on one
-    machine, and reading once more gives the same parcels."""
+    machine, and reading once more gives the same parcels. The last parcel is empty and has the final counts."""
     os.chdir(reading.folder)
     known = Done(done)
     counts, waiting, characters = Counts(), list[Document | Unreadable](), 0
@@ -40,12 +38,15 @@ def read(reading: Reading, done: DigestTable) -> Iterator[Parcel]:
         if status is None or (status == "failed" and reading.retry_failed):
             waiting.append(item)
             characters += len(item.text) if isinstance(item, Document) else 0
+            counts = replace(counts, sent=counts.sent + 1)
         else:
-            counts += Counts(skipped=1, failed=int(status == "failed"))
-        if len(waiting) == reading.parcel or characters > PARCEL_CHARACTERS or counts.skipped == TOLD_EVERY:
-            yield Parcel(waiting, counts + Counts(sent=len(waiting)))
-            counts, waiting, characters = Counts(), [], 0
-    yield Parcel(waiting, counts + Counts(sent=len(waiting), ends=1))
+            counts = replace(counts, skipped=counts.skipped + 1, failed=counts.failed + (status == "failed"))
+        if len(waiting) == reading.parcel or characters > PARCEL_CHARACTERS:
+            yield Parcel(waiting, counts)
+            waiting, characters = [], 0
+    if waiting:
+        yield Parcel(waiting, counts)
+    yield Parcel((), replace(counts, ended=True))
 
 
 @dataclass(slots=True)
