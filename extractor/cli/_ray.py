@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,6 +95,7 @@ def records(source: Source, progress: Progress, options: Mapping[str, Any], tall
     )
     with (
         PartsFolder(options["output"], _options.sink_options(pipeline, options)) as folder,
+        contextlib.redirect_stdout(sys.stderr),  # where Ray prints that a worker has died
         connected(options["address"], options["workers"]) as machines,
         progress,
     ):

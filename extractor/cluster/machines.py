@@ -41,18 +41,21 @@ def lay_out(machines: Sequence[Machine], workers: int | None, gpus: float | None
     """Workers as asked for; else one for each GPU, or one for each machine where there is none. They share the
     processors. Raises UsageError where they do not fit."""
     each = gpus if gpus is not None else float(any(machine.gpus for machine in machines))
-    room = sum(int(machine.gpus // each) for machine in machines) if each else sum(it.cpus for it in machines)
+    room = sum(_fits(machine, 1, each) for machine in machines)
     count = workers or (room if each else len(machines))
     if not 1 <= count <= room:
-        what = f"GPUs, {each:g} for each worker" if each else "processors, one for each worker at least"
-        total = sum(machine.gpus if each else machine.cpus for machine in machines)
-        raise UsageError(f"{count or 'No'} workers do not fit on {total:g} {what}: change --workers or the machines.")
-    fair = (
-        cpus
-        for cpus in range(max(machine.cpus for machine in machines), 0, -1)
-        if sum(_fits(machine, cpus, each) for machine in machines) >= count
-    )
-    return Layout(count, next(fair, 1), each)
+        raise UsageError(_no_room(machines, count, each))
+    shares = range(max(machine.cpus for machine in machines), 0, -1)
+    fair = next(cpus for cpus in shares if sum(_fits(machine, cpus, each) for machine in machines) >= count)
+    return Layout(count, fair, each)
+
+
+def _no_room(machines: Sequence[Machine], workers: int, gpus: float) -> str:
+    what = f"{sum(machine.cpus for machine in machines)} processors, of which each takes one at least"
+    if gpus:
+        what += f", and {sum(machine.gpus for machine in machines):g} GPUs, of which each takes {gpus:g}"
+    told = f"{workers} workers do not fit on" if workers else "There is no room for a worker on"
+    return f"{told} {what}. Change --workers or --gpus-per-worker, or join a larger --address."
 
 
 def _fits(machine: Machine, cpus: int, gpus: float) -> int:

@@ -1,4 +1,4 @@
-"""One Ray with three workers' room for all tests of this folder: starting one takes seconds."""
+"""One Ray with room for two workers for all tests of this folder: starting one takes seconds."""
 
 from collections.abc import Iterator
 
@@ -11,5 +11,5 @@ pytest.importorskip("ray")
 
 @pytest.fixture(scope="session")
 def machines() -> Iterator[list[Machine]]:
-    with connected(None, 3) as found:
+    with connected(None, 2) as found:
         yield found

@@ -24,7 +24,7 @@ from tests.cli.conftest import Row, assert_same_rows, rows
 from tests.cluster import backends
 
 TASK = make_task({"type": "object", "properties": {"名称": {"type": "string"}}}, "zh")
-COUNT, PARCEL = 72, 4
+COUNT, PARCEL = 48, 4
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 class Working:
-    """A run on three workers over a folder, and the logs of what they were asked."""
+    """A run on two workers over a folder, and the logs of what they were asked."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,7 +58,7 @@ class Working:
         reading = Reading((str(self.folder),), ReadOptions(), parcel=PARCEL)
         settings = SinkOptions(self.pipeline.info.fingerprint, self.pipeline.settings, **options)
         with PartsFolder(str(self.output), settings) as parts_folder:
-            run = Run(Job.of(self.pipeline, self.make_backend), reading, parts_folder, Layout(3, 1, 0))
+            run = Run(Job.of(self.pipeline, self.make_backend), reading, parts_folder, Layout(2, 1, 0))
             yield from run.records()
             self.counts = run.counts
 
@@ -93,7 +93,7 @@ def working(folder: Path, machines: list[Machine]) -> Working:
 def test_workers_that_are_killed_lose_no_document_and_cost_those_in_flight_one_retry(working: Working) -> None:
     kills = 0
     for at, _ in enumerate(working.records()):
-        if at in (8, 30):
+        if at in (6, 20):
             working.kill_a_worker()
             kills += 1
     assert kills == 2
@@ -108,16 +108,16 @@ def test_workers_that_are_killed_lose_no_document_and_cost_those_in_flight_one_r
 
 def test_a_document_that_kills_or_breaks_its_worker_fails_alone(working: Working) -> None:
     (working.folder / "010.txt").write_text("单10: kills", encoding="utf-8")
-    (working.folder / "050.txt").write_text("单50: breaks", encoding="utf-8")
+    (working.folder / "030.txt").write_text("单30: breaks", encoding="utf-8")
     found = {record.id: record for record in working.records()}
     assert len(found) == len(working.rows) == COUNT + 1
     failed = {name: record.errors[0].reason for name, record in found.items() if record.status == "failed"}
-    assert failed == {"inbox/010.txt": "crashed", "inbox/050.txt": "crashed", "inbox/bad.txt": "binary"}
+    assert failed == {"inbox/010.txt": "crashed", "inbox/030.txt": "crashed", "inbox/bad.txt": "binary"}
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was_and_then_has_nothing_to_do(working: Working) -> None:
+def test_a_run_that_was_stopped_goes_on_where_it_was(working: Working) -> None:
     begun = working.records()
-    first = list(itertools.islice(begun, 20))
+    first = list(itertools.islice(begun, 12))
     with pytest.raises(KeyboardInterrupt):
         begun.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
     committed = {row["id"] for row in working.rows}
@@ -128,4 +128,3 @@ def test_a_run_that_was_stopped_goes_on_where_it_was_and_then_has_nothing_to_do(
     assert working.counts.skipped == len(committed)
     assert sum((working.asked - before).values()) == sum(record.attempts for record in second)
     assert_same_rows(working.rows, working.alone)
-    assert list(working.records()) == []
