@@ -34,7 +34,7 @@ def test_workers_share_what_there_is(
     [
         ([Machine(2, 0)], 3, None, "3 workers do not fit on 2 processors"),
         ([Machine(2, 4)], 4, None, "4 workers do not fit"),
-        ([FOUR_GPUS], 5, None, "5 workers do not fit on 4 GPUs"),
+        ([FOUR_GPUS], 5, None, "5 workers do not fit on 64 processors.* and 4 GPUs"),
         ([CPU], None, 1, "There is no room for a worker"),
     ],
 )
