@@ -26,3 +26,10 @@ def answer(log: Path, prompt: Prompt) -> str:
 
 def make(log: Path) -> Backend:
     return Backend(answer=functools.partial(answer, log), batch=2)
+
+
+def another_each_time(log: Path) -> Backend:
+    """A model that is another one in each process."""
+    backend = make(log)
+    backend.identity = f"model of process {os.getpid()}"
+    return backend

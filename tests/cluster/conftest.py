@@ -9,7 +9,7 @@ from extractor.cluster.machines import Machine, connected
 pytest.importorskip("ray")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def machines() -> Iterator[list[Machine]]:
     with connected(None, 2) as found:
         yield found

@@ -14,6 +14,7 @@ import pytest
 from extractor import readers
 from extractor.cluster.job import Job, Reading
 from extractor.cluster.machines import Layout, Machine
+from extractor.errors import ModelError
 from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
 from extractor.sinks import SinkOptions
@@ -128,3 +129,11 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(working: Working) -> None:
     assert working.counts.skipped == len(committed)
     assert sum((working.asked - before).values()) == sum(record.attempts for record in second)
     assert_same_rows(working.rows, working.alone)
+
+
+def test_a_worker_with_another_model_ends_the_run_before_it_writes(working: Working) -> None:
+    working.make_backend = functools.partial(backends.another_each_time, working.log)
+    working.pipeline = Pipeline(TASK, working.make_backend())
+    with pytest.raises(ModelError, match="Give all machines the same model"):
+        list(working.records())
+    assert working.rows == []
