@@ -15,7 +15,7 @@ MAY_IMPORT_TORCH = ("chatglm3", "engine", "backends/chatglm3.py")
 COMMANDS = ("chat", "evaluate", "extract", "plan", "report", "run")
 LAYERS = [  # a layer may import from those below it
     {"cli"},
-    {"api", "planning"},
+    {"api", "planning", "cluster"},
     {"pipeline", "rereading", "reporting"},
     {*STAGES, "readers", "sinks", "backends", "redacting", "grouping", "doctor", "evaluating", "sharing"},
     {"engine", "answer"},

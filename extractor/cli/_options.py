@@ -12,7 +12,9 @@ import click
 from extractor.chatglm3.precisions import PRECISIONS
 from extractor.config import ModelConfig, RunConfig
 from extractor.examples import load_examples
+from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
+from extractor.sinks import SinkOptions
 from extractor.tasks import Task, load_task, make_task, schema_from_fields
 from extractor.types import UNGROUNDED
 
@@ -176,6 +178,17 @@ def run_config(options: Mapping[str, Any]) -> RunConfig:
 def make_read_options(options: Mapping[str, Any], **more: Any) -> ReadOptions:
     names = ("rows", "text_field", "id_field", "password", "max_bytes")
     return ReadOptions(**{name: options[name] for name in names}, timeout=options["read_timeout"], **more)
+
+
+def sink_options(pipeline: Pipeline, options: Mapping[str, Any]) -> SinkOptions:
+    return SinkOptions(
+        fingerprint=pipeline.info.fingerprint,
+        settings=pipeline.settings,
+        overwrite=options["overwrite"],
+        retry_failed=options["retry_failed"],
+        task=pipeline.task,
+        flatten=options["flatten"],
+    )
 
 
 def label_demo(model: str, purpose: str = "For real work: -m chatglm3-6b") -> None:

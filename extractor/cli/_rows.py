@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from extractor.errors import InputError
 from extractor.sinks import csv, gz, parquet, sqlite, zst
 from extractor.sinks.packing import Plain
+from extractor.sinks.parts import parts
 from extractor.sinks.rows import from_line
 from extractor.types import Json, Source
 
@@ -22,13 +23,18 @@ UNREADABLE = (*csv.SUFFIXES, *parquet.SUFFIXES, *sqlite.SUFFIXES)
 
 
 def rows(path: str, *, again: bool = False) -> Iterator[tuple[str, Row]]:
-    """The rows of a JSONL file, packed or not (`-` for standard input), each with its place for messages; blank lines
-    are passed over.
+    """The rows of a JSONL file, packed or not (`-` for standard input), or of a folder of part files, each with its
+    place for messages; blank lines are passed over.
 
     A row without an id is called `file#line`, as readers call it. A torn last line, which a killed run leaves, is left
     out with a warning, unless the file is read `again`. Raises InputError for a file that is not there or a line that
     is no JSON object.
     """
+    for file in parts(path) if os.path.isdir(path) else [path]:
+        yield from _rows_of(file, again)
+
+
+def _rows_of(path: str, again: bool) -> Iterator[tuple[str, Row]]:
     with _open(path) as lines:
         for number, line in enumerate(lines, 1):
             if line.strip(b"\xef\xbb\xbf \t\r\n"):
@@ -60,7 +66,9 @@ def _open(path: str) -> AbstractContextManager[Iterable[bytes]]:
     try:
         return {".gz": gz.codec, ".zst": zst.codec}.get(suffix, Plain)().open(path)
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Give a .jsonl file.") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Give a .jsonl file, or a folder of them."
+        ) from error
 
 
 def _row(line: bytes, where: str) -> Row | None:

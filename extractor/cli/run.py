@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import logging
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from extractor import backends, readers, sinks
-from extractor.cli import INTERRUPTED, _options, _table
+from extractor.cli import INTERRUPTED, _options, _ray, _table
 from extractor.cli._interrupts import Interrupts
 from extractor.cli._progress import Progress, Tally
 from extractor.pipeline import Pipeline
@@ -30,6 +31,7 @@ Examples:
   extractor run inbox --fields "姓名, 年龄:integer"          entity types on the spot
   extractor run staff.xlsx forms.zip -s person             a row of a workbook, a file of an archive is a document
   extractor run inbox -s contact -o values.csv --flatten   a row a value; .sqlite, .parquet, .jsonl.gz as well
+  extractor run inbox -s contact --engine ray --workers 4 -o parts      a model in each of four workers
 """
 
 
@@ -49,27 +51,32 @@ Examples:
 @click.option("--retry-failed", is_flag=True, help="Ask again about documents that failed in an earlier run.")
 @click.option("--ordered", is_flag=True, help="Write rows in the order of the input.")
 @click.option("--table", is_flag=True, help="Show a short table of what was found on stderr.")
+@_ray.options
 @_options.talk_options
 def command(inputs: tuple[str, ...], **options: Any) -> int:
     """Extract from files, folders, globs, or - for stdin; one row per document.
 
     Rows are appended to the output as they are done. The same line run again does only what is missing.
     """
+    _ray.check(options, inputs)
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
     read_options = _read_options(options)
     documents = readers.read(inputs, read_options)
-    backend = backends.make(options["backend"], _options.model_config(options))
-    pipeline = Pipeline(task, backend, _options.run_config(options))
+    make_backend = functools.partial(backends.make, options["backend"], _options.model_config(options))
+    pipeline = Pipeline(task, make_backend(), _options.run_config(options))
     pipeline.check()
     tally, table = Tally(), _table.Table(task)
-    with _open(options, pipeline) as sink:
-        pending = tally.not_done(itertools.islice(documents, options["limit"]), sink)
-        progress = Progress(lambda: readers.estimate(inputs, read_options), options, tally)
-        for record in _records(pipeline, pending, progress, options):
-            sink.write(record)
-            tally.add(record)
-            table.add(record)
+    progress = Progress(lambda: readers.estimate(inputs, read_options), options, tally)
+    if options["engine"] == "ray":
+        found = _ray.records(_ray.Source(pipeline, make_backend, inputs, read_options), progress, options, tally)
+    else:
+        found = _written(pipeline, documents, progress, options, tally)
+    for record in found:
+        tally.add(record)
+        table.add(record)
+        progress.add(record)
+        _log(record, task)
     if options["table"]:
         click.echo(str(table), err=True)
     if not options["quiet"]:
@@ -84,17 +91,22 @@ def _read_options(options: Mapping[str, Any]) -> ReadOptions:
 
 
 def _open(options: Mapping[str, Any], pipeline: Pipeline) -> sinks.Sink:
-    return sinks.open_sink(
-        options["output"],
-        sinks.SinkOptions(
-            fingerprint=pipeline.info.fingerprint,
-            settings=pipeline.settings,
-            overwrite=options["overwrite"],
-            retry_failed=options["retry_failed"],
-            task=pipeline.task,
-            flatten=options["flatten"],
-        ),
-    )
+    return sinks.open_sink(options["output"], _options.sink_options(pipeline, options))
+
+
+def _written(
+    pipeline: Pipeline,
+    documents: Iterator[Document | Unreadable],
+    progress: Progress,
+    options: Mapping[str, Any],
+    tally: Tally,
+) -> Iterator[Record]:
+    """The records of this process, each written when it is handed on."""
+    with _open(options, pipeline) as sink:
+        pending = tally.not_done(itertools.islice(documents, options["limit"]), sink)
+        for record in _records(pipeline, pending, progress, options):
+            sink.write(record)
+            yield record
 
 
 def _records(
@@ -107,10 +119,7 @@ def _records(
     if not options["quiet"]:
         _options.label_demo(pipeline.backend.name)
     with pipeline.backend, Interrupts(pipeline.stop), progress:
-        for record in pipeline.run(itertools.chain([first], pending)):
-            yield record
-            progress.add(record)
-            _log(record, pipeline.task)
+        yield from pipeline.run(itertools.chain([first], pending))
 
 
 def _log(record: Record, task: Task) -> None:

@@ -117,9 +117,10 @@ def files(place: Place, exclude: frozenset[str]) -> Iterator[File | Unreadable]:
             stack.pop()
         elif isinstance(entry, Unreadable):
             yield entry
+        elif os.path.abspath(entry.location) in exclude:
+            continue
         elif not os.path.isdir(entry.location):
-            if os.path.abspath(entry.location) not in exclude:
-                yield _file(entry)
+            yield _file(entry)
         elif (identity := _identity(entry.location)) not in above:
             stack.append((_entries(entry), above | {identity}))
 
