@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from extractor import backends
-from extractor.config import ModelConfig, RunConfig
+from extractor.config import ModelConfig, RunConfig, ServerConfig
 from extractor.pipeline import Pipeline
 from extractor.tasks import Task, load_task, make_task
 from extractor.types import Backend, Document, Json, Record, Source, Unreadable
@@ -18,7 +19,8 @@ class Extractor:
     """Extracts what a schema names, with one model that is loaded on first use and freed on leaving a `with` block.
 
     `schema` is a bundled name, a path or a schema as a dict; `model` a known name or a directory, or a whole
-    ModelConfig. Raises UsageError for a schema or prompt that is wrong, ModelError when the model cannot be had.
+    ModelConfig. With `base_url` (and `backend="openai"`) the model is one that is served there; a ServerConfig in the
+    ModelConfig says more about how it is asked. Raises UsageError for a schema or prompt that is wrong, ModelError when the model cannot be had.
 
         with Extractor(schema="contact") as extractor:
             print(extractor.extract("手机号18888888888").data)
@@ -31,11 +33,14 @@ class Extractor:
         prompt: str = "zh",
         *,
         backend: str = "chatglm3",
+        base_url: str | None = None,
         config: RunConfig | None = None,
     ) -> None:
         self.task: Task = load_task(schema, prompt) if isinstance(schema, str) else make_task(schema, prompt)
         self.config = config or RunConfig()
         self._model = model if isinstance(model, ModelConfig) else ModelConfig(model)
+        if base_url:
+            self._model = replace(self._model, server=ServerConfig(base_url))
         self._backend_name = backend
         self._lock = threading.Lock()
 

@@ -109,6 +109,9 @@ def _how(outcomes: Sequence[Outcome], extractions: Sequence[Extraction], merger:
     if extractions:
         how["parsed"] = list(dict.fromkeys(extraction.rung for extraction in extractions))
         how["grounded"] = merger.grounded
+    means = dict.fromkeys(outcome.completion.means for outcome in outcomes if outcome.completion.means)
+    if means:
+        how["means"] = list(means)
     prompts = [outcome.completion.prompt for outcome in outcomes]
     sampled = [
         {

@@ -106,7 +106,7 @@ class Pipeline:
             return ()
         room = asked.max_tokens
         if rejection.reason in ("length", "overflow"):
-            if self.size(asked) + 2 * room > self.backend.context:
+            if rejection.reason == "overflow" or self.size(asked) + 2 * room > self.backend.context:
                 halves = chunking.halve(asked.chunk, self.backend.count_tokens, self.config.overlap)
                 return tuple(self._ask(half, room, rejected) for half in halves)
             room *= 2

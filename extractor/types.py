@@ -150,7 +150,7 @@ class Completion:
     prompt alone exceeds the context; no text) or `error` (the backend gave up on this prompt; `detail` says why).
 
     `tokens` are the pieces of `text` with the log-probability of each under the distribution it was chosen from
-    (empty where a backend gives none).
+    (empty where a backend gives none). `means` names what kept the answer in shape, where a backend has several.
     """
 
     prompt: Prompt
@@ -159,6 +159,7 @@ class Completion:
     usage: Usage = Usage()
     tokens: tuple[tuple[str, float], ...] = ()
     detail: str = ""
+    means: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ LAYERS = [  # a layer may import from those below it
     {"api", "planning"},
     {"pipeline", "rereading", "reporting"},
     {*STAGES, "readers", "sinks", "backends", "redacting", "doctor", "evaluating"},
+    {"remote"},
     {"engine", "answer"},
     {"chatglm3", "text", "pointers"},
     {"tasks"},

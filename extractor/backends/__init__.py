@@ -21,9 +21,14 @@ def names() -> list[str]:
 def make(name: str, config: ModelConfig) -> Backend:
     """The backend of that name, not yet loaded: entering it loads the model.
 
-    Raises UsageError for a name that there is not.
+    Raises UsageError for a name that there is not, a package that is not installed, and a server that it does not ask.
     """
     if name not in names():
         raise UsageError(f"There is no backend {name!r}. There are: {', '.join(names())}.")
-    module = importlib.import_module(f"{__name__}.{name}")
+    try:
+        module = importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--backend {name} needs {error.name}: pip install 'extractor[{name}]'.") from error
+    if config.server and not getattr(module, "TAKES_SERVER", False):
+        raise UsageError(f"--backend {name} runs here and asks no server: leave --base-url out, or --backend openai.")
     return cast(Backend, module.Backend(config))

@@ -38,7 +38,7 @@ Examples:
 @_options.task_options
 @click.option("-o", "--output", default="-", metavar="FILE", help="A .jsonl file to go on with, or - for stdout.")
 @_options.model_options
-@click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
+@_options.server_options
 @_options.ask_options
 @_options.read_options
 @click.option("--limit", type=click.IntRange(min=0), help="Stop after so many documents.")
