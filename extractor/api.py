@@ -20,7 +20,8 @@ class Extractor:
 
     `schema` is a bundled name, a path or a schema as a dict; `model` a known name or a directory, or a whole
     ModelConfig. With `base_url` (and `backend="openai"`) the model is one that is served there; a ServerConfig in the
-    ModelConfig says more about how it is asked. Raises UsageError for a schema or prompt that is wrong, ModelError when the model cannot be had.
+    ModelConfig says more about how it is asked. Raises UsageError for a schema or prompt that is wrong, ModelError when
+    the model cannot be had.
 
         with Extractor(schema="contact") as extractor:
             print(extractor.extract("手机号18888888888").data)
