@@ -37,7 +37,7 @@ class Fault:
 class ChatServer:
     """`write` gives the text for a request; `refuses` are words that stand in a request to be answered with 400;
     `key` is asked for where there is one; `longest` is the context in characters of the prompt; a prompt that holds
-    `breaks_on` gets a 500."""
+    `breaks_on` gets a 500; after `ends_after` completions every connection breaks."""
 
     write: Callable[[Body], str]
     models: tuple[Body, ...] = ({"id": "small", "object": "model", "owned_by": "someone", "max_model_len": 2048},)
@@ -46,6 +46,7 @@ class ChatServer:
     key: str | None = None
     longest: int | None = None
     breaks_on: str | None = None
+    ends_after: int | None = None
     counts: bool = False
     delay: float = 0.0
     requests: list[Body] = field(default_factory=list)
@@ -113,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_state: ChatServer
 
     def do_GET(self) -> None:
-        if self._may_enter() and self.path == "/v1/models":
+        if not self._is_over() and self._may_enter() and self.path == "/v1/models":
             self._send(200, {"object": "list", "data": list(self.server_state.models)})
 
     def do_POST(self) -> None:
@@ -132,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _complete(self, request: Body) -> None:
         state = self.server_state
+        if self._is_over():
+            return
         with state.lock:
             state.requests.append(request)
             state.busy += 1
@@ -144,6 +147,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(fault)
         else:
             self._send(200, state.reply(request))
+
+    def _is_over(self) -> bool:
+        state = self.server_state
+        self.close_connection = state.ends_after is not None and len(state.requests) >= state.ends_after
+        return self.close_connection
 
     def _may_enter(self) -> bool:
         key = self.headers["Authorization"].removeprefix("Bearer ")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backends.chat_server import PHONE, Body, ChatServer, Fault, read, serving
+from tests.backends.chat_server import PHONE, ChatServer, read, serving
 from tests.cli.conftest import SAMPLES, Run, command, environment, rows
 
 
@@ -57,37 +57,18 @@ def test_a_server_that_is_not_there_or_closed_to_this_key_is_named_before_anythi
 def test_a_server_that_goes_away_ends_the_run_and_the_same_line_goes_on(tmp_path: Path, extractor: Run) -> None:
     lines = [json.dumps({"id": str(n), "text": PHONE}) for n in range(20)]
     (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    served = 0
-
-    def write(request: Body) -> str:
-        nonlocal served
-        served += 1
-        if served > 8:
-            raise ConnectionAbortedError
-        return read(request)
-
     line = ["run", "in.jsonl", "-s", "contact", "--backend", "openai", "-o", "rows.jsonl", "--concurrency", "2"]
     line += ["--retries", "0", "--base-url"]
-    with serving(_Leaving(write)) as url:
+    with serving(ChatServer(read, ends_after=8)) as url:
         first = extractor(*line, url)
     assert first.returncode == 3, first.stderr
+    assert "the same line then goes on" in first.stderr
     assert 0 < len(rows(tmp_path / "rows.jsonl")) < 20
     assert {row["status"] for row in rows(tmp_path / "rows.jsonl")} == {"ok"}
     with serving(ChatServer(read)) as url:
         second = extractor(*line, url)
     assert second.returncode == 0, second.stderr
     assert {row["id"] for row in rows(tmp_path / "rows.jsonl")} == {str(n) for n in range(20)}
-
-
-class _Leaving(ChatServer):
-    """A server that breaks every connection once `write` has raised."""
-
-    def fault_for(self, request: Body) -> Fault | None:
-        try:
-            self.write(request)
-        except ConnectionAbortedError:
-            self.key = "nobody's"
-        return super().fault_for(request)
 
 
 @pytest.mark.parametrize("presses", [1, 2])
