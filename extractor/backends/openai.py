@@ -23,9 +23,9 @@ from extractor.errors import UsageError
 from extractor.remote.counting import find_counter
 from extractor.remote.loop import Loop
 from extractor.remote.means import Manner, Manners
+from extractor.remote.plaintext import plain
 from extractor.remote.reply import completion
 from extractor.remote.server import credentials, find, reason, translated
-from extractor.remote.surrogates import encodable
 from extractor.types import Completion, Prompt, Usage
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class Backend:
                 return completion(prompt, reply, time.perf_counter() - began, manner.means)
 
     async def _send(self, prompt: Prompt, manner: Manner) -> object:
-        messages = [{"role": each.role, "content": encodable(each.content)} for each in prompt.messages]
+        messages = [{"role": each.role, "content": plain(each.content)} for each in prompt.messages]
         return await self._requests.chat.completions.create(
             model=self.name,
             messages=cast("list[ChatCompletionMessageParam]", messages),

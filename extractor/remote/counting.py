@@ -11,8 +11,8 @@ from urllib.parse import urljoin
 import openai
 
 from extractor.config import ServerConfig
+from extractor.remote.plaintext import plain
 from extractor.remote.server import translated
-from extractor.remote.surrogates import encodable
 from extractor.types import Json
 
 _LETTER = re.compile(r"[A-Za-z]")
@@ -49,7 +49,7 @@ class ServerCounter:
 
     def _ask(self, text: str) -> int:
         url = urljoin(str(self.client.base_url), "../tokenize")
-        body = _DIALECTS[self.answer](self.model, encodable(text))
+        body = _DIALECTS[self.answer](self.model, plain(text))
         said: Json = self.client.post(url, body=body, cast_to=object)
         return int(said["count"]) if self.answer == "count" else len(said["tokens"])
 
