@@ -56,6 +56,7 @@ class Backend:
         served = find(self._client.with_options(max_retries=1), self._config, _named(config))
         self._count = find_counter(self._client, self._config, served.name)
         self._manners = Manners(served.owner)
+        self._served = served
         self._done: queue.SimpleQueue[Future[Completion]] = queue.SimpleQueue()
         self._under_way = 0
         self.name = served.name
@@ -64,7 +65,7 @@ class Backend:
 
     @property
     def identity(self) -> str:
-        return f"{self.name} (served), context {self.context}, tokens {self._count.kind}"
+        return f"{self.name} by {self._served.owner or 'a server'}, context {self.context}, tokens {self._count.kind}"
 
     def __enter__(self) -> Backend:
         self._requests = openai.AsyncOpenAI(**credentials(self._config))

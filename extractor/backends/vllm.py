@@ -22,7 +22,7 @@ from extractor.remote.plaintext import plain
 from extractor.remote.spelling import spelled
 from extractor.types import Completion, Json, Prompt, Usage
 
-QUIET = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
+QUIET = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
 """What vLLM reads while it is imported: stdout carries rows and nothing else. What the user sets goes first."""
 
 os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})

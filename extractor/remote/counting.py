@@ -15,6 +15,7 @@ from extractor.remote.plaintext import plain
 from extractor.remote.server import translated
 from extractor.types import Json
 
+_REFUSALS = (400, 413, 422)
 _LETTER = re.compile(r"[A-Za-z]")
 
 Ask = Callable[[str, str], Mapping[str, Json]]
@@ -27,7 +28,10 @@ _DIALECTS: Mapping[str, Ask] = {
 
 @dataclass(frozen=True, slots=True)
 class ServerCounter:
-    """Counts by the server's /tokenize, which stands beside the protocol's paths. Raises ModelError when it is gone."""
+    """Counts by the server's /tokenize, which stands beside the protocol's paths; estimates a text that it refuses.
+
+    Raises ModelError when the server is gone.
+    """
 
     client: openai.OpenAI
     config: ServerConfig
@@ -38,7 +42,12 @@ class ServerCounter:
 
     def __call__(self, text: str) -> int:
         with translated(self.config):
-            return self._ask(text)
+            try:
+                return self._ask(text)
+            except openai.APIStatusError as error:
+                if error.status_code not in _REFUSALS:
+                    raise
+                return Estimate()(text)
 
     def answers(self) -> bool:
         """Whether the server counts in this dialect."""
