@@ -36,8 +36,9 @@ USUAL_CONTEXT = 4096
 
 _PATIENCE = 3  # times the limit of one request: for all that is sent again, waiting included
 _TOO_LONG = re.compile(
-    r"context[ _]?(length|size|window)|too (long|many tokens|large)|max_model_len|maximum.*tokens", re.IGNORECASE
+    r"context[ _]?(length|size|window)|too (long|many tokens)|max_model_len|maximum.*tokens", re.IGNORECASE
 )
+_CLIENT_WAITS = 120  # seconds of a Retry-After that the client sits out by itself
 _REFUSALS = (400, 422)
 _LOCAL_OPTIONS = ("revision", "precision", "device", "kv_memory")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -109,21 +110,30 @@ class Backend:
 
     async def _ask(self, prompt: Prompt, began: float) -> Completion:
         """Send a prompt in the best manner, and again in a lower one where the server refuses that."""
-        while True:
-            manner = self._manners.of(prompt)
+        manner: Manner | None = self._manners.of(prompt)
+        while manner:
             try:
                 reply = await self._send(prompt, manner)
             except openai.APIStatusError as error:
                 with translated(self._config):
                     _raise_if_useless(error)
-                message = _message(error)
-                if _TOO_LONG.search(message):
+                if error.status_code == 413 or _TOO_LONG.search(_message(error)):
                     detail = f"the server finds the prompt too long (HTTP {error.status_code})"
                     return Completion(prompt, "", "overflow", detail=detail, means=manner.means)
-                if error.status_code not in _REFUSALS or not self._manners.lower(manner, message):
-                    return _given_up(prompt, _refusal(error), began)
+                refused = error
+                if pause := _pause(error):
+                    await asyncio.sleep(pause)
+                else:
+                    manner = self._lowered(manner, error)
             else:
+                self._manners.took(manner)
                 return completion(prompt, reply, time.perf_counter() - began, manner.means)
+
+        return _given_up(prompt, _refusal(refused), began)
+
+    def _lowered(self, manner: Manner, error: openai.APIStatusError) -> Manner | None:
+        """The manner to ask in again; None where the server refuses for another reason."""
+        return self._manners.lower(manner, _message(error)) if error.status_code in _REFUSALS else None
 
     async def _send(self, prompt: Prompt, manner: Manner) -> object:
         messages = [{"role": each.role, "content": plain(each.content)} for each in prompt.messages]
@@ -173,6 +183,12 @@ def _context(config: ServerConfig, served: int | None) -> int:
 def _raise_if_useless(error: openai.APIStatusError) -> None:
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError | openai.NotFoundError):
         raise error
+
+
+def _pause(error: openai.APIStatusError) -> float:
+    """Seconds that the server asks to wait where they are more than the client waits by itself, else 0."""
+    asked = error.response.headers.get("retry-after", "")
+    return float(asked) if asked.isdecimal() and float(asked) > _CLIENT_WAITS else 0.0
 
 
 def _message(error: openai.APIStatusError) -> str:

@@ -56,7 +56,8 @@ model_options = _stack(
         "--model",
         default="demo",
         show_default=True,
-        help="`demo` (bundled, a toy), `chatglm3-6b`, `chatglm3-6b-base`, `chatglm3-6b-32k`, or a local directory.",
+        help="`demo` (bundled, a toy), `chatglm3-6b`, `chatglm3-6b-base`, `chatglm3-6b-32k`, or a local directory; "
+        "with --base-url the name of a served model.",
     ),
     click.option("--revision", help="A revision of the model on ModelScope instead of the pinned one."),
     click.option("--offline", is_flag=True, help="Never touch the network."),

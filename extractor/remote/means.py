@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from extractor.answer.wanted import answer_schema
 from extractor.engine.grammar import grammar
@@ -35,33 +35,37 @@ class Manner:
 
 
 class Manners:
-    """The manner of the next request. What the server refuses is left out from then on, and that is logged."""
+    """The manner of the next request. What the server refuses is left out from then on, and that is logged.
+
+    What it has taken before, it refuses for the sake of one prompt: then that prompt alone is asked in a lower manner.
+    """
 
     def __init__(self, owner: str) -> None:
         """`owner` is who serves the model: vLLM takes a grammar, others would ignore it without a word."""
         self._best = Manner("grammar" if owner == "vllm" else "json_schema")
+        self._taken: set[Manner] = set()
 
     def of(self, prompt: Prompt) -> Manner:
         return self._best if prompt.constrain else Manner("none", self._best.logprobs)
 
-    def lower(self, refused: Manner, message: str) -> bool:
-        """Take back what the server's message complains about; False if that is nothing that can be taken back.
+    def took(self, manner: Manner) -> None:
+        """The server has answered a request that was made so."""
+        self._taken.add(manner)
 
-        Of several requests that were refused alike, the first lowers the manner, and the others follow.
-        """
+    def lower(self, refused: Manner, message: str) -> Manner | None:
+        """The manner without what the server's message complains about; None if that is nothing to go without."""
         if refused.logprobs and _NAMES_LOGPROBS.search(message):
-            self._set(Manner(self._best.means, False), refused.logprobs == self._best.logprobs, "log-probabilities")
-            return True
+            return self._lowered(refused, replace(refused, logprobs=False), "log-probabilities")
         if refused.means == "none" or not _NAMES_STRUCTURE.search(message):
-            return False
+            return None
         below = _LADDER[_LADDER.index(refused.means) + 1]
-        self._set(Manner(below, self._best.logprobs), refused.means == self._best.means, refused.means)
-        return True
+        return self._lowered(refused, replace(refused, means=below), refused.means)
 
-    def _set(self, manner: Manner, first: bool, refused: str) -> None:
-        if first:
-            self._best = manner
-            log.warning("The server does not take %s: going on with %s.", refused, manner.means)
+    def _lowered(self, refused: Manner, lower: Manner, what: str) -> Manner:
+        if refused == self._best and refused not in self._taken:
+            self._best = lower
+            log.warning("The server does not take %s: going on with %s.", what, lower.means)
+        return lower
 
 
 def _structure(means: str, prompt: Prompt) -> Mapping[str, Json]:

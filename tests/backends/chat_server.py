@@ -42,6 +42,7 @@ class ChatServer:
     write: Callable[[Body], str]
     models: tuple[Body, ...] = ({"id": "small", "object": "model", "owned_by": "someone", "max_model_len": 2048},)
     refuses: tuple[str, ...] = ()
+    refusal: str = "'{}' is not supported"
     faults: list[Fault] = field(default_factory=list)
     key: str | None = None
     longest: int | None = None
@@ -56,9 +57,9 @@ class ChatServer:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def fault_for(self, request: Body) -> Fault | None:
-        refused = next((word for word in self.refuses if word in json.dumps(request)), None)
+        refused = next((word for word in self.refuses if word in json.dumps(request, ensure_ascii=False)), None)
         if refused:
-            return Fault(400, f"'{refused}' is not supported")
+            return Fault(400, self.refusal.format(refused))
         if self.breaks_on and self.breaks_on in prompt_of(request):
             return Fault(500)
         if self.longest is not None and len(prompt_of(request)) > self.longest:

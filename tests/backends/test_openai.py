@@ -125,6 +125,21 @@ def test_too_many_requests_wait_as_long_as_the_server_says() -> None:
     assert time.monotonic() - began > 1 + 0.7 * (1 + 0.5)
 
 
+def test_a_long_pause_that_the_server_asks_for_is_waited_out_as_far_as_time_allows() -> None:
+    server = ChatServer(read, faults=[Fault(429, headers={"Retry-After": "1000"})])
+    (record,) = _records(server, PHONE, timeout=0.2, attempts=1).values()
+    assert record.errors[0].message.startswith("no answer within 0.2 s")
+    assert len(server.requests) == 1
+
+
+def test_what_is_refused_for_one_document_only_is_not_taken_from_the_others() -> None:
+    server = ChatServer(read, refuses=("毒",), models=({"id": "m", "object": "model", "owned_by": "vllm"},))
+    server.refusal = "the grammar is too large"
+    found = _records(server, PHONE, PHONE + "毒", PHONE, concurrency=1)
+    assert [found[name].how.get("means") for name in "02"] == [["grammar"]] * 2
+    assert [error.reason for error in found["1"].errors] == ["error"] * 3
+
+
 def test_a_server_that_stays_in_trouble_fails_the_document_with_the_reason_and_no_other() -> None:
     server = ChatServer(read, breaks_on="毒")
     found = _records(server, PHONE + "毒", PHONE, retries=1, attempts=2)
