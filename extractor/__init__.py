@@ -20,7 +20,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from extractor.api import Extractor
     from extractor.chatglm3 import ChatGLM3
-    from extractor.config import ModelConfig, RunConfig
+    from extractor.config import ModelConfig, RunConfig, ServerConfig
     from extractor.errors import ExtractorError
     from extractor.tasks import Task, load_task, make_task
     from extractor.types import Document, Record, Unreadable
@@ -33,6 +33,7 @@ __all__ = [
     "ModelConfig",
     "Record",
     "RunConfig",
+    "ServerConfig",
     "Task",
     "Unreadable",
     "load_task",
@@ -47,6 +48,7 @@ _HOMES = {
     "ModelConfig": "config",
     "Record": "types",
     "RunConfig": "config",
+    "ServerConfig": "config",
     "Task": "tasks",
     "Unreadable": "types",
     "load_task": "tasks",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from extractor import backends
-from extractor.config import ModelConfig, RunConfig
+from extractor.config import ModelConfig, RunConfig, ServerConfig
 from extractor.examples import Example, load_examples, make_examples
 from extractor.pipeline import Pipeline, check_examples
 from extractor.sharing import Shared
@@ -18,9 +19,10 @@ class Extractor:
     """Extracts what a schema names, with one model that is loaded on first use and freed on leaving a `with` block.
 
     `schema` is a bundled name, a path or a schema as a dict; `model` a known name or a directory, or a whole
-    ModelConfig; `examples` a JSONL file or rows of `{"text": ..., "data": {...}}` to show to the model. Raises
-    UsageError for a schema, prompt or example that is wrong, ModelError when the model cannot be had.
-    It may be used by several threads at once: their prompts share the batches of the one model.
+    ModelConfig; `examples` a JSONL file or rows of `{"text": ..., "data": {...}}` to show to the model. With `base_url`
+    (and `backend="openai"`) the model is one that is served there; a ServerConfig in the ModelConfig says more about how
+    it is asked. Raises UsageError for a schema, prompt or example that is wrong, ModelError when the model cannot be
+    had. It may be used by several threads at once: their prompts share the batches of the one model.
 
         with Extractor(schema="contact") as extractor:
             print(extractor.extract("手机号18888888888").data)
@@ -33,6 +35,7 @@ class Extractor:
         prompt: str = "zh",
         *,
         backend: str = "chatglm3",
+        base_url: str | None = None,
         config: RunConfig | None = None,
         examples: str | Sequence[Mapping[str, Json]] = (),
     ) -> None:
@@ -43,6 +46,8 @@ class Extractor:
         check_examples(self.task)
         self.config = config or RunConfig()
         model_config = model if isinstance(model, ModelConfig) else ModelConfig(model)
+        if base_url:
+            model_config = replace(model_config, server=ServerConfig(base_url))
         self._shared = Shared(lambda: backends.make(backend, model_config))
 
     def run(self, documents: Iterable[str | Document | Unreadable]) -> Iterator[Record]:

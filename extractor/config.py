@@ -3,9 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from urllib.parse import urlsplit
 
 from extractor.errors import UsageError
 from extractor.types import UNGROUNDED, Ungrounded
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where a model is served, and how patiently it is asked.
+
+    `base_url` is where the paths of the OpenAI protocol begin (`http://localhost:8000/v1`); `concurrency` the requests
+    under way together; `timeout` the seconds that one may take (three times that with all that is sent again, at most
+    `retries` times); `context` the tokens that the model reads, where the server does not say.
+    """
+
+    base_url: str
+    concurrency: int = 8
+    timeout: float = 300.0
+    retries: int = 5
+    context: int | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base_url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+        _require(good, "base URL is not of the form http://localhost:8000/v1")
+        _require(self.concurrency >= 1, f"concurrency is {self.concurrency}; it must be at least 1")
+        _require(self.timeout > 0, f"timeout is {self.timeout}; it must be above 0")
+        _require(self.retries >= 0, f"number of retries is {self.retries}; it must not be negative")
+        _require(self.context is None or self.context >= 64, f"context is {self.context}; it must be at least 64")
+
+    @property
+    def place(self) -> str:
+        """The base URL for messages: without a user and password that may stand in it."""
+        parts = urlsplit(self.base_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +46,8 @@ class ModelConfig:
 
     `model` is a known name or a directory; `half` is float16 on CUDA and bfloat16 on the CPU; `device` is `auto`,
     `cpu`, `cuda` or `cuda:N`; `batch_size` is the number of prompts that are worked on together; `kv_memory` the bytes
-    of their key-value cache (a part of what is free when None).
+    of their key-value cache (a part of what is free when None). `server` is for a model that is served elsewhere: then
+    `model` is the name that it is served under, and the only one that there is may go unnamed.
     """
 
     model: str = "demo"
@@ -24,6 +57,7 @@ class ModelConfig:
     offline: bool = False
     batch_size: int = 64
     kv_memory: int | None = None
+    server: ServerConfig | None = None
 
     def __post_init__(self) -> None:
         _require(self.batch_size >= 1, f"batch size is {self.batch_size}; it must be at least 1")

@@ -173,6 +173,9 @@ def _how(
         how["grounded"] = merger.grounded
     if withheld:
         how["withheld"] = [each.as_json() for each in withheld]
+    means = dict.fromkeys(outcome.completion.means for outcome in outcomes if outcome.completion.means)
+    if means:
+        how["means"] = list(means)
     prompts = [outcome.completion.prompt for outcome in outcomes]
     if sampled := [_sampled(prompt) for prompt in prompts if prompt.sampling.temperature > 0]:
         how["sampled"] = sampled

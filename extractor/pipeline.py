@@ -139,7 +139,7 @@ class Pipeline:
             return ()
         room = asked.max_tokens
         if rejection.reason in ("length", "overflow"):
-            if self.size(asked) + 2 * room > self.backend.context:
+            if rejection.reason == "overflow" or self.size(asked) + 2 * room > self.backend.context:
                 halves = chunking.halve(asked.chunk, self.backend.count_tokens, self.overlap)
                 part = _part(asked.task)
                 return tuple(self._ask(part, half, room, rejected, asked.found) for half in halves)

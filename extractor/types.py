@@ -169,7 +169,8 @@ class Completion:
     prompt alone exceeds the context; no text) or `error` (the backend gave up on this prompt; `detail` says why).
 
     `tokens` are the pieces of `text` with the log-probability of each, at temperature 1 and renormalised over what was
-    allowed there (empty where a backend gives none).
+    allowed there (empty where a backend gives none). `means` names what kept the answer in shape, where a backend has
+    several.
     """
 
     prompt: Prompt
@@ -178,6 +179,7 @@ class Completion:
     usage: Usage = Usage()
     tokens: tuple[tuple[str, float], ...] = ()
     detail: str = ""
+    means: str = ""
 
 
 @dataclass(frozen=True, slots=True)

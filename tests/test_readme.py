@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.backends.chat_server import ChatServer, read
+from tests.backends.chat_server import serving as serving_chat
 from tests.chatglm3.hub_server import Hub, folder_as_files, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ["README.md", "README.zh.md"]
 DEMO = ROOT / "extractor" / "models" / "demo"
 BIN = Path(sys.executable).parent
+CHAT = "http://localhost:8000/v1"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -66,8 +69,15 @@ def _run(command: str, clone: Path, hub: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.fixture(scope="module")
+def chat() -> Iterator[str]:
+    """A server of a model, in place of the one that the READMEs name."""
+    with serving_chat(ChatServer(read)) as address:
+        yield address
+
+
 @pytest.mark.parametrize("command", dict.fromkeys(line for readme in READMES for line in _commands(readme)))
-def test_a_command_of_the_readme_runs(command: str, clone: Path, hub: str) -> None:
+def test_a_command_of_the_readme_runs(command: str, clone: Path, hub: str, chat: str) -> None:
     if command == "make test":
         assert re.search(r"^test:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         assert "make test" in (ROOT / ".ci" / "run").read_text("utf-8")
@@ -75,7 +85,7 @@ def test_a_command_of_the_readme_runs(command: str, clone: Path, hub: str) -> No
     for tool in ("jq", "duckdb"):
         if re.search(rf"(^|\| ){tool} ", command) and shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
-    done = _run(command, clone, hub)
+    done = _run(command.replace(CHAT, chat), clone, hub)
     allowed = (0, 1) if command == "extractor doctor" else (0,)
     assert done.returncode in allowed, done.stderr
     assert "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from types import ModuleType
 from typing import cast
 
 from extractor import plugins
@@ -28,10 +29,18 @@ def _own() -> set[str]:
 def make(name: str, config: ModelConfig) -> Backend:
     """The backend of that name, not yet loaded: entering it loads the model.
 
-    Raises UsageError for a name that there is not, or whose package does not load.
+    Raises UsageError for a name that there is not, a package that is not installed, and a server that it does not ask.
     """
     if name not in names():
         raise UsageError(f"There is no backend {name!r}. There are: {', '.join(names())}.")
-    own = name in _own()
-    module = importlib.import_module(f"{__name__}.{name}") if own else plugins.load(plugins.found(__name__)[name])
+    module = _own_module(name) if name in _own() else plugins.load(plugins.found(__name__)[name])
+    if config.server and not getattr(module, "TAKES_SERVER", False):
+        raise UsageError(f"--backend {name} runs here and asks no server: leave --base-url out, or --backend openai.")
     return cast(Backend, module.Backend(config))
+
+
+def _own_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        raise UsageError(f"--backend {name} needs {error.name}: pip install 'extractor[{name}]'.") from error

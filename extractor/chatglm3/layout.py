@@ -69,12 +69,17 @@ def needed_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def digest(folder: str | Path) -> str:
-    """SHA-256 (hex) that tells one checkpoint from another without reading gigabytes.
+    """SHA-256 (hex) that tells one checkpoint from another without reading gigabytes."""
+    return digest_of(checkpoint_files(folder))
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """SHA-256 (hex) of some files, equal for equal ones wherever they lie.
 
     It covers of each file its name, its size and the first and last megabyte (so config and tokenizer in full).
     """
     result = hashlib.sha256()
-    for file in checkpoint_files(folder):
+    for file in files:
         result.update(f"{file.name} {file.stat().st_size}\n".encode())
         with file.open("rb") as stream:
             result.update(stream.read(_ENDS))

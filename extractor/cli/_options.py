@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from extractor import backends
 from extractor.chatglm3.precisions import PRECISIONS
-from extractor.config import ModelConfig, RunConfig
+from extractor.config import ModelConfig, RunConfig, ServerConfig
 from extractor.examples import load_examples
 from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
@@ -21,6 +22,7 @@ from extractor.types import UNGROUNDED
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _MODEL, _RUN, _READ = ModelConfig(), RunConfig(), ReadOptions()  # a default is written there and nowhere else
+_SERVER = ServerConfig("http://localhost:8000/v1")
 
 
 class Size(click.ParamType[int]):
@@ -59,7 +61,8 @@ model_options = _stack(
         "--model",
         default="demo",
         show_default=True,
-        help="`demo` (bundled, a toy), `chatglm3-6b`, `chatglm3-6b-base`, `chatglm3-6b-32k`, or a local directory.",
+        help="`demo` (bundled, a toy), `chatglm3-6b`, `chatglm3-6b-base`, `chatglm3-6b-32k`, or a local directory; "
+        "with --base-url the name of a served model.",
     ),
     click.option("--revision", help="A revision of the model on ModelScope instead of the pinned one."),
     click.option("--offline", is_flag=True, help="Never touch the network."),
@@ -69,6 +72,25 @@ model_options = _stack(
         "--batch-size", type=int, default=_MODEL.batch_size, show_default=True, help="Prompts worked on together."
     ),
     click.option("--kv-memory", type=Size(), help="Memory of the key-value cache, as 4G.  [default: of what is free]"),
+)
+
+server_options = _stack(
+    click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True),
+    click.option("--base-url", help=f"With --backend openai: where the server is, as {_SERVER.base_url}."),
+    click.option(
+        "--concurrency", type=int, default=_SERVER.concurrency, show_default=True, help="Requests under way together."
+    ),
+    click.option(
+        "--timeout", type=float, default=_SERVER.timeout, show_default=True, help="Seconds that a request may take."
+    ),
+    click.option(
+        "--retries",
+        type=int,
+        default=_SERVER.retries,
+        show_default=True,
+        help="Of a request, on 429, 5xx and timeouts.",
+    ),
+    click.option("--context", type=int, help="Tokens that the served model reads.  [default: what the server says]"),
 )
 
 ask_options = _stack(
@@ -158,11 +180,19 @@ def make_task_from(options: Mapping[str, Any]) -> Task:
 
 def model_config(options: Mapping[str, Any]) -> ModelConfig:
     names = ("model", "revision", "precision", "device", "offline", "batch_size", "kv_memory")
-    return ModelConfig(**{name: options[name] for name in names})
+    return ModelConfig(**{name: options[name] for name in names}, server=_server_config(options))
+
+
+def _server_config(options: Mapping[str, Any]) -> ServerConfig | None:
+    names = ("base_url", "concurrency", "timeout", "retries", "context")
+    return ServerConfig(**{name: options[name] for name in names}) if options["base_url"] else None
 
 
 def run_config(options: Mapping[str, Any]) -> RunConfig:
-    """The window holds two batches, so that the next prompts are at hand when sequences leave."""
+    """The window holds two batches, so that the next prompts are at hand when sequences leave.
+
+    With a server it holds two rounds of requests, so that an interrupt has little to wait for.
+    """
     names = (
         *("max_attempts", "max_tokens", "temperature", "seed", "passes", "redact"),
         *("ungrounded", "min_confidence", "all_occurrences"),
@@ -170,7 +200,7 @@ def run_config(options: Mapping[str, Any]) -> RunConfig:
     return RunConfig(
         **{name: options[name] for name in names},
         constrain=not options["no_constrain"],
-        window=2 * options["batch_size"],
+        window=2 * options["concurrency" if options["base_url"] else "batch_size"],
         ordered=options.get("ordered", False),
     )
 

@@ -29,7 +29,7 @@ Examples:
 @click.argument("file")
 @_options.task_options
 @_options.model_options
-@click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
+@_options.server_options
 @_options.ask_options
 @_options.read_options
 @click.option("--record", "whole", is_flag=True, help="Print the whole record instead of its data.")

@@ -29,7 +29,7 @@ Examples:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @_options.task_options
 @_options.model_options
-@click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
+@_options.server_options
 @_options.ask_options
 @_options.read_options
 @click.option("--limit", type=click.IntRange(min=0), help="Look at so many documents only.")

@@ -42,7 +42,7 @@ Examples:
     "-o", "--output", default="-", metavar="FILE", help="A file to go on with, its format by its suffix; - for stdout."
 )
 @_options.model_options
-@click.option("--backend", type=click.Choice(backends.names()), default="chatglm3", show_default=True)
+@_options.server_options
 @_options.ask_options
 @_options.read_options
 @click.option("--flatten", is_flag=True, help="A row for each value found, with its place, instead of each document.")

@@ -25,11 +25,11 @@ _DEEPEST = 16
 _PLAIN_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
-def grammar(task: Task, text: str) -> str:
-    """The Lark source for answers about `text`. It begins with the space that a chat answer begins with."""
+def grammar(task: Task, text: str, lead: str = '" "') -> str:
+    """The Lark source for answers about `text`. It begins with the space that a chat answer of ChatGLM3 begins with."""
     writer = _Writer(task)
     root = writer.object_(task.schema, 0)
-    rules = [f"start: {_literal(' ')} {root}", f"TEXT: %regex {_dump({'substring_chunks': escaped_characters(text)})}"]
+    rules = [f"start: {lead} {root}", f"TEXT: %regex {_dump({'substring_chunks': escaped_characters(text)})}"]
     return "\n".join([*rules, *writer.rules, *writer.terminals.values()]) + "\n"
 
 

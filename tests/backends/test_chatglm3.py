@@ -1,6 +1,7 @@
 """The local backend as a queue, on a real (tiny, random) model."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -95,5 +96,11 @@ def test_the_identity_names_content_and_precision_but_not_the_place(tmp_path: Pa
 
 
 def test_an_unknown_backend_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="chatglm3, scripted"):
+    with pytest.raises(UsageError, match="chatglm3, openai, scripted, vllm"):
         backends.make("nonesuch", ModelConfig())
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
+def test_a_backend_whose_package_is_missing_says_how_to_install_it() -> None:
+    with pytest.raises(UsageError, match=r"pip install 'extractor\[vllm\]'"):
+        backends.make("vllm", ModelConfig())

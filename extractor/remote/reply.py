@@ -1,0 +1,45 @@
+"""What a server sends becomes a Completion: its text, why it ended, tokens, usage."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from openai.types.chat import ChatCompletion
+from openai.types.chat.chat_completion import Choice
+
+from extractor.remote.spelling import spelled
+from extractor.types import Completion, Prompt, Usage
+
+_FINISHES: Mapping[str | None, Literal["stop", "length"]] = {
+    "stop": "stop", "length": "length", None: "stop", "eos_token": "stop", "stop_sequence": "stop"
+}  # fmt: skip
+
+
+def completion(prompt: Prompt, reply: object, seconds: float, means: str) -> Completion:
+    """The first choice of a reply. One that is none, or that ended before its time, is an `error`."""
+    if not isinstance(reply, ChatCompletion) or not reply.choices:
+        detail = "the server's reply is no chat completion: check --base-url, which ends in /v1 with most servers"
+        return Completion(prompt, "", "error", Usage(seconds=seconds), detail=detail, means=means)
+    choice = reply.choices[0]
+    usage = _usage(reply, seconds)
+    finish = _FINISHES.get(choice.finish_reason)
+    if finish is None:
+        detail = f"the server ended the answer: {choice.finish_reason}"
+        return Completion(prompt, "", "error", usage, detail=detail, means=means)
+    written = choice.message.content or ""
+    return Completion(prompt, written.strip(), finish, usage, spelled(written, _tokens(choice)), means=means)
+
+
+def _usage(reply: ChatCompletion, seconds: float) -> Usage:
+    if reply.usage is None:
+        return Usage(seconds=seconds)
+    return Usage(reply.usage.prompt_tokens or 0, reply.usage.completion_tokens or 0, seconds)
+
+
+def _tokens(choice: Choice) -> Iterator[tuple[str, float]]:
+    """Tokens and their log-probabilities; a character in several tokens goes to the last of them."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    for token in (choice.logprobs and choice.logprobs.content) or ():
+        yield (token.token if token.bytes is None else decoder.decode(bytes(token.bytes))), token.logprob

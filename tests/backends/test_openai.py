@@ -1,0 +1,248 @@
+"""Models that are served elsewhere: the guarantees hold whatever a server sends, and no document is lost."""
+
+import json
+import math
+import time
+
+import pytest
+
+from extractor import Extractor, ModelConfig, RunConfig, ServerConfig, backends
+from extractor.backends.openai import Backend
+from extractor.chatglm3 import Tokenizer
+from extractor.errors import ModelError, UsageError
+from extractor.remote.counting import Estimate
+from extractor.types import Document, Record, Source
+from tests.backends.chat_server import FIELDS, PHONE, Body, ChatServer, Fault, prompt_of, read, serving
+from tests.cli.conftest import ROOT, SAMPLES
+
+
+def _extractor(url: str, attempts: int = 3, **settings: object) -> Extractor:
+    config = ModelConfig(server=ServerConfig(url, **{"retries": 0, **settings}))  # type: ignore[arg-type]
+    return Extractor("contact", config, backend="openai", config=RunConfig(max_attempts=attempts))
+
+
+def _records(server: ChatServer, *texts: str, **settings: object) -> dict[str, Record]:
+    documents = [Document(str(n), text, Source("", "")) for n, text in enumerate(texts)]
+    with serving(server) as url, _extractor(url, **settings) as extractor:  # type: ignore[arg-type]
+        found = {record.id: record for record in extractor.run(documents)}
+    assert found.keys() == {document.id for document in documents}
+    return found
+
+
+def test_a_served_model_gives_grounded_records_with_confidence_and_usage() -> None:
+    server = ChatServer(read)
+    with serving(server) as url, Extractor("contact", backend="openai", base_url=url) as extractor:
+        record = extractor.extract(PHONE)
+    assert (record.status, record.data) == ("ok", {**FIELDS, "手机号": "18888888888", "邮箱": "a@b.cn"})
+    assert record.spans == {"/手机号": ((4, 15),), "/邮箱": ((19, 25),)}
+    assert record.confidence["/手机号"] == pytest.approx(math.exp(-0.01 * len('"18888888888"')), abs=1e-4)
+    assert record.usage.prompt_tokens == len(prompt_of(server.requests[0]))
+    assert (record.run.model, record.how["means"]) == ("small", ["json_schema"])
+
+
+def test_a_request_is_greedy_bounded_and_carries_the_schema_of_the_answer() -> None:
+    server = ChatServer(read)
+    _records(server, PHONE)
+    (request,) = server.requests
+    assert (request["model"], request["temperature"], request["max_tokens"]) == ("small", 0, 256)
+    wanted = request["response_format"]["json_schema"]
+    assert wanted["strict"] is True
+    assert wanted["schema"]["required"] == list(FIELDS)
+    assert wanted["schema"]["additionalProperties"] is False
+    assert {"type": "null"} in wanted["schema"]["properties"]["密码"]["anyOf"]
+    assert "x-sensitive" not in json.dumps(request)
+
+
+def test_a_value_that_was_made_up_never_gets_through_and_the_model_is_told_why() -> None:
+    server = ChatServer(lambda request: json.dumps({**FIELDS, "手机号": "13800000000"}, ensure_ascii=False))
+    (record,) = _records(server, PHONE).values()
+    assert (record.status, record.data, record.attempts) == ("failed", None, 3)
+    assert {error.reason for error in record.errors} == {"ungrounded"}
+    assert "/手机号: not in the document" in prompt_of(server.requests[1])
+    assert [request["temperature"] for request in server.requests] == [0, 0, 0.7]
+
+
+def test_a_value_that_is_corrected_when_asked_again_is_taken() -> None:
+    def write(request: Body) -> str:
+        corrected = read(request)
+        return corrected if "not in the document" in prompt_of(request) else corrected.replace("188", "139", 1)
+
+    (record,) = _records(ChatServer(write), PHONE).values()
+    assert (record.status, record.attempts) == ("ok", 2)
+    assert record.data is not None
+    assert record.data["手机号"] == "18888888888"
+
+
+@pytest.mark.parametrize(
+    ("refuses", "means", "asked"),
+    [(("json_schema",), "json_object", 1 + 3), (("response_format",), "none", 2 + 3)],
+    ids=["json_schema", "all"],
+)
+def test_what_a_server_refuses_is_left_out_from_then_on_and_said(
+    refuses: tuple[str, ...], means: str, asked: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = ChatServer(read, refuses=refuses)
+    found = _records(server, PHONE, PHONE, PHONE, concurrency=1)
+    assert [record.status for record in found.values()] == ["ok"] * 3
+    assert all(record.how["means"] == [means] for record in found.values())
+    assert len(server.requests) == asked
+    assert "does not take json_schema" in caplog.text
+
+
+def test_without_log_probabilities_there_is_no_confidence_and_all_else_is_as_before() -> None:
+    (record,) = _records(ChatServer(read, refuses=("logprobs",)), PHONE).values()
+    assert (record.status, record.confidence) == ("ok", {})
+    assert record.how["means"] == ["json_schema"]
+
+
+def test_a_server_of_vllm_gets_a_grammar_that_confines_values_to_the_document() -> None:
+    models = ({"id": "m", "object": "model", "owned_by": "vllm", "max_model_len": 2048},)
+    server = ChatServer(read, models=models)
+    (record,) = _records(server, PHONE + "\ud800").values()
+    (request,) = server.requests
+    assert record.how["means"] == ["grammar"]
+    assert '"substring_chunks"' in request["structured_outputs"]["grammar"]
+    assert "response_format" not in request
+    refusing = ChatServer(read, models=models, refuses=("structured_outputs",))
+    (other,) = _records(refusing, PHONE).values()
+    assert (other.status, other.how["means"]) == ("ok", ["json_schema"])
+
+
+def test_without_constraint_nothing_but_the_prompt_asks_for_json() -> None:
+    server = ChatServer(lambda request: f"好的：\n```json\n{read(request)}\n```")
+    config = RunConfig(constrain=False)
+    with serving(server) as url, Extractor("contact", backend="openai", base_url=url, config=config) as extractor:
+        record = extractor.extract(PHONE)
+    assert (record.status, record.how["means"]) == ("ok", ["none"])
+    assert "response_format" not in server.requests[0]
+
+
+def test_too_many_requests_wait_as_long_as_the_server_says() -> None:
+    server = ChatServer(read, faults=[Fault(429, headers={"Retry-After": "1"}), Fault(500), Fault(503)])
+    began = time.monotonic()
+    (record,) = _records(server, PHONE, retries=3).values()
+    assert (record.status, record.attempts, len(server.requests)) == ("ok", 1, 4)
+    assert time.monotonic() - began > 1 + 0.7 * (1 + 0.5)
+
+
+def test_a_long_pause_that_the_server_asks_for_is_waited_out_as_far_as_time_allows() -> None:
+    server = ChatServer(read, faults=[Fault(429, headers={"Retry-After": "1000"})])
+    (record,) = _records(server, PHONE, timeout=0.2, attempts=1).values()
+    assert record.errors[0].message.startswith("no answer within 0.2 s")
+    assert len(server.requests) == 1
+
+
+def test_what_is_refused_for_one_document_only_is_not_taken_from_the_others() -> None:
+    server = ChatServer(read, refuses=("毒",), models=({"id": "m", "object": "model", "owned_by": "vllm"},))
+    server.refusal = "the grammar is too large"
+    found = _records(server, PHONE, PHONE + "毒", PHONE, concurrency=1)
+    assert [found[name].how.get("means") for name in "02"] == [["grammar"]] * 2
+    assert [error.reason for error in found["1"].errors] == ["error"] * 3
+
+
+def test_a_server_that_stays_in_trouble_fails_the_document_with_the_reason_and_no_other() -> None:
+    server = ChatServer(read, breaks_on="毒")
+    found = _records(server, PHONE + "毒", PHONE, retries=1, attempts=2)
+    assert [found[name].status for name in "01"] == ["failed", "ok"]
+    assert [error.message for error in found["0"].errors] == ["the server answered HTTP 500 after 2 tries"] * 2
+    assert found["0"].errors[0].reason == "error"
+
+
+def test_a_slow_answer_fails_its_document_when_the_time_is_over() -> None:
+    server = ChatServer(read, delay=1.0)
+    (record,) = _records(server, PHONE, timeout=0.2, attempts=1).values()
+    assert record.errors[0].message == "no answer within 0.2 s: raise --timeout or lower --concurrency"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(200, body="<html>login</html>", headers={"Content-Type": "text/html"}),
+        Fault(200, body="{"),
+        Fault(200, body="{}"),
+        Fault(200, body='{"choices": []}'),
+        Fault(200, body='{"choices": [{"message": {"content": "x"}, "finish_reason": "content_filter"}]}'),
+        Fault(418, "no tea"),
+    ],
+    ids=lambda fault: fault.body or fault.message,
+)
+def test_a_reply_that_is_no_answer_is_a_reason_and_no_crash(fault: Fault) -> None:
+    found = _records(ChatServer(read, faults=[fault]), PHONE, PHONE, attempts=1, concurrency=1)
+    assert [record.status for record in found.values()] == ["failed", "ok"]
+    assert found["0"].errors[0].reason == "error"
+    assert "server" in found["0"].errors[0].message
+
+
+def test_a_document_that_the_server_finds_too_long_is_asked_about_in_halves() -> None:
+    text = "无。" * 60 + PHONE
+    server = ChatServer(read, longest=200)
+    (record,) = _records(server, text).values()
+    assert (record.status, record.how["chunks"]) == ("ok", 2)
+    assert [text[slice(*span)] for span in record.spans["/手机号"]] == ["18888888888"]
+
+
+def test_no_more_requests_are_under_way_than_was_said() -> None:
+    server = ChatServer(read, delay=0.05)
+    found = _records(server, *[PHONE] * 12, concurrency=3)
+    assert {record.status for record in found.values()} == {"ok"}
+    assert server.busiest == 3
+
+
+def test_the_fingerprint_covers_the_model_but_neither_the_place_nor_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def identity(model: str, **settings: object) -> str:
+        models = ({"id": model, "object": "model", "owned_by": "x"},)
+        with serving(ChatServer(read, models=models)) as url:
+            server = ServerConfig(url, **settings)  # type: ignore[arg-type]
+            return backends.make("openai", ModelConfig(server=server)).identity
+
+    first = identity("a", concurrency=2)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    assert identity("a", concurrency=9) == first
+    assert identity("b") != first
+    assert identity("a", context=1000) != first
+    assert "127.0.0.1" not in first
+    assert "sk-" not in identity("a")
+
+
+def test_the_only_model_is_taken_and_of_several_one_must_be_named() -> None:
+    models = tuple({"id": name, "object": "model", "owned_by": "x", "max_model_len": 900} for name in ("a", "b"))
+    with serving(ChatServer(read, models=models)) as url:
+        server = ServerConfig(url)
+        with pytest.raises(ModelError, match=r"It serves: a, b\. Name one with -m"):
+            Backend(ModelConfig(server=server))
+        with pytest.raises(ModelError, match="no 'c'"):
+            Backend(ModelConfig("c", server=server))
+        named = Backend(ModelConfig("b", server=server))
+    assert (named.name, named.context) == ("b", 900)
+
+
+def test_tokens_are_counted_by_the_server_where_it_does_that() -> None:
+    with serving(ChatServer(read, counts=True)) as url:
+        assert Backend(ModelConfig(server=ServerConfig(url))).count_tokens("手机号\ud800") == 4
+
+
+def test_an_estimate_of_tokens_is_on_the_safe_side() -> None:
+    tokenizer = Tokenizer(ROOT / "extractor" / "models" / "demo")
+    for path in (SAMPLES / "order").iterdir():
+        text = path.read_text("utf-8")
+        assert len(tokenizer.encode(text)) <= Estimate()(text) <= 2 * len(text), path
+
+
+@pytest.mark.parametrize(
+    ("backend", "config", "message"),
+    [
+        ("openai", ModelConfig(), "--base-url http://localhost:8000/v1"),
+        ("scripted", ModelConfig(server=ServerConfig("http://localhost/v1")), "asks no server"),
+        ("openai", ModelConfig(precision="int8", server=ServerConfig("http://localhost/v1")), "--precision"),
+        ("openai", ModelConfig(offline=True, server=ServerConfig("http://u:secret@far.example/v1")), "--offline"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(backend: str, config: ModelConfig, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refusal:
+        backends.make(backend, config)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_base_url_must_be_one() -> None:
+    with pytest.raises(UsageError, match="base URL"):
+        ServerConfig("localhost:8000")
