@@ -31,7 +31,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One entry of the vocabulary; its id is its place in the file. Of two merges the one of higher score goes first."""
+    """One entry of the vocabulary; its id is its place in the file. Merges of a higher score go first."""
 
     text: str
     score: float
@@ -73,7 +73,10 @@ def read_pieces(path: Path) -> PieceModel:
 def _piece(value: Value) -> Piece:
     fields = dict(_fields(_bytes(value)))
     (score,) = struct.unpack("<f", _bytes(fields.get(2, bytes(4))))
-    return Piece(_bytes(fields[1]).decode(), score, Kind(fields.get(3, Kind.NORMAL)))
+    kind = fields.get(3, Kind.NORMAL)
+    if not isinstance(kind, int):
+        raise ValueError("a kind that is no number")
+    return Piece(_bytes(fields[1]).decode(), score, Kind(kind))
 
 
 def _message(fields: list[tuple[int, Value]], number: int) -> dict[int, Value]:
