@@ -124,10 +124,14 @@ def rows(path: str) -> Iterator[tuple[bytes, Row]]:
 
 
 def add_part(done: Done, path: str, output: str, options: SinkOptions) -> None:
-    """Add the rows of a part of an output to what is done. Raises OutputMismatch, OutputError, OSError."""
+    """Add the rows of a part of an output to what is done; failed ones that are to be asked again are not. Raises
+    OutputMismatch, OutputError, OSError."""
     for _, row in rows(path):
         _check(output, row, options.fingerprint, dict(options.settings))
-        done.add(row.id, row.sha256, row.status)
+        if row.status == "failed" and options.retry_failed:
+            done.stale = True
+        else:
+            done.add(row.id, row.sha256, row.status)
 
 
 def _is_json(line: bytes) -> bool:
