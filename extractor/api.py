@@ -20,7 +20,7 @@ class Extractor:
 
     `schema` is a bundled name, a path or a schema as a dict; `model` a known name or a directory, or a whole
     ModelConfig; `examples` a JSONL file or rows of `{"text": ..., "data": {...}}` to show to the model. With `base_url`
-    (and `backend="openai"`) the model is one that is served there; a ServerConfig in the ModelConfig says more about how
+    (and `backend="openai"`) the model is one that is served there; a ServerConfig in the ModelConfig says more of how
     it is asked. Raises UsageError for a schema, prompt or example that is wrong, ModelError when the model cannot be
     had. It may be used by several threads at once: their prompts share the batches of the one model.
 
@@ -28,7 +28,7 @@ class Extractor:
             print(extractor.extract("手机号18888888888").data)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what `extractor run` takes as options
         self,
         schema: str | Mapping[str, Json],
         model: str | ModelConfig = "demo",

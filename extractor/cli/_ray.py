@@ -93,7 +93,6 @@ def records(source: Source, progress: Progress, options: Mapping[str, Any], tall
         source.read_options,
         limit=options["limit"],
         parcel=options["parcel"],
-        retry_failed=options["retry_failed"],
     )
     with (
         PartsFolder(options["output"], _options.sink_options(pipeline, options)) as folder,

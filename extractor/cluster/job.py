@@ -27,7 +27,6 @@ class Reading:
     limit: int | None = None
     parcel: int = 256
     at_once: int = 2
-    retry_failed: bool = False
     folder: str = field(default_factory=os.getcwd)
 
 

@@ -35,7 +35,7 @@ def read(reading: Reading, done: DigestTable) -> Iterator[Parcel]:
     counts, waiting, characters = Counts(), list[Document | Unreadable](), 0
     for item in itertools.islice(readers.read(reading.inputs, reading.options), reading.limit):
         status = known.status(item.id, item.source.sha256)
-        if status is None or (status == "failed" and reading.retry_failed):
+        if status is None:
             waiting.append(item)
             characters += len(item.text) if isinstance(item, Document) else 0
             counts = replace(counts, sent=counts.sent + 1)

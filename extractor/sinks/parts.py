@@ -89,8 +89,15 @@ class PartsFolder:
         for path in () if self._options.overwrite else there:
             for _, row in _rows(path):
                 restart.check(self.path, row.fingerprint, self._options)
-                self.done.add(row)
+                self._know(row)
         self._opened = time.monotonic()
+
+    def _know(self, row: Row) -> None:
+        """A failed row that is to be asked again is missing from the start."""
+        if row.status == "failed" and self._options.retry_failed:
+            self.done.stale = True
+        else:
+            self.done.add(row)
 
     def add(self, path: str, records: Iterable[Record]) -> None:
         """Take note of a part that a worker has committed. Raises OutputError where it cannot be seen from here."""

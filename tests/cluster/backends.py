@@ -1,6 +1,7 @@
 """Backends for workers: scripted, and as slow, deadly or faulty as a text says."""
 
 import functools
+import itertools
 import os
 import time
 from pathlib import Path
@@ -28,8 +29,11 @@ def make(log: Path) -> Backend:
     return Backend(answer=functools.partial(answer, log), batch=2)
 
 
+_made = itertools.count()
+
+
 def another_each_time(log: Path) -> Backend:
-    """A model that is another one in each process."""
+    """A model that is another one each time that it is made."""
     backend = make(log)
-    backend.identity = f"model of process {os.getpid()}"
+    backend.identity = f"model {next(_made)}"
     return backend

@@ -1,11 +1,11 @@
 """A run on several workers gives the rows of a run on one, whatever happens to the workers."""
 
 import functools
-import itertools
 import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import pytest
 from extractor import readers
 from extractor.cluster.job import Job, Reading
 from extractor.cluster.machines import Layout, Machine
-from extractor.errors import ModelError
+from extractor.cluster.parcels import Committed, Parcel
+from extractor.cluster.working import Worker
+from extractor.errors import ModelError, OutputError
 from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
 from extractor.sinks import SinkOptions
@@ -50,6 +52,7 @@ class Working:
         self.output = folder.parent / "out"
         self.log = folder.parent / "log"
         self.log.mkdir()
+        self.output.mkdir()
         self.make_backend = functools.partial(backends.make, self.log)
         self.pipeline = Pipeline(TASK, self.make_backend())
 
@@ -116,24 +119,35 @@ def test_a_document_that_kills_or_breaks_its_worker_fails_alone(working: Working
     assert failed == {"inbox/010.txt": "crashed", "inbox/030.txt": "crashed", "inbox/bad.txt": "binary"}
 
 
-def test_a_run_that_was_stopped_goes_on_where_it_was(working: Working) -> None:
-    begun = working.records()
-    first = list(itertools.islice(begun, 12))
-    with pytest.raises(KeyboardInterrupt):
-        begun.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
-    committed = {row["id"] for row in working.rows}
-    assert {record.id for record in first} <= committed
-    before = working.asked
-    second = list(working.records())
-    assert {record.id for record in second} == {row["id"] for row in working.rows} - committed
-    assert working.counts.skipped == len(committed)
-    assert sum((working.asked - before).values()) == sum(record.attempts for record in second)
-    assert_same_rows(working.rows, working.alone)
+def _worked(working: Working) -> Committed:
+    """What a worker makes of one parcel, in this process."""
+    job = replace(Job.of(working.pipeline, working.make_backend), output=str(working.output))
+    document = next(iter(readers.read([str(working.folder / "000.txt")])))
+    (table,) = Worker(job)(Parcel([document]).to_table())
+    (committed,) = Committed.from_table(table)
+    return committed
 
 
-def test_a_worker_with_another_model_ends_the_run_before_it_writes(working: Working) -> None:
+def test_a_worker_with_another_model_ends_the_run_before_it_writes(folder: Path) -> None:
+    working = Working(folder)
     working.make_backend = functools.partial(backends.another_each_time, working.log)
-    working.pipeline = Pipeline(TASK, working.make_backend())
-    with pytest.raises(ModelError, match="Give all machines the same model"):
-        list(working.records())
+    committed = _worked(working)
+    assert isinstance(committed.error, ModelError)
+    assert "Give all machines the same model" in str(committed.error)
     assert working.rows == []
+
+
+def test_a_parcel_that_was_committed_by_a_worker_that_died_is_not_asked_about_again(folder: Path) -> None:
+    working = Working(folder)
+    first, second = _worked(working), _worked(working)
+    assert first == second
+    assert [record.id for record in first.records] == ["000.txt"]
+    assert working.asked == Counter({"单0": 1})
+
+
+def test_an_output_that_a_worker_cannot_write_ends_the_run_and_says_so(folder: Path) -> None:
+    working = Working(folder)
+    working.output.rmdir()
+    committed = _worked(working)
+    assert isinstance(committed.error, OutputError)
+    assert "Run the same line again" in str(committed.error)

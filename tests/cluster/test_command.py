@@ -72,6 +72,9 @@ def test_an_interrupted_line_keeps_its_parts_and_the_same_line_completes_them(
     again = _run(*line)
     assert again.return_value == 0
     assert again.stdout == ""
+    done = sum(part.count(b"\n") for part in kept.values())
+    assert f"{COUNT - done} documents in" in again.stderr
+    assert f"; {done} done before" in again.stderr
     assert {path: Path(path).read_bytes() for path in kept} == kept
     _run("run", inbox, *LINE, "-o", alone)
     assert_same_rows(_rows(output), rows(alone))

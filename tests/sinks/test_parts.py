@@ -57,6 +57,22 @@ def test_a_later_run_knows_what_is_done_and_a_changed_document_stands_once(tmp_p
     }
 
 
+def test_failed_rows_that_are_to_be_asked_again_stay_until_they_are(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    failed = _record("b", status="failed", data=None)
+    _a_run(output, [_record("a"), failed])
+    _open(output, retry_failed=True).__enter__().__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert sorted(_ids(output)) == ["a", "b"]
+    with _open(output, retry_failed=True) as folder:
+        assert [folder.done.status(name, "a" * 64) for name in "ab"] == ["ok", None]
+        _write(folder, _record("b"))
+        assert folder.done.status("b", "a" * 64) == "ok"
+    assert [(record.id, record.status) for path in parts(str(output)) for record in records_of(path)] == [
+        ("a", "ok"),
+        ("b", "ok"),
+    ]
+
+
 def test_only_a_clean_end_drops_rows_that_are_superseded(tmp_path: Path) -> None:
     output = tmp_path / "out"
     _a_run(output, [_record("a")])
