@@ -9,15 +9,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import GlmForCausalLM
 
@@ -27,11 +22,9 @@ from extractor.chatglm3.layout import TOKENIZER_FILE, checkpoint_files, weight_f
 from extractor.chatglm3.precisions import PRECISIONS, QUANTIZED
 from extractor.chatglm3.quantized import QuantizedLinear
 from extractor.chatglm3.shape import CONFIG_FILE, read_config, read_shape
+from extractor.chatglm3.storing import Shards, put_in_place
 from extractor.chatglm3.weights import copy_in_groups
-from extractor.errors import OutputError, UsageError
-
-SHARD_BYTES = 10**9
-"""A file is written when this much is ready: what the conversion holds in memory."""
+from extractor.errors import UsageError
 
 _COPIED = (TOKENIZER_FILE, "tokenizer_config.json")
 
@@ -47,8 +40,8 @@ def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False
     plan = weight_plan(shape)
     check_tensors(folder, files, plan)
     model = skeleton(shape, PRECISIONS[precision], torch.bfloat16)
-    with _put_in_place(out) as unfinished, torch.no_grad():
-        shards = _Shards(unfinished)
+    with put_in_place(out) as unfinished, torch.no_grad():
+        shards = Shards(unfinished)
         for file in files:
             copy_in_groups(file, lambda name, tensor: shards.add(_converted(model, plan, name, tensor)))
         shards.close()
@@ -74,23 +67,6 @@ def _is_ours(out: Path) -> bool:
     return (out / CONFIG_FILE).is_file() and stored.stored_precision(out) is not None
 
 
-@contextmanager
-def _put_in_place(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name, and the place of what is there, when the block ends well."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent, ignore_cleanup_errors=True) as name:
-            unfinished = Path(name) / "new"
-            unfinished.mkdir()
-            yield unfinished
-            if out.exists():
-                out.rename(Path(name) / "old")
-            unfinished.rename(out)
-    except (OSError, SafetensorError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise OutputError(f"{out} cannot be written ({reason}): free space or choose another folder") from error
-
-
 def _converted(
     model: GlmForCausalLM, plan: dict[str, Source], name: str, tensor: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
@@ -106,40 +82,9 @@ def _converted(
             yield rows.name, part.clone()
 
 
-@dataclass(slots=True)
-class _Shards:
-    """Tensors as they come, in files of about `SHARD_BYTES` with an index."""
-
-    folder: Path
-    ready: dict[str, Tensor] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)
-    files: int = 0
-
-    def add(self, tensors: Iterator[tuple[str, Tensor]]) -> None:
-        for name, tensor in tensors:
-            self.ready[name] = tensor
-            if sum(tensor.nbytes for tensor in self.ready.values()) >= SHARD_BYTES:
-                self._flush()
-
-    def close(self) -> None:
-        self._flush()
-        index = json.dumps({"metadata": {}, "weight_map": self.written}, indent=2, sort_keys=True)
-        (self.folder / "model.safetensors.index.json").write_text(index, "utf-8")
-
-    def _flush(self) -> None:
-        if self.ready:
-            self.files += 1
-            file = f"model-{self.files:05}.safetensors"
-            save_file(self.ready, self.folder / file)
-            self.written |= dict.fromkeys(self.ready, file)
-            self.ready = {}
-
-
 def _write_rest(folder: Path, unfinished: Path, precision: str) -> None:
     config = read_config(folder / CONFIG_FILE) | {stored.KEY: stored.describe(precision)}
     (unfinished / CONFIG_FILE).write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", "utf-8")
     for name in _COPIED:
         if (folder / name).is_file():
             shutil.copy(folder / name, unfinished / name)
-    for shard in weight_files(unfinished):  # safetensors makes files that only their owner may read
-        shutil.copymode(unfinished / CONFIG_FILE, shard)

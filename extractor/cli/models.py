@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from extractor.chatglm3 import layout
 from extractor.chatglm3.hub import DEMO, DEMO_FOLDER, cache_folder, find_cached, pull, resolve
@@ -24,10 +26,11 @@ Examples:
   extractor models pull chatglm3-6b          download, or go on with a broken download
   extractor models info ./my-chatglm3        sizes, memory and identity of a folder
   extractor models quantize chatglm3-6b ./chatglm3-6b-int4 --precision int4
+  extractor models export chatglm3-6b ./chatglm3-6b-hf      for transformers and vLLM
 """
 )
 def command() -> None:
-    """List, download, describe and quantise models."""
+    """List, download, describe, quantise and export models."""
 
 
 @command.command(
@@ -130,6 +133,40 @@ def quantize(model: str, out: Path, precision: str, revision: str | None, overwr
 
     location = resolve(model, revision=revision, offline=True)
     quantizing.quantize(location.path, out, precision, overwrite=overwrite)
+    click.echo(str(out))
+
+
+@command.command(
+    epilog="""\b
+Examples:
+  extractor models export chatglm3-6b ./chatglm3-6b-hf
+  extractor models export ./my-chatglm3 ./my-chatglm3-hf --precision bfloat16
+"""
+)
+@click.argument("model")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--precision",
+    type=click.Choice([name for name in PRECISIONS if name not in QUANTIZED]),
+    help="What the weights are stored in (half is float16); as in the checkpoint unless given.",
+)
+@click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
+def export(model: str, out: Path, precision: str | None, revision: str | None) -> None:
+    """Write a model (a name or a folder) to the new folder OUT for transformers and vLLM. Prints the folder.
+
+    OUT is a plain GlmForCausalLM checkpoint: safetensors, config.json, tokenizer.json, chat template. It loads with no
+    remote code and gives the original's logits and token ids. Never touches the network.
+    """
+    from extractor.chatglm3 import exporting
+
+    location = resolve(model, revision=revision, offline=True)
+    with tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr, delay=1) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        exporting.export(location.path, out, precision, show)
     click.echo(str(out))
 
 

@@ -26,7 +26,7 @@ from extractor.errors import CheckpointError, OutputError, UsageError
 from tests.chatglm3.conftest import CHECKPOINTS, REFERENCE, reference
 
 TINY = REFERENCE / "chatglm3-tiny"
-SHARD, INDEX = "model-00001.safetensors", "model.safetensors.index.json"
+SHARD, INDEX = "model-00001-of-00001.safetensors", "model.safetensors.index.json"
 QUESTION = "从上文中，提取手机号。手机号18888888888，邮箱123456789@qq.com"
 CLOSE = {("demo", "int8"): 0.02, ("demo", "int4"): 0.25, ("tiny", "int8"): 0.02, ("tiny", "int4"): 0.4}
 """Mean KL from float32 over all positions. The tiny models are random, so nothing in them is redundant."""
@@ -135,7 +135,7 @@ def test_another_precision_than_the_stored_one_is_a_contradiction(stored: Path, 
 
 
 def test_a_large_model_is_stored_in_several_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("extractor.chatglm3.quantizing.SHARD_BYTES", 50_000)
+    monkeypatch.setattr("extractor.chatglm3.storing.SHARD_BYTES", 50_000)
     quantize(TINY, tmp_path / "out", "int8")
     assert len(list((tmp_path / "out").glob("*.safetensors"))) > 2
     ids = _ids(TINY)[0]
