@@ -34,6 +34,7 @@ TAKES_SERVER = True
 USUAL_CONTEXT = 4096
 """Tokens of a context that neither the server nor the user names: what small servers give by default."""
 
+_FIRST_ANSWER = 30.0  # seconds that a server may take to list its models
 _PATIENCE = 3  # times the limit of one request: for all that is sent again, waiting included
 _TOO_LONG = re.compile(
     r"context[ _]?(length|size|window)|too (long|many tokens)|max_model_len|maximum.*tokens", re.IGNORECASE
@@ -54,7 +55,8 @@ class Backend:
     def __init__(self, config: ModelConfig) -> None:
         self._config = _checked(config)
         self._client = openai.OpenAI(**credentials(self._config))
-        served = find(self._client.with_options(max_retries=1), self._config, _named(config))
+        first = self._client.with_options(max_retries=1, timeout=min(_FIRST_ANSWER, self._config.timeout))
+        served = find(first, self._config, _named(config))
         self._count = find_counter(self._client, self._config, served.name)
         self._manners = Manners(served.owner)
         self._served = served

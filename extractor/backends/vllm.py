@@ -16,7 +16,7 @@ from typing import Any
 
 from extractor.chatglm3 import layout
 from extractor.config import ModelConfig
-from extractor.engine.grammar import grammar
+from extractor.engine.grammar import ANY_LEAD, grammar
 from extractor.errors import CheckpointError, ModelError, UsageError
 from extractor.remote.plaintext import plain
 from extractor.remote.spelling import spelled
@@ -128,7 +128,7 @@ class Backend:
 def _sampling(prompt: Prompt) -> SamplingParams:
     confined = None
     if prompt.constrain:
-        confined = StructuredOutputsParams(grammar=grammar(prompt.task, prompt.chunk.text, lead='" "?'))
+        confined = StructuredOutputsParams(grammar=grammar(prompt.task, prompt.chunk.text, lead=ANY_LEAD))
     return SamplingParams(
         temperature=prompt.sampling.temperature,
         seed=prompt.sampling.seed,

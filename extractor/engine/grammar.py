@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from extractor.tasks import Schema, Task, ground_of, value_type
 from extractor.types import Json
 
+ANY_LEAD = "/[\\n ]{0,2}/"
+"""What an answer may begin with in other engines: one of ChatGLM3 begins with a line of its own."""
+
 _UNIT = r'([^"\\\x00-\x1f]|\\(["\\\/bfnrt]|u[0-9a-f]{4}))'
 _QUOTED = r'([^"\\\x00-\x1f]|\\["\\])'
 _ESCAPED_IN_PATTERN = re.compile(r'"|\\\\')

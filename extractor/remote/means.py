@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from extractor.answer.wanted import answer_schema
-from extractor.engine.grammar import grammar
+from extractor.engine.grammar import ANY_LEAD, grammar
 from extractor.types import Json, Prompt
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Manners:
 
 def _structure(means: str, prompt: Prompt) -> Mapping[str, Json]:
     if means == "grammar":
-        source = grammar(prompt.task, prompt.chunk.text, lead='" "?')
+        source = grammar(prompt.task, prompt.chunk.text, lead=ANY_LEAD)
         return {"extra_body": {"structured_outputs": {"grammar": source}}}
     if means == "json_schema":
         wanted = {"name": "answer", "strict": True, "schema": answer_schema(prompt.task)}

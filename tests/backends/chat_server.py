@@ -115,8 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
     server_state: ChatServer
 
     def do_GET(self) -> None:
-        if not self._is_over() and self._may_enter() and self.path == "/v1/models":
+        if self._is_over() or not self._may_enter():
+            return
+        if self.path == "/v1/models":
             self._send(200, {"object": "list", "data": list(self.server_state.models)})
+        else:
+            self._refuse(Fault(404))
 
     def do_POST(self) -> None:
         request: Body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -207,6 +207,8 @@ def test_the_fingerprint_covers_the_model_but_neither_the_place_nor_the_key(monk
 def test_the_only_model_is_taken_and_of_several_one_must_be_named() -> None:
     models = tuple({"id": name, "object": "model", "owned_by": "x", "max_model_len": 900} for name in ("a", "b"))
     with serving(ChatServer(read, models=models)) as url:
+        with pytest.raises(ModelError, match="It lists no model: name it with -m"):
+            Backend(ModelConfig(server=ServerConfig(url.removesuffix("/v1"))))
         server = ServerConfig(url)
         with pytest.raises(ModelError, match=r"It serves: a, b\. Name one with -m"):
             Backend(ModelConfig(server=server))

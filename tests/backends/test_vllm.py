@@ -137,7 +137,7 @@ def test_a_server_of_vllm_takes_every_means_for_every_bundled_schema(served: str
             assert isinstance(answer, dict)
             if means != "json_object":
                 jsonschema.validate(answer, answer_schema(task))
-    assert whole >= 2
+    assert whole
 
 
 def test_without_constraint_nothing_made_up_gets_through(served: str, tmp_path: Path) -> None:

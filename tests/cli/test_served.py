@@ -73,7 +73,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_same_line_goes_on(tmp_path
 
 @pytest.mark.parametrize("presses", [1, 2])
 def test_an_interrupt_does_not_wait_for_a_server_that_does_not_answer(presses: int) -> None:
-    server = ChatServer(read, delay=20)
+    server = ChatServer(read, delay=60)
     verb = ["extract", str(SAMPLES / "contact" / "book.txt")] if presses == 1 else ["run", str(SAMPLES / "contact")]
     with serving(server) as url:
         line = command(*verb, "-s", "contact", "--backend", "openai", "--base-url", url)
@@ -84,8 +84,8 @@ def test_an_interrupt_does_not_wait_for_a_server_that_does_not_answer(presses: i
         for _ in range(presses):
             child.send_signal(signal.SIGINT)
             time.sleep(0.3)
-        _, errors = child.communicate(timeout=15)
+        _, errors = child.communicate(timeout=50)
         server.delay = 0
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 40
     assert child.returncode == 130
     assert b"Traceback" not in errors
