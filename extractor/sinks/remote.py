@@ -17,7 +17,7 @@ from pathlib import Path
 
 from extractor.addresses import as_os_errors, file_system
 from extractor.errors import OutputError
-from extractor.sinks import Sink, SinkOptions, Status, disk, runfile
+from extractor.sinks import Sink, SinkOptions, Status, beside, disk, runfile
 from extractor.sinks.locking import locked
 from extractor.types import Record
 
@@ -55,10 +55,10 @@ class RemoteSink:
         stamp, noted = self._stamp(), self._folder / "stamp"
         known = noted.read_text("utf-8") if noted.exists() else None
         if known == stamp or (self._overwrite and known is None):
-            self._changed = os.path.exists(self._local)
+            self._changed = any(map(os.path.exists, beside(self._local)))
             noted.write_text(stamp, encoding="utf-8")
             return
-        for name in (self._local, runfile.path_of(self._local)):
+        for name in beside(self._local):
             Path(name).unlink(missing_ok=True)
         for local, path in self._files():
             if self._there(path):
@@ -68,8 +68,8 @@ class RemoteSink:
 
     def _files(self) -> list[tuple[str, str]]:
         """The output and the file beside it: where they are here and there."""
-        beside = runfile.path_of(self._local)
-        return [(self._local, self._path), (beside, runfile.path_of(self._path))]
+        noted = runfile.path_of(self._local)
+        return [(self._local, self._path), (noted, runfile.path_of(self._path))]
 
     def _there(self, path: str) -> bool:
         with as_os_errors():

@@ -1,0 +1,91 @@
+"""`run` into every format, and what the other commands make of it."""
+
+import csv
+import json
+import os
+import select
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import ROOT, Run, command, environment
+
+LINE = ("-s", "contact", "--backend", "scripted")
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"{number}.txt").write_text(f"第{number}份", encoding="utf-8")
+    (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return folder
+
+
+def test_outputs_in_the_folder_that_is_read_are_no_documents(inbox: Path, extractor: Run) -> None:
+    for name in ("rows.sqlite", "rows.parquet", "rows.jsonl.gz"):
+        output = inbox / name
+        first = extractor("run", inbox, *LINE, "-o", output)
+        assert first.returncode == 1, first.stderr
+        assert "4 documents" in first.stderr, name
+        again = extractor("run", inbox, *LINE, "-o", output)
+        assert "0 documents" in again.stderr
+        assert "4 done before, 1 of them failed" in again.stderr
+        assert json.loads((inbox / f"{name}.run.json").read_text("utf-8"))["failures"] == {"unsupported": 1}
+        for path in (output, inbox / f"{name}.run.json"):
+            path.unlink()
+
+
+def test_evaluate_and_report_read_packed_rows_and_say_what_they_do_not_read(tmp_path: Path, extractor: Run) -> None:
+    (tmp_path / "a.txt").write_text("无", encoding="utf-8")
+    gold = tmp_path / "gold.jsonl"
+    gold.write_text('{"id": "a.txt", "data": {"手机号": null}}\n', encoding="utf-8")
+    for suffix in (".jsonl.gz", ".jsonl.zst"):
+        extractor("run", "a.txt", *LINE, "-o", f"rows{suffix}")
+        done = extractor("evaluate", f"rows{suffix}", gold, "--json")
+        assert done.returncode == 0, done.stderr
+    assert extractor("report", "rows.jsonl.gz").returncode == 0
+    for name in ("evaluate", "report"):
+        refused = extractor(name, "rows.parquet", *([gold] if name == "evaluate" else []))
+        assert refused.returncode == 2
+        assert ".jsonl.gz" in refused.stderr
+        assert "-o results.jsonl" in refused.stderr
+
+
+def test_flattened_rows_say_of_every_document_what_became_of_it(inbox: Path, extractor: Run, tmp_path: Path) -> None:
+    done = extractor("run", inbox, *LINE, "--flatten", "-o", "values.csv")
+    assert done.returncode == 1
+    with (tmp_path / "values.csv").open(encoding="utf-8", newline="") as stream:
+        found = {row["id"]: (row["status"], row["reason"], row["field"]) for row in csv.DictReader(stream)}
+    assert found == {
+        **{f"inbox/{number}.txt": ("ok", "", "") for number in range(3)},
+        "inbox/bad.png": ("failed", "unsupported", ""),
+    }
+    rows = extractor("run", inbox / "0.txt", *LINE, "--flatten", "-o", "-").stdout.splitlines()
+    assert [json.loads(row)["row"] for row in rows] == [1]
+
+
+def test_a_row_leaves_before_the_input_ends_and_a_reader_that_waits_stops_the_run_from_reading_on() -> None:
+    """Rows of half a megabyte fill the pipe at once; the input that is taken then is bounded by the window."""
+    line = command("run", "-", *LINE, "--batch-size", "4", "-o", "-", "-q", "--flatten")
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment(), cwd=ROOT) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b'{"id": "first", "text": "x"}\n')
+        child.stdin.flush()
+        assert json.loads(child.stdout.readline())["id"] == "first"
+        os.set_blocking(child.stdin.fileno(), False)
+        document = json.dumps({"id": "y" * 100_000, "text": "x"}).encode() + b"\n"
+        taken = _written_until_it_stalls(child.stdin.fileno(), document * 200)
+        child.kill()
+    assert taken < 100 * len(document)
+
+
+def _written_until_it_stalls(descriptor: int, data: bytes) -> int:
+    """How many bytes go into a pipe before its reader takes no more for two seconds."""
+    written = 0
+    while written < len(data) and select.select([], [descriptor], [], 2)[1]:
+        written += os.write(descriptor, data[written : written + 65536])
+    return written
