@@ -10,19 +10,23 @@ from benchmarks import workload
 from benchmarks.contenders.job import Answer, Item, Job
 from extractor import backends
 from extractor.config import ModelConfig, RunConfig
+from extractor.engine import constraint, machine
 from extractor.prompting import render
 from extractor.tasks import Task, make_task
 from extractor.types import Chunk, Completion, Document, Prompt, Source
 
-VARIANTS = {"free": None, "schema": None, "verbatim": None, "alone": 16}
-"""`alone` is `verbatim` with one document at a time, as `extract` has it."""
+VARIANTS = {"free": None, "schema": None, "verbatim": None, "alone": 16, "unassisted": 16}
+"""`alone` is `verbatim` with one document at a time, as `extract` has it; `unassisted` is the same without guesses, and
+with a forward pass for each token that the grammar forces."""
 
 
 class Contender:
     def __init__(self, job: Job, variant: str) -> None:
         self._constrain = variant != "free"
-        self._ground = "verbatim" if variant in ("verbatim", "alone") else "none"
-        self._window = 1 if variant == "alone" else RunConfig().window
+        self._ground = "none" if variant in ("free", "schema") else "verbatim"
+        self._window = 1 if variant in ("alone", "unassisted") else RunConfig().window
+        if variant == "unassisted":
+            _leave_alone()
         self._tokens = job.answer_tokens if self._constrain else job.free_tokens
         self._backend = backends.make("chatglm3", ModelConfig(job.checkpoint, precision=job.precision, offline=True))
         self._backend.__enter__()
@@ -48,6 +52,12 @@ class Contender:
         document = Document("", item.text, Source("", ""))
         chunk = Chunk(document, 0, 0, len(item.text))
         return render(_task(item.prompt, self._ground), chunk, self._tokens, constrain=self._constrain)
+
+
+def _leave_alone() -> None:
+    """Take from the engine of this process what makes decoding more than one token a step."""
+    machine.guessing_rows = lambda device: 0
+    constraint.Constraint.forced = lambda self: []  # type: ignore[method-assign]
 
 
 @cache
