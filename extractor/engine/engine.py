@@ -62,7 +62,7 @@ class Engine:
         """Queue a request; its key comes back with its answer."""
         self._added += 1
         building = self._constraints.submit(request.constrain) if request.constrain else None
-        self._scheduler.waiting.append(Generation(self._added, request, building))
+        self._scheduler.queue(Generation(self._added, request, building))
         return self._added
 
     @property

@@ -2,7 +2,8 @@
 
 A lane is sized for the prompt and a usual answer and exchanged for a larger one when it fills. Where memory does not
 allow that, the sequence that came last gives its lane up and waits to be read again. A finished sequence keeps its
-lane until the next admission, so that a retry finds the tokens that its prompt shares with the first attempt's.
+lane until the next admission, so that a retry or a further pass finds the tokens that its prompt shares with the one
+before; it goes to the front of the queue for that.
 """
 
 from __future__ import annotations
@@ -57,11 +58,24 @@ class Scheduler:
         self._prefixes: list[Prefix] = []
         self._make_prefix = make_prefix
 
+    def queue(self, generation: Generation) -> None:
+        """Put a sequence behind those that wait, or before them if it goes on from one that has just finished."""
+        shared = (_shared(each.ids[: each.stored], generation.ids) - each.offset for each in self._left)
+        if any(tokens >= SHARED for tokens in shared):
+            self.waiting.appendleft(generation)
+        else:
+            self.waiting.append(generation)
+
     def admit(self) -> None:
-        """Let waiting sequences in, in their order, while there is room."""
+        """Let waiting sequences in, in their order, while there is room.
+
+        While the first of them is not ready, the lanes stay that it may go on in.
+        """
         while self.waiting and len(self.running) < self.limits.sequences:
             generation = self.waiting[0]
-            if not generation.is_ready(wait=not self.running) or not self._place(generation):
+            if not generation.is_ready(wait=not self.running):
+                return
+            if not self._place(generation):
                 break
             self.running.append(self.waiting.popleft())
         self._forget_left()
@@ -74,7 +88,9 @@ class Scheduler:
         failed = []
         for generation in list(self.running):
             while generation in self.running and not self._widen(generation):
-                if len(self.running) == 1:
+                if self._left:
+                    self._forget_left()
+                elif len(self.running) == 1:
                     failed.append(self._fail(self.running.pop()))
                 else:
                     self._evict(self.running.pop())

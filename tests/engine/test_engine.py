@@ -201,3 +201,24 @@ def test_the_gpu_gives_the_same_tokens_in_float32() -> None:
     answers = run(there)
     there.close()
     assert [answers[key].ids for key in keys] == [plain(each)[0] for each in requests]
+
+
+def test_a_prompt_that_goes_on_from_one_just_answered_reads_only_what_is_new() -> None:
+    """A retry or a further pass: it goes before what waits, and its constraint may still be in the making."""
+    texts = [f"{number} " + "手机号18888888888 邮箱123456789@qq.com " * 12 for number in range(9)]
+    engine = Engine(runner(), TOKENIZER.stop_ids, Limits(3, 512, 32), 2**30)
+    first = {engine.add(request(text, constrain=True)): text for text in texts}
+    further: dict[int, str] = {}
+    answers = {}
+    while engine.busy:
+        for key, answer in engine.step():
+            answers[key] = answer
+            if key in first:
+                text = first[key] + "再找一遍"
+                further[engine.add(request(text, constrain=True))] = text
+    engine.close()
+    expected = [plain(request(text, constrain=True)) for text in further.values()]
+    assert [(answers[key].ids, answers[key].finish) for key in further] == expected
+    once = sum(len(request(text, constrain=True).ids) for text in texts)
+    written = sum(len(answer.ids) for answer in answers.values())
+    assert engine.statistics.tokens < 1.2 * once + written + engine.statistics.guessed * 8
