@@ -56,13 +56,13 @@ class Working:
         self.make_backend = functools.partial(backends.make, self.log)
         self.pipeline = Pipeline(TASK, self.make_backend())
 
-    def records(self, **options: Any) -> Iterator[Record]:
+    def records(self, workers: int = 2, **options: Any) -> Iterator[Record]:
         from extractor.cluster.leading import Run
 
         reading = Reading((str(self.folder),), ReadOptions(), parcel=PARCEL)
         settings = SinkOptions(self.pipeline.info.fingerprint, self.pipeline.settings, **options)
         with PartsFolder(str(self.output), settings) as parts_folder:
-            run = Run(Job.of(self.pipeline, self.make_backend), reading, parts_folder, Layout(2, 1, 0))
+            run = Run(Job.of(self.pipeline, self.make_backend), reading, parts_folder, Layout(workers, 1, 0))
             yield from run.records()
             self.counts = run.counts
 
@@ -113,7 +113,7 @@ def test_workers_that_are_killed_lose_no_document_and_cost_those_in_flight_one_r
 def test_a_document_that_kills_or_breaks_its_worker_fails_alone(working: Working) -> None:
     (working.folder / "010.txt").write_text("单10: kills", encoding="utf-8")
     (working.folder / "030.txt").write_text("单30: breaks", encoding="utf-8")
-    found = {record.id: record for record in working.records()}
+    found = {record.id: record for record in working.records(workers=1)}
     assert len(found) == len(working.rows) == COUNT + 1
     failed = {name: record.errors[0].reason for name, record in found.items() if record.status == "failed"}
     assert failed == {"inbox/010.txt": "crashed", "inbox/030.txt": "crashed", "inbox/bad.txt": "binary"}
