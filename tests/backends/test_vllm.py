@@ -76,7 +76,7 @@ def served(exported: Path) -> Iterator[str]:
 
 
 def _wait_for(url: str, child: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+    for _ in range(1200):
         assert child.poll() is None, "the server ended by itself"
         try:
             with urllib.request.urlopen(url, timeout=1):
