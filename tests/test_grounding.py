@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extractor.answer.shape import NULL_WORDS, folded
 from extractor.errors import SchemaError
 from extractor.grounding import every_place, ground
 from extractor.merging import merge
@@ -344,7 +345,7 @@ def test_all_places_are_those_of_the_whole_document_not_of_the_parts_that_gave_t
 def test_whatever_is_cut_from_whatever_text_its_places_give_it_back(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, max(0, len(text) - 1)))
     value = text[start : data.draw(st.integers(start, len(text)))]
-    if value.strip():
+    if value.strip() and folded(value).strip("()") not in NULL_WORDS:  # a model that writes "null" means null
         found = _everywhere(text, value, STRING)
         assert set(found) == {value}
         assert len(found) <= text.count(value)
