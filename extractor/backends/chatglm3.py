@@ -13,7 +13,8 @@ from functools import partial
 
 import torch
 
-from extractor.chatglm3 import Tokenizer, load_model, read_shape, resolve
+from extractor.chatglm3 import Tokenizer, read_shape, resolve
+from extractor.chatglm3.checkpoint import load_parameters
 from extractor.config import ModelConfig
 from extractor.engine import machine
 from extractor.engine.constraint import Vocabulary
@@ -67,7 +68,7 @@ class Backend:
 
     def __enter__(self) -> Backend:
         machine.prepare(self._shape.parameters)
-        runner = Runner(load_model(self._location.path, self._config.precision, self._config.device), consume=True)
+        runner = Runner(load_parameters(self._location.path, self._config.precision, self._config.device))
         device = runner.shape.device
         cache = self._config.kv_memory or machine.free_for_cache(device)
         limits = Limits(self._config.batch_size, machine.step_tokens(device), machine.guessing_rows(device))

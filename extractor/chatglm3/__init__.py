@@ -1,6 +1,6 @@
 """ChatGLM3 on current transformers: hub, checkpoint, tokenizer and chat. No remote code, nothing evaluated.
 
-    hub.resolve -> shape.read_shape -> checkpoint.load_model + tokenizer.Tokenizer -> chat.ChatGLM3
+    hub.resolve -> shape.read_shape -> glm.load_model + tokenizer.Tokenizer -> chat.ChatGLM3
 
 Names are resolved on first use, so importing this package imports neither torch nor transformers.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from extractor.chatglm3.chat import ChatGLM3
-    from extractor.chatglm3.checkpoint import load_model
+    from extractor.chatglm3.glm import load_model
     from extractor.chatglm3.hub import ModelLocation, resolve
     from extractor.chatglm3.shape import ModelShape, read_shape
     from extractor.chatglm3.tokenizer import Tokenizer
@@ -24,7 +24,7 @@ _HOMES = {
     "ModelLocation": "hub",
     "ModelShape": "shape",
     "Tokenizer": "tokenizer",
-    "load_model": "checkpoint",
+    "load_model": "glm",
     "read_shape": "shape",
     "resolve": "hub",
 }

@@ -14,7 +14,7 @@ from typing import Any, TypedDict, Unpack
 
 from transformers import GlmForCausalLM
 
-from extractor.chatglm3.checkpoint import load_model
+from extractor.chatglm3.glm import load_model
 from extractor.chatglm3.hub import resolve
 from extractor.chatglm3.sampling import Generation, generate
 from extractor.chatglm3.tokenizer import IncrementalDecoder, Tokenizer

@@ -1,28 +1,31 @@
-"""A ChatGLM3 checkpoint in the original layout becomes transformers' `GlmForCausalLM`, file by file.
+"""A ChatGLM3 checkpoint in the original layout, read file by file under the names of transformers' `GlmForCausalLM`.
 
 The mapping of names and shapes is the whole difference between the two: with it the logits equal the original's bit
 for bit in float32. In int8 and int4 a weight goes from its file straight into a quantised layer; a checkpoint that is
-stored so already has the names and shapes of that model. This module knows nothing of tokens, and nothing in a
-checkpoint is executed.
+stored so already has the names and shapes of that model. This module knows nothing of tokens and does not import
+transformers, which takes longer than reading a small model; nothing in a checkpoint is executed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from transformers import GlmConfig, GlmForCausalLM
 
 from extractor.chatglm3.layout import weight_files
+from extractor.chatglm3.parameters import Parameters
 from extractor.chatglm3.precisions import Precision, find_precision
 from extractor.chatglm3.quantized import QuantizedLinear, layer_type
 from extractor.chatglm3.shape import ModelShape, read_shape
 from extractor.chatglm3.stored import stored_precision
 from extractor.chatglm3.weights import copy_in_groups, iter_all
 from extractor.errors import CheckpointError, ModelError, UsageError
+
+Model = TypeVar("Model", bound=nn.Module)
 
 IGNORED = frozenset({"transformer.rotary_pos_emb.inv_freq"})
 """Tensors of a checkpoint that are computed, not learned."""
@@ -46,16 +49,14 @@ class Source:
     dtype: torch.dtype | None = None
 
 
-def load_model(path: str | Path, precision: str = "half", device: str = "auto") -> GlmForCausalLM:
-    """Load the checkpoint in folder `path`, in eval mode, without gradients.
+def load_parameters(path: str | Path, precision: str = "half", device: str = "auto") -> Parameters:
+    """The weights of the checkpoint in folder `path` without code that would run them; otherwise as `load_model`."""
+    return load_into(Parameters, path, precision, device)
 
-    `precision` is `half` (float16 on CUDA, bfloat16 on CPU), `float16`, `bfloat16`, `float32`, `int8` or `int4`; of a
-    checkpoint that is stored quantised, `half` means what is stored. `device` is `auto`, `cpu` or `cuda[:n]`. The peak
-    of memory stays near the size of what is loaded: weights are copied, or quantised, in groups of 64 MB.
 
-    Raises CheckpointError (one line, names the file) for a broken checkpoint, ModelError where the device is absent or
-    too small, UsageError for an unknown precision or device, or a precision that is not the stored one.
-    """
+def load_into(make: Callable[[ModelShape], Model], path: str | Path, precision: str, device: str) -> Model:
+    """Fill a model that has its parameters under the names of `GlmForCausalLM`. Arguments and errors are those of
+    `load_model`."""
     stored = stored_precision(path)
     choice = find_precision(precision, stored)
     target = find_device(device)
@@ -63,7 +64,7 @@ def load_model(path: str | Path, precision: str = "half", device: str = "auto") 
     files = weight_files(path)
     plan = stored_plan(shape, choice) if stored else weight_plan(shape)
     check_tensors(Path(path), files, plan)
-    model = _empty_model(shape, choice, target)
+    model = _allocated(skeleton(make, shape, choice, _dtype(choice, target)), choice.weight_bytes(shape), target)
     with torch.no_grad():
         for file in files:
             copy_in_groups(file, lambda name, tensor: _place(model, plan, name, tensor))
@@ -84,31 +85,6 @@ def find_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def glm_config(shape: ModelShape) -> GlmConfig:
-    """The configuration of `GlmForCausalLM` for a ChatGLM3 of this shape."""
-    rope = {
-        "rope_type": "default",
-        "rope_theta": 10000.0 * shape.rope_ratio,
-        "partial_rotary_factor": 0.5,
-    }
-    return GlmConfig(
-        vocab_size=shape.vocab_size,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.ffn_size,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        num_key_value_heads=shape.groups,
-        head_dim=shape.head_size,
-        max_position_embeddings=shape.context,
-        rms_norm_eps=shape.norm_eps,
-        attention_bias=shape.qkv_bias,
-        rope_parameters=rope,
-        eos_token_id=shape.eos_token_id,
-        pad_token_id=shape.pad_token_id,
-        tie_word_embeddings=False,
-    )
-
-
 def weight_plan(shape: ModelShape) -> dict[str, Source]:
     """Every tensor that the original checkpoint must hold, with its shape and its place in `GlmForCausalLM`."""
     table = (shape.vocab_size, shape.hidden_size)
@@ -124,7 +100,7 @@ def weight_plan(shape: ModelShape) -> dict[str, Source]:
 
 def stored_plan(shape: ModelShape, precision: Precision) -> dict[str, Source]:
     """Every tensor of a checkpoint that is stored quantised: named and shaped as in the loaded model."""
-    model = skeleton(shape, precision, torch.bfloat16)
+    model = skeleton(Parameters, shape, precision, torch.bfloat16)
     exact = {name: tensor.dtype for name, tensor in _integer_buffers(model)}
     state = model.state_dict()
     return {name: _whole(tuple(state[name].shape), name, exact.get(name)) for name in state}
@@ -212,7 +188,7 @@ def _culprit(folder: Path, files: tuple[Path, ...]) -> Path:
     return files[0] if len(files) == 1 else folder
 
 
-def _place(model: GlmForCausalLM, plan: Mapping[str, Source], name: str, tensor: Tensor) -> None:
+def _place(model: nn.Module, plan: Mapping[str, Source], name: str, tensor: Tensor) -> None:
     """Copy a source tensor to where its rows belong, casting to the type there; a quantised layer takes it in codes."""
     for rows in () if name in IGNORED else plan[name].targets:
         part = tensor[rows.start : rows.stop]
@@ -224,17 +200,17 @@ def _place(model: GlmForCausalLM, plan: Mapping[str, Source], name: str, tensor:
             getattr(layer, leaf).copy_(part)
 
 
-def skeleton(shape: ModelShape, precision: Precision, dtype: torch.dtype) -> GlmForCausalLM:
-    """The model of this shape and precision without memory (on torch's meta device), float parameters in `dtype`."""
+def skeleton(make: Callable[[ModelShape], Model], shape: ModelShape, precision: Precision, dtype: torch.dtype) -> Model:
+    """A model of this shape and precision without memory (on torch's meta device), float parameters in `dtype`."""
     with torch.device("meta"):
-        model = GlmForCausalLM(glm_config(shape))
+        model = make(shape)
         nn.Module.to(model, dtype)
         if precision.quantized:
             _quantize_layers(model, precision.name, dtype)
     return model
 
 
-def _quantize_layers(model: GlmForCausalLM, precision: str, dtype: torch.dtype) -> None:
+def _quantize_layers(model: nn.Module, precision: str, dtype: torch.dtype) -> None:
     """Put quantised layers in place of the linear ones. The output layer is int8 in either: it decides the tokens."""
     linears = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
     for name, linear in linears.items():
@@ -243,19 +219,15 @@ def _quantize_layers(model: GlmForCausalLM, precision: str, dtype: torch.dtype) 
         model.set_submodule(name, layer)
 
 
-def _empty_model(shape: ModelShape, precision: Precision, device: torch.device) -> GlmForCausalLM:
-    """A model whose parameters are allocated but not filled; only the rotary table is computed."""
-    hollow = skeleton(shape, precision, _dtype(precision, device))
+def _allocated(model: Model, size: int, device: torch.device) -> Model:
+    """The model with memory for its parameters, which are not filled."""
     try:
-        model = hollow.to_empty(device=device)
+        return model.to_empty(device=device)
     except RuntimeError as error:
-        gigabytes = precision.weight_bytes(shape) / 1e9
         raise ModelError(
-            f"the model needs {gigabytes:.1f} GB on {device} and there is less: free memory, choose a smaller "
+            f"the model needs {size / 1e9:.1f} GB on {device} and there is less: free memory, choose a smaller "
             "precision or another device (`extractor doctor` shows what fits)"
         ) from error
-    model.model.rotary_emb = type(model.model.rotary_emb)(config=model.config).to(device)
-    return model
 
 
 def _dtype(precision: Precision, device: torch.device) -> torch.dtype:

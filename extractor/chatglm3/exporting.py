@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from extractor.chatglm3.checkpoint import IGNORED, Source, check_tensors, glm_config, weight_plan
+from extractor.chatglm3.checkpoint import IGNORED, Source, check_tensors, weight_plan
+from extractor.chatglm3.glm import glm_config
 from extractor.chatglm3.layout import checkpoint_files, weight_files
 from extractor.chatglm3.shape import CONFIG_FILE, ModelShape, read_shape
 from extractor.chatglm3.standard_tokenizer import write_tokenizer

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import GlmForCausalLM
 
 from extractor.chatglm3 import stored
 from extractor.chatglm3.checkpoint import IGNORED, Source, check_tensors, skeleton, weight_plan
 from extractor.chatglm3.layout import TOKENIZER_FILE, checkpoint_files, weight_files
+from extractor.chatglm3.parameters import Parameters
 from extractor.chatglm3.precisions import PRECISIONS, QUANTIZED
 from extractor.chatglm3.quantized import QuantizedLinear
 from extractor.chatglm3.shape import CONFIG_FILE, read_config, read_shape
@@ -39,7 +39,7 @@ def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False
     shape, files = read_shape(folder), weight_files(folder)
     plan = weight_plan(shape)
     check_tensors(folder, files, plan)
-    model = skeleton(shape, PRECISIONS[precision], torch.bfloat16)
+    model = skeleton(Parameters, shape, PRECISIONS[precision], torch.bfloat16)
     with put_in_place(out) as unfinished, torch.no_grad():
         shards = Shards(unfinished)
         for file in files:
@@ -67,9 +67,7 @@ def _is_ours(out: Path) -> bool:
     return (out / CONFIG_FILE).is_file() and stored.stored_precision(out) is not None
 
 
-def _converted(
-    model: GlmForCausalLM, plan: dict[str, Source], name: str, tensor: Tensor
-) -> Iterator[tuple[str, Tensor]]:
+def _converted(model: Parameters, plan: dict[str, Source], name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
     """What becomes of a source tensor: codes and scales of its quantised layers, or its rows as they are."""
     for rows in () if name in IGNORED else plan[name].targets:
         part = tensor[rows.start : rows.stop]

@@ -1,4 +1,4 @@
-"""The forward pass of ChatGLM3 over a pack of tokens: the weights of `GlmForCausalLM` in few kernels.
+"""The forward pass of ChatGLM3 over a pack of tokens: what `GlmForCausalLM` computes, in few kernels.
 
 transformers' own modules ask for padded batches and spend a measurable part of a step on separate query, key and value
 products and on rotary embeddings in many small kernels. Here the three are one product, and the rows of each head are
@@ -15,10 +15,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import GlmForCausalLM
-from transformers.models.glm.modeling_glm import GlmDecoderLayer
 
+from extractor.chatglm3.parameters import Layer, Parameters
 from extractor.chatglm3.quantized import Int8Linear
+from extractor.chatglm3.shape import ModelShape
 from extractor.engine.cache import KeyShape
 from extractor.engine.linear import Linear, Product, gated_of, product_of, stacked_of
 from extractor.engine.operations import operations
@@ -36,29 +36,26 @@ class _Layer:
 
 
 class Runner:
-    """Runs packs through a model. With `consume` the model's own weights are given up layer by layer as they are
-    laid out, so that memory holds them once; the model is not usable afterwards."""
+    """Runs packs through a model. Its weights are given up layer by layer as they are laid out, so that memory holds
+    them once: they are not to be used afterwards."""
 
-    def __init__(self, model: GlmForCausalLM, *, consume: bool = False) -> None:
-        config = model.config
-        self.vocabulary: int = config.vocab_size
-        self._eps: float = config.rms_norm_eps
-        self._heads = int(config.num_attention_heads)
-        self._groups = int(config.num_key_value_heads or self._heads)
-        self._size = int(config.head_dim or config.hidden_size // self._heads)
+    def __init__(self, model: Parameters) -> None:
+        shape = model.shape
+        self.vocabulary = shape.vocab_size
+        self._eps = shape.norm_eps
+        self._heads, self._groups, self._size = shape.heads, shape.groups, shape.head_size
         self._embedding = model.model.embed_tokens.weight.detach()
         self._head = model.lm_head
         if isinstance(self._head, Int8Linear):
             self._head.pack(keep=True)
         self._norm = model.model.norm.weight.detach()
-        self._cos, self._sin = _rotary_table(model)
+        self._cos, self._sin = _rotary_table(shape, self._embedding)
         self._layers = []
-        for layer in cast(Iterable[GlmDecoderLayer], model.model.layers):
+        for layer in cast(Iterable[Layer], model.model.layers):
             self._layers.append(self._lay_out(layer))
-            if consume:
-                for part in layer.modules():
-                    if type(part) is nn.Linear:
-                        part.to_empty(device="meta")
+            for part in layer.modules():
+                if type(part) is nn.Linear:
+                    part.to_empty(device="meta")
         self.shape = KeyShape(
             len(self._layers),
             self._groups,
@@ -88,12 +85,12 @@ class Runner:
             return cast(Tensor, self._head(hidden)).float()
         if isinstance(self._head, Int8Linear):
             return self._head.forward_rows(hidden, tokens).float()
-        return functional.linear(hidden, self._head.weight[tokens]).float()
+        return functional.linear(hidden, cast(Tensor, self._head.weight)[tokens]).float()
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return self._operations.normed(x, weight, self._eps)
 
-    def _lay_out(self, layer: GlmDecoderLayer) -> _Layer:
+    def _lay_out(self, layer: Layer) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
         return _Layer(
             layer.input_layernorm.weight.detach(),
@@ -117,10 +114,11 @@ def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> 
     return torch.cat([*heads, torch.arange(rotated_heads * size, (rotated_heads + others) * size)])
 
 
-def _rotary_table(model: GlmForCausalLM) -> tuple[Tensor, Tensor]:
-    """Cosine and sine (context, half of the rotated channels) in the model's dtype, as transformers computes them."""
-    weight = model.model.embed_tokens.weight
-    positions = torch.arange(model.config.max_position_embeddings, device=weight.device).unsqueeze(0)
-    cos, sin = model.model.rotary_emb(weight, positions)
-    half = cos.shape[-1] // 2
-    return cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous()
+def _rotary_table(shape: ModelShape, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine (context, half of the rotated channels), computed in float32 as transformers does, in the dtype
+    and on the device of `like`. Half of the channels of a head are rotated."""
+    rotated = shape.head_size // 2
+    channels = torch.arange(0, rotated, 2, dtype=torch.int64).float()
+    frequencies = 1.0 / ((10000.0 * shape.rope_ratio) ** (channels / rotated))
+    angles = torch.outer(torch.arange(shape.context, dtype=torch.int64).float(), frequencies)
+    return angles.cos().to(like), angles.sin().to(like)

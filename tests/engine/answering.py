@@ -9,6 +9,7 @@ import torch
 from transformers import DynamicCache, GlmForCausalLM
 
 from extractor.chatglm3 import Tokenizer, load_model
+from extractor.chatglm3.checkpoint import load_parameters
 from extractor.engine.constraint import Vocabulary
 from extractor.engine.engine import Answer, Engine, Limits, Request
 from extractor.engine.runner import Runner
@@ -29,7 +30,7 @@ def model() -> GlmForCausalLM:
 
 @cache
 def runner() -> Runner:
-    return Runner(model())
+    return Runner(load_parameters(CHECKPOINT, "float32", "cpu"))
 
 
 def request(
