@@ -22,6 +22,7 @@ class Tally:
 
     status: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    odd: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
     failed_before: int = 0
     began: float = field(default_factory=perf_counter)
@@ -40,6 +41,14 @@ class Tally:
         self.status[record.status] += 1
         if record.status == "failed" and record.errors:
             self.reasons[record.errors[-1].reason] += 1
+        flags = Counter(record.how.get("grounded", {}).values())
+        self.odd.update(
+            {
+                "withheld": len(record.how.get("withheld", ())),
+                "kept without a place": flags["ungrounded"],
+                "of an example": flags["example"],
+            }
+        )
 
     @property
     def exit_code(self) -> int:
@@ -51,6 +60,8 @@ class Tally:
         if self.status["failed"]:
             reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common())
             text += f", {self.status['failed']} failed ({reasons})"
+        if odd := [f"{count} {what}" for what, count in self.odd.items() if count]:
+            text += f"; values: {', '.join(odd)}"
         if self.skipped:
             text += f"; {self.skipped} done before"
             text += f", {self.failed_before} of them failed (--retry-failed asks again)" if self.failed_before else ""

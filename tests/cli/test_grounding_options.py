@@ -48,6 +48,14 @@ def test_values_below_the_least_confidence_are_withheld_and_listed(capsys: pytes
     assert strict["run"]["fingerprint"] != free["run"]["fingerprint"]
 
 
+def test_a_run_says_how_many_values_it_withheld(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out.jsonl"
+    assert main(["run", str(BOOK), "-s", "contact", "--min-confidence", "1", "-o", str(output)]) == 0
+    withheld = json.loads(output.read_text("utf-8"))["how"]["withheld"]
+    assert len(withheld) > 1
+    assert f"1 ok; values: {len(withheld)} withheld. Rows:" in capsys.readouterr().err
+
+
 def test_a_required_value_of_too_little_confidence_fails_the_document(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
