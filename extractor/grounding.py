@@ -95,7 +95,8 @@ def _flags(leaves: Sequence[Leaf], homeless: Sequence[Leaf], extraction: Extract
 
 
 def _is_of_an_example(leaf: Leaf, task: Task) -> bool:
-    values = (each.value for example in task.examples for each in task.leaves(example.data) if each.value is not None)
+    whole = task.whole
+    values = (each.value for example in whole.examples for each in whole.leaves(example.data) if each.value is not None)
     return any(meaning(leaf.value) == meaning(value) for value in values)
 
 

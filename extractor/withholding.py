@@ -21,7 +21,7 @@ def withhold(extraction: Extraction, why: Mapping[str, WithheldReason]) -> Extra
     """The extraction without the values at some pointers; what is known of the others moves with them."""
     if not why:
         return extraction
-    removal = _Removal(extraction.completion.prompt.task, why)
+    removal = _Removal(extraction.completion.prompt.task.whole, why)
     data = removal.object_(extraction.data, removal.task.schema, "", "")
     kept = removal.moved
     return replace(

@@ -162,3 +162,22 @@ def test_the_demo_model_does_not_copy_from_an_example() -> None:
             assert record.status == "ok"
             assert record.data is not None
             assert all(value is None or value in text for value in record.data.values())
+
+
+def test_a_question_about_some_of_the_fields_shows_their_part_of_the_examples() -> None:
+    part = _task(SHOWN).part(["人", "数"])
+    (asked,) = Pipeline(part, Backend()).questions(Document("d", "正文", Source("d", "")))
+    assert '例答：{"人": "张三", "数": 120}\n' in asked.messages[-1].content
+
+
+def test_the_value_of_another_field_of_an_example_is_known_in_a_part_too() -> None:
+    texts = ["李四不要了。" + "话" * 3000, "加急是别人的事。"]
+
+    def answer(prompt: Prompt) -> str:
+        return json.dumps({field.name: "王五先生" if field.name == "注" else None for field in prompt.task.fields})
+
+    shown = {"text": "王五先生订了。", "data": {"人": "王五先生"}}
+    pipeline = Pipeline(_task(shown), Backend(answer=answer, context=1400), RunConfig())
+    (record,) = pipeline.run([Document("d", "".join(texts), Source("d", "0" * 64))])
+    assert record.how["chunks"] > 1
+    assert record.how["grounded"] == {"/注": "example"}

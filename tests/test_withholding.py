@@ -88,3 +88,9 @@ def test_every_value_is_either_kept_with_all_that_is_known_of_it_or_listed(rows:
 def test_withholding_nothing_changes_nothing() -> None:
     extraction = _extraction({"a": "x"}, a_task(a=STRING), {"/a": 0.9})
     assert withhold(extraction, {}) is extraction
+
+
+def test_a_row_is_judged_by_the_whole_schema_in_a_part_of_a_document_too() -> None:
+    part = a_task(行=ROWS).part(["行"])
+    sure = {"/行/0/名": 0.1, "/行/0/价": 0.9}
+    assert withhold_unsure(_extraction({"行": [{"名": "x", "价": "1"}]}, part, sure), 0.5).data == {"行": []}
