@@ -173,7 +173,8 @@ def _prepare(arguments: argparse.Namespace) -> Bench:
     checkpoint = cached_checkpoint(arguments.cache, arguments.size, arguments.tokenizer)
     plain = checkpoint.with_name(f"{checkpoint.name}-plain")
     if arguments.vllm and not (plain / "tokenizer.json").exists():
-        subprocess.run([sys.executable, "-m", "benchmarks.plain_model", checkpoint, plain], check=True, cwd=ROOT)
+        command = ["models", "export", str(checkpoint), str(plain), "--precision", "bfloat16"]
+        subprocess.run([sys.executable, "-m", "extractor", *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     return Bench(checkpoint, plain, arguments.precision, arguments.vllm, arguments.lock)
 
 

@@ -34,7 +34,8 @@ MARK, ESCAPE = "\ufdd0", "\ufdd1"
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 """SentencePiece's sign for a space."""
 
-TEMPLATE = (Path(__file__).parent / "standard_chat.jinja").read_text("utf-8")
+TEMPLATE = Path(__file__).parent / "standard_chat.jinja"
+"""The chat format of `Tokenizer.chat_prompt` as a template."""
 
 
 def write_tokenizer(source: Path, folder: Path, context: int) -> None:
@@ -48,7 +49,7 @@ def write_tokenizer(source: Path, folder: Path, context: int) -> None:
     (folder / "tokenizer.json").write_text(fast_tokenizer(model).to_str(pretty=True), "utf-8")
     settings = json.dumps(_settings(model, context), ensure_ascii=True, indent=2)
     (folder / "tokenizer_config.json").write_text(settings + "\n", "utf-8")
-    (folder / "chat_template.jinja").write_text(TEMPLATE, "utf-8")
+    (folder / "chat_template.jinja").write_bytes(TEMPLATE.read_bytes())
 
 
 def check_convertible(path: Path, model: PieceModel) -> None:

@@ -8,10 +8,7 @@ import torch
 from benchmarks import contenders, workload
 from benchmarks.contenders.__main__ import run
 from benchmarks.contenders.job import Job, Report
-from benchmarks.plain_model import fast_tokenizer
 from benchmarks.rounds import Bench
-from extractor.chatglm3.layout import TOKENIZER_FILE
-from extractor.chatglm3.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +53,3 @@ def test_warming_up_tells_nothing_about_the_questions(job: Job) -> None:
     warm, asked = tuple(job.warm[0].ids), tuple(job.items[0].ids)
     assert warm[:8] != asked[:8]
     assert not {item.text for item in job.warm} & {item.text for item in job.items}
-
-
-@pytest.mark.parametrize("text", [*(d.text for d in workload.documents(3)), "people sop eop", "a  b\n\tc", "😀"])
-def test_the_fast_tokenizer_gives_the_same_ids(text: str, checkpoint: Path) -> None:
-    fast = fast_tokenizer(checkpoint / TOKENIZER_FILE)
-    ours = Tokenizer(checkpoint)
-    assert fast.encode(text).ids == ours.encode(text)
-    assert fast.decode(ours.encode(text)) == text
-    assert fast.get_vocab_size() == ours.vocab_size
