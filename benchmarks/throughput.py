@@ -173,7 +173,7 @@ def _prepare(arguments: argparse.Namespace) -> Bench:
     checkpoint = cached_checkpoint(arguments.cache, arguments.size, arguments.tokenizer)
     plain = checkpoint.with_name(f"{checkpoint.name}-plain")
     if arguments.vllm and not (plain / "tokenizer.json").exists():
-        command = ["models", "export", checkpoint, plain, "--precision", "bfloat16"]
+        command = ["models", "export", str(checkpoint), str(plain), "--precision", "bfloat16"]
         subprocess.run([sys.executable, "-m", "extractor", *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
     return Bench(checkpoint, plain, arguments.precision, arguments.vllm, arguments.lock)
 
