@@ -10,6 +10,7 @@ import pytest
 
 from extractor.errors import OutputError
 from extractor.sinks import Sink, SinkOptions, disk, open_sink
+from tests.sinks.reading import ids, read
 from tests.sinks.records import record
 
 OPTIONS = SinkOptions("f1", {"model": "demo"})
@@ -20,7 +21,7 @@ def _small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     try:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True, capture_output=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no small disk can be mounted here")
     yield folder
@@ -44,7 +45,7 @@ def _fill(out: Path) -> int:
 
 def test_a_full_disk_costs_no_row_and_the_same_line_goes_on(small: Path) -> None:
     ballast = small / "ballast"
-    ballast.write_bytes(bytes(30_000))
+    ballast.write_bytes(bytes(220_000))
     written = _fill(small / "results.jsonl")
     rows = (small / "results.jsonl").read_bytes()
     assert rows.count(b"\n") == written > 10
@@ -94,3 +95,27 @@ def test_replacing_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
         disk.replace(str(path), pieces())
     assert path.read_bytes() == b"old"
     assert [item.name for item in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".csv", ".sqlite", ".parquet"])
+def test_a_full_disk_costs_no_row_in_any_format(tmp_path: Path, small: Path, suffix: str) -> None:
+    out, ballast = small / f"results{suffix}", small / "ballast"
+    ballast.write_bytes(bytes(160_000))
+    taken: list[str] = []
+
+    def write_all() -> None:
+        with open_sink(str(out), OPTIONS) as sink:
+            for number in range(10_000):
+                sink.write(record(f"{number}.txt", str(os.urandom(200))))
+                taken.append(f"{number}.txt")
+
+    with pytest.raises(OutputError, match="No space left"):
+        write_all()
+    ballast.unlink()
+    with open_sink(str(out), OPTIONS) as sink:
+        pass
+    assert len(taken) > 3
+    assert len(read(out)) == len(taken)
+    with open_sink(str(out), OPTIONS) as sink:
+        sink.write(record("last"))
+    assert ids(out) == [*taken, "last"]
