@@ -48,6 +48,7 @@ def _wait_for_a_part(output: Path, child: "subprocess.Popen[bytes]", seconds: fl
     pytest.fail(f"no part within {seconds} s: {child.communicate()[1].decode()}")
 
 
+@pytest.mark.slow
 def test_an_interrupted_line_keeps_its_parts_and_the_same_line_completes_them(
     inbox: Path, tmp_path: Path, machines: list[Machine]
 ) -> None:
