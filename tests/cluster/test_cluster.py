@@ -94,6 +94,7 @@ def working(folder: Path, machines: list[Machine]) -> Working:
     return Working(folder)
 
 
+@pytest.mark.slow
 def test_workers_that_are_killed_lose_no_document_and_cost_those_in_flight_one_retry(working: Working) -> None:
     kills = 0
     for at, _ in enumerate(working.records()):
@@ -110,6 +111,7 @@ def test_workers_that_are_killed_lose_no_document_and_cost_those_in_flight_one_r
     assert not list(working.output.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_document_that_kills_or_breaks_its_worker_fails_alone(working: Working) -> None:
     (working.folder / "010.txt").write_text("单10: kills", encoding="utf-8")
     (working.folder / "030.txt").write_text("单30: breaks", encoding="utf-8")
