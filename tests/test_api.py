@@ -128,6 +128,8 @@ def _public_names() -> list[str]:
 
 @pytest.mark.parametrize("name", _public_names())
 def test_every_public_name_is_documented(name: str) -> None:
+    if name == "extractor.backends.vllm":
+        pytest.importorskip("vllm", reason="vLLM has an environment of its own")
     module = import_module(name)
     assert module.__doc__, name
     undocumented = [

@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
 from extractor.errors import InputError
 from extractor.sinks import csv, gz, parquet, sqlite, zst
@@ -63,12 +63,20 @@ def _open(path: str) -> AbstractContextManager[Iterable[bytes]]:
             f"{path}: rows are read from JSON Lines ({', '.join(READABLE)}), not from {suffix}. "
             f"Have the same run write them: `extractor run ... -o results.jsonl`."
         )
-    try:
-        return {".gz": gz.codec, ".zst": zst.codec}.get(suffix, Plain)().open(path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}. Give a .jsonl file, or a folder of them."
-        ) from error
+    return _unpacked(path, suffix)
+
+
+@contextmanager
+def _unpacked(path: str, suffix: str) -> Iterator[Iterable[bytes]]:
+    codec = {".gz": gz.codec, ".zst": zst.codec}.get(suffix, Plain)()
+    with ExitStack() as opened:
+        try:
+            lines = opened.enter_context(codec.open(path))
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be read: {error.strerror}. Give a .jsonl file, or a folder of them."
+            ) from error
+        yield lines
 
 
 def _row(line: bytes, where: str) -> Row | None:

@@ -24,6 +24,8 @@ STORE_BYTES = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Machine:
+    """What one machine of a Ray has to give."""
+
     cpus: int
     gpus: float
 

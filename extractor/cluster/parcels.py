@@ -40,6 +40,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
+    """Documents that are worked on together, and what reading has passed with them."""
+
     documents: Sequence[Document | Unreadable] = ()
     counts: Counts = Counts()
 

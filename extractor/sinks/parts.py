@@ -34,6 +34,7 @@ def parts(folder: str) -> list[str]:
 
 
 def part_path(folder: str, run: int, key: str) -> str:
+    """Where the part of a run belongs whose documents are named by `key`."""
     return os.path.join(folder, f"{PREFIX}{run:05d}-{digest(key):016x}{SUFFIX}")
 
 

@@ -9,7 +9,7 @@ import pytest
 from extractor.errors import OutputError, OutputLocked, OutputMismatch
 from extractor.sinks import SinkOptions
 from extractor.sinks.parts import PartsFolder, commit, part_path, parts, records_of
-from extractor.types import Record, Source
+from extractor.types import Failure, Record, Source
 from tests.builders import RUN
 
 OPTIONS = SinkOptions(RUN.fingerprint, {"seed": "0"})
@@ -43,7 +43,10 @@ def _a_run(output: Path, records: Iterable[Record], **options: object) -> None:
 
 def test_a_later_run_knows_what_is_done_and_a_changed_document_stands_once(tmp_path: Path) -> None:
     output = tmp_path / "out"
-    _a_run(output, [_record("a"), _record("b"), _record("c", status="failed", data=None)])
+    _a_run(
+        output,
+        [_record("a"), _record("b"), _record("c", status="failed", data=None, errors=(Failure("schema", "no"),))],
+    )
     with _open(output) as folder:
         done = folder.done
         assert [done.status(name, "a" * 64) for name in "abcd"] == ["ok", "ok", "failed", None]
@@ -59,7 +62,7 @@ def test_a_later_run_knows_what_is_done_and_a_changed_document_stands_once(tmp_p
 
 def test_failed_rows_that_are_to_be_asked_again_stay_until_they_are(tmp_path: Path) -> None:
     output = tmp_path / "out"
-    failed = _record("b", status="failed", data=None)
+    failed = _record("b", status="failed", data=None, errors=(Failure("schema", "no"),))
     _a_run(output, [_record("a"), failed])
     _open(output, retry_failed=True).__enter__().__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert sorted(_ids(output)) == ["a", "b"]
