@@ -235,3 +235,228 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
         }
     }
 }
+
+/* Attention of long runs (parts of prompts) in the matrix unit of the processor, 16 queries by 16 keys at a time. The
+   heads of a group read the same keys, so they are rows of one matrix: row = token * heads of a group + head. */
+#if defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define HEAD 128  /* channels of a head, the only size that is taken here */
+#define ROWS 16   /* of a tile; its columns are 16 numbers of 4 bytes */
+#define PAIRS 32  /* numbers of 2 bytes in a row of a tile */
+#define CHUNK 512 /* keys whose scores are kept before their values are read */
+
+/* Ask Linux for the matrix unit; whether long runs can be attended to here. */
+int has_tiles(void) { return syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* tile data */) == 0; }
+
+struct configuration {
+    uint8_t palette, start, zeros[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+} __attribute__((aligned(64)));
+
+static void configure(void) {
+    struct configuration all = {.palette = 1};
+    for (int i = 0; i < 8; i++) all.bytes[i] = 64, all.rows[i] = ROWS;
+    _tile_loadconfig(&all);
+}
+
+/* Where a key of a sequence stands: the tokens of its prefix come first, then those of its lane. */
+struct sequence {
+    const uint16_t *keys, *values, *prefix_keys, *prefix_values;
+    int64_t prefix, length, stride;
+};
+
+static inline const uint16_t *place(const uint16_t *prefix, const uint16_t *own, const struct sequence *all, int64_t n) {
+    return n < all->prefix ? prefix + n * all->stride : own + (n - all->prefix) * all->stride;
+}
+
+/* Keys and values in the order in which the matrix unit reads a right operand: two numbers that are summed over side by
+   side. Filled up with zeros to blocks of 32 keys. */
+static void interleave(const struct sequence *all, uint16_t *restrict keys, uint16_t *restrict values) {
+    int64_t padded = (all->length + PAIRS - 1) / PAIRS * PAIRS;
+    memset(keys, 0, padded * HEAD * sizeof(uint16_t));
+    memset(values, 0, padded * HEAD * sizeof(uint16_t));
+    for (int64_t n = 0; n < all->length; n++) {
+        const uint16_t *key = place(all->prefix_keys, all->keys, all, n);
+        uint16_t *block = keys + n / ROWS * ROWS * HEAD + n % ROWS * 2;
+        for (int64_t pair = 0; pair < HEAD / 2; pair++) memcpy(block + pair * PAIRS, key + 2 * pair, 4);
+    }
+    static const uint16_t nothing[HEAD];
+    for (int64_t n = 0; n < all->length; n += 2) {
+        const uint16_t *one = place(all->prefix_values, all->values, all, n), *other = nothing;
+        if (n + 1 < all->length) other = place(all->prefix_values, all->values, all, n + 1);
+        uint16_t *row = values + n / PAIRS * PAIRS * HEAD + n % PAIRS / 2 * PAIRS;
+        for (int64_t i = 0; i < HEAD / ROWS; i++) {
+            __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(one + i * ROWS)));
+            __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(other + i * ROWS)));
+            _mm512_storeu_si512(row + i * ROWS * PAIRS, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+        }
+    }
+}
+
+/* Scores of 16 queries with `count` keys, a multiple of 32. */
+static void score(const uint16_t *queries, const uint16_t *keys, int64_t count, float (*scores)[CHUNK]) {
+    _tile_loadd(0, queries, HEAD * 2);
+    _tile_loadd(1, queries + PAIRS, HEAD * 2);
+    _tile_loadd(2, queries + 2 * PAIRS, HEAD * 2);
+    _tile_loadd(3, queries + 3 * PAIRS, HEAD * 2);
+    for (int64_t n = 0; n < count; n += 2 * ROWS) {
+        const uint16_t *one = keys + n * HEAD, *other = one + ROWS * HEAD;
+        _tile_zero(4);
+        _tile_zero(5);
+        _tile_loadd(6, one, 64);
+        _tile_dpbf16ps(4, 0, 6);
+        _tile_loadd(7, other, 64);
+        _tile_dpbf16ps(5, 0, 7);
+        _tile_loadd(6, one + ROWS * PAIRS, 64);
+        _tile_dpbf16ps(4, 1, 6);
+        _tile_loadd(7, other + ROWS * PAIRS, 64);
+        _tile_dpbf16ps(5, 1, 7);
+        _tile_loadd(6, one + 2 * ROWS * PAIRS, 64);
+        _tile_dpbf16ps(4, 2, 6);
+        _tile_loadd(7, other + 2 * ROWS * PAIRS, 64);
+        _tile_dpbf16ps(5, 2, 7);
+        _tile_loadd(6, one + 3 * ROWS * PAIRS, 64);
+        _tile_dpbf16ps(4, 3, 6);
+        _tile_loadd(7, other + 3 * ROWS * PAIRS, 64);
+        _tile_dpbf16ps(5, 3, 7);
+        _tile_stored(4, &scores[0][n], CHUNK * 4);
+        _tile_stored(5, &scores[0][n + ROWS], CHUNK * 4);
+    }
+}
+
+/* mixed += weights * values for half of the channels, over `count` keys, a multiple of 32. */
+static void weigh(const uint16_t (*weights)[CHUNK], const uint16_t *values, int64_t count, float *mixed) {
+    _tile_loadd(0, mixed, HEAD * 4);
+    _tile_loadd(1, mixed + ROWS, HEAD * 4);
+    _tile_loadd(2, mixed + 2 * ROWS, HEAD * 4);
+    _tile_loadd(3, mixed + 3 * ROWS, HEAD * 4);
+    for (int64_t n = 0; n < count; n += PAIRS) {
+        const uint16_t *block = values + n * HEAD;
+        _tile_loadd(4, &weights[0][n], CHUNK * 2);
+        _tile_loadd(5, block, 64);
+        _tile_dpbf16ps(0, 4, 5);
+        _tile_loadd(6, block + ROWS * PAIRS, 64);
+        _tile_dpbf16ps(1, 4, 6);
+        _tile_loadd(7, block + 2 * ROWS * PAIRS, 64);
+        _tile_dpbf16ps(2, 4, 7);
+        _tile_loadd(5, block + 3 * ROWS * PAIRS, 64);
+        _tile_dpbf16ps(3, 4, 5);
+    }
+    _tile_stored(0, mixed, HEAD * 4);
+    _tile_stored(1, mixed + ROWS, HEAD * 4);
+    _tile_stored(2, mixed + 2 * ROWS, HEAD * 4);
+    _tile_stored(3, mixed + 3 * ROWS, HEAD * 4);
+}
+
+/* 2^x in float32, relative error below 3e-7. */
+static inline __m512 power_of_two(__m512 x) {
+    __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(x, whole);
+    __m512 p = _mm512_set1_ps(1.33908634e-03f);
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.67603192e-03f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.55035711e-02f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.40221075e-01f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.93147188e-01f));
+    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.00000008e+00f));
+    return _mm512_scalef_ps(p, whole);
+}
+
+static inline __mmask16 first(int64_t count) { return count >= 16 ? 0xffff : count <= 0 ? 0 : (1 << count) - 1; }
+
+/* Scores of a query, in powers of two once they are multiplied with `scale`, to weights, of which the first `seen` count;
+   the rest of `count`, a multiple of 32, become zero. Returns by how much earlier sums shrink. */
+static inline float soften(const float *scores, uint16_t *weights, int64_t seen, int64_t count, float scale,
+                           float *largest, float *sum) {
+    __m512 tops = _mm512_set1_ps(-1e30f), factor = _mm512_set1_ps(scale), total = _mm512_setzero_ps();
+    for (int64_t k = 0; k < seen; k += 16)
+        tops = _mm512_mask_max_ps(tops, first(seen - k), tops, _mm512_loadu_ps(scores + k));
+    float most = _mm512_reduce_max_ps(tops) * scale;
+    most = most > *largest ? most : *largest;
+    for (int64_t k = 0; k < count; k += 16) {
+        __m512 shifted = _mm512_fmsub_ps(_mm512_loadu_ps(scores + k), factor, _mm512_set1_ps(most));
+        __m512 weight = _mm512_maskz_mov_ps(first(seen - k), power_of_two(shifted));
+        total = _mm512_add_ps(total, weight);
+        _mm256_storeu_si256((__m256i *)(weights + k), (__m256i)_mm512_cvtneps_pbh(weight));
+    }
+    float shrink = exp2f(*largest - most);
+    *largest = most;
+    *sum = *sum * shrink + _mm512_reduce_add_ps(total);
+    return shrink;
+}
+
+/* What 16 rows see of a sequence: row r is a query of the token (first + r) / each, which sees itself and all before. */
+struct rows {
+    float mixed[ROWS][HEAD], scores[ROWS][CHUNK], largest[ROWS], sum[ROWS];
+    uint16_t queries[ROWS][HEAD], weights[ROWS][CHUNK];
+    int64_t seen[ROWS];
+};
+
+static void attend_rows(struct rows *rows, const uint16_t *keys, const uint16_t *values, float scale) {
+    int64_t end = rows->seen[ROWS - 1];
+    memset(rows->mixed, 0, sizeof rows->mixed);
+    for (int i = 0; i < ROWS; i++) rows->largest[i] = -1e30f, rows->sum[i] = 0;
+    for (int64_t from = 0; from < end; from += CHUNK) {
+        int64_t some = end - from < CHUNK ? (end - from + PAIRS - 1) / PAIRS * PAIRS : CHUNK;
+        score(rows->queries[0], keys + from * HEAD, some, rows->scores);
+        for (int i = 0; i < ROWS; i++) {
+            int64_t seen = rows->seen[i] - from < 0 ? 0 : rows->seen[i] - from < some ? rows->seen[i] - from : some;
+            float shrink = soften(rows->scores[i], rows->weights[i], seen, some, scale, &rows->largest[i], &rows->sum[i]);
+            if (from)
+                for (int64_t c = 0; c < HEAD; c++) rows->mixed[i][c] *= shrink;
+        }
+        weigh(rows->weights, values + from * HEAD, some, rows->mixed[0]);
+        weigh(rows->weights, values + from * HEAD + 4 * ROWS * PAIRS, some, rows->mixed[0] + HEAD / 2);
+    }
+}
+
+/* The same as attend_runs, for heads of 128 channels. Run n has the blocks of 16 rows from blocks[n] on, and its keys
+   begin at offsets[n] of a group's part of `scratch`, which holds 2 * offsets[count] numbers for each group. */
+void attend_long(const uint16_t *states, const struct sizes *sizes, const struct run *runs, int64_t count,
+                 const int64_t *blocks, const int64_t *offsets, const uint16_t *const *keys,
+                 const uint16_t *const *values, const uint16_t *const *prefix_keys,
+                 const uint16_t *const *prefix_values, const int64_t *prefix_length, uint16_t *restrict scratch,
+                 uint16_t *restrict output) {
+    int64_t each = sizes->heads / sizes->groups, row = (sizes->heads + 2 * sizes->groups) * HEAD;
+    int64_t total = offsets[count];
+#pragma omp parallel
+    {
+#pragma omp for schedule(dynamic)
+        for (int64_t task = 0; task < count * sizes->groups; task++) {
+            int64_t n = task / sizes->groups, group = task % sizes->groups, shift = group * HEAD;
+            struct sequence all = {.keys = keys[n] + shift, .values = values[n] + shift, .prefix = prefix_length[n],
+                                   .length = prefix_length[n] + runs[n].start + runs[n].count,
+                                   .stride = sizes->groups * HEAD};
+            if (all.prefix) all.prefix_keys = prefix_keys[n] + shift, all.prefix_values = prefix_values[n] + shift;
+            uint16_t *mine = scratch + 2 * group * total + offsets[n];
+            interleave(&all, mine, mine + total);
+        }
+        struct rows rows;
+        configure();
+#pragma omp for schedule(dynamic, 2)
+        for (int64_t task = 0; task < blocks[count] * sizes->groups; task++) {
+            int64_t group = task / blocks[count], block = task % blocks[count], n = 0;
+            while (blocks[n + 1] <= block) n++;
+            int64_t first = (block - blocks[n]) * ROWS, last = runs[n].count * each - 1;
+            for (int64_t i = 0; i < ROWS; i++) { /* what is over repeats the last row */
+                int64_t mine = first + i < last ? first + i : last, token = mine / each;
+                const uint16_t *query = states + (runs[n].first + token) * row + (group * each + mine % each) * HEAD;
+                memcpy(rows.queries[i], query, sizeof rows.queries[i]);
+                rows.seen[i] = prefix_length[n] + runs[n].start + token + 1;
+            }
+            const uint16_t *mine = scratch + 2 * group * total + offsets[n];
+            attend_rows(&rows, mine, mine + total, 1.44269504f / sqrtf((float)HEAD));
+            for (int64_t i = 0; i < ROWS && first + i <= last; i++) {
+                int64_t token = runs[n].first + (first + i) / each;
+                uint16_t *target = output + (token * sizes->heads + group * each + (first + i) % each) * HEAD;
+                for (int64_t c = 0; c < HEAD; c++) target[c] = narrow(rows.mixed[i][c] / rows.sum[i]);
+            }
+        }
+        _tile_release();
+    }
+}
+#else
+int has_tiles(void) { return 0; }
+#endif

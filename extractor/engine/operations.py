@@ -25,6 +25,7 @@ Rotary = tuple[Tensor, Tensor]
 """Cosine and sine for each row: (rows, half of the rotated channels)."""
 
 _MOST_HEADS, _MOST_SIZE, _MULTIPLE = 64, 256, 16  # what kernels.c takes
+_TILED_SIZE, _TILE_ROWS, _TILE_KEYS = 128, 16, 32  # what its attention of long runs takes, and in which blocks
 
 
 class Operations(Protocol):
@@ -66,11 +67,12 @@ class TorchOperations:
 
 
 class CompiledOperations:
-    """With `kernels.c`; long runs go through torch's attention, which has the matrix units for them."""
+    """With `kernels.c`; long runs go through torch's attention where the kernels know no matrix unit for them."""
 
-    def __init__(self, shape: KeyShape, library: ctypes.CDLL) -> None:
+    def __init__(self, shape: KeyShape, library: ctypes.CDLL, *, tiles: bool = True) -> None:
         self._shape = shape
         self._library = library
+        self._tiles = tiles and shape.head_size == _TILED_SIZE and bool(library.has_tiles())
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         result = torch.empty_like(x)
@@ -87,7 +89,13 @@ class CompiledOperations:
         output = states.new_zeros(len(states), heads * size)
         prefixes = places.prefixes(layer)
         call(self._library, "attend_runs", states, sizes, places.runs, pack.shorts, keys, values, *prefixes, output)
-        if pack.shorts < len(pack.runs):
+        if pack.shorts < len(pack.runs) and self._tiles:
+            long = slice(pack.shorts, None)
+            scratch = states.new_empty(2 * groups * int(places.offsets[-1]))
+            lanes = (part[long] for part in (keys, values, *prefixes))
+            where = (places.runs[long], len(pack.runs) - pack.shorts, places.blocks, places.offsets)
+            call(self._library, "attend_long", states, sizes, *where, *lanes, scratch, output)
+        elif pack.shorts < len(pack.runs):
             query = states[:, : heads * size].view(-1, groups, each, size)
             pack.attend_long(layer, query, output.view(-1, groups, each, size))
         return output
@@ -107,6 +115,7 @@ class _Places:
         self._lengths = np.array([run.offset for run in pack.runs])
         rows = [(first, len(run.ids), run.start) for run, first in zip(pack.runs, pack.firsts, strict=True)]
         self.runs: Array = np.array(rows)
+        self.blocks, self.offsets = _tiled(pack)
 
     @classmethod
     def of(cls, pack: Pack) -> _Places:
@@ -127,6 +136,15 @@ class _Places:
         keys = _addresses([prefix.keys[layer] for prefix in self._prefixes], 0)[self._prefix]
         values = _addresses([prefix.values[layer] for prefix in self._prefixes], 0)[self._prefix]
         return keys, values, self._lengths
+
+
+def _tiled(pack: Pack) -> tuple[Array, Array]:
+    """Where the rows of queries of each long run begin, in blocks, and its keys, in numbers; and where the last end."""
+    long = pack.runs[pack.shorts :]
+    rows = (len(run.ids) * pack.shape.heads_of_a_group for run in long)
+    keys = (run.offset + run.end for run in long)
+    blocks = np.cumsum([0, *(-(-count // _TILE_ROWS) for count in rows)])
+    return blocks, np.cumsum([0, *(-(-count // _TILE_KEYS) * _TILE_KEYS * pack.shape.head_size for count in keys)])
 
 
 def operations(shape: KeyShape) -> Operations:

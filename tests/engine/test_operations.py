@@ -58,6 +58,7 @@ MIXTURES = {
     "one token": [(1, 50, None)],
     "answers of several lengths": [(1, 300, None), (3, 20, None), (16, 90, None), (1, 0, None)],
     "prompts": [(60, 0, None), (130, 0, None), (20, 40, None)],
+    "prompts longer than a block of keys": [(100, 900, SHARED), (700, 0, SHARED), (17, 0, None)],
     "everything": [(1, 40, SHARED), (5, 10, SHARED), (1, 64, None), (200, 0, SHARED), (33, 70, None), (40, 0, SHARED)],
 }
 
@@ -87,8 +88,8 @@ def test_attention_and_what_is_stored_agree_with_torch(mixture: str, head_size: 
 
 
 @compiled_only
-def test_attention_of_an_answer_is_as_near_to_float32_as_torchs() -> None:
-    runs = [(1, 400, None), (4, 120, None)]
+@pytest.mark.parametrize("runs", [[(1, 400, None), (4, 120, None)], [(90, 520, None), (33, 0, None)]])
+def test_attention_is_as_near_to_float32_as_torchs(runs: list[tuple[int, int, Prefix | None]]) -> None:
     errors = []
     for make in (_compiled, TorchOperations):
         shape = _shape()
