@@ -236,7 +236,7 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
     }
 }
 
-/* Attention of long runs (parts of prompts) in the matrix unit of the processor, 16 queries by 16 keys at a time. The
+/* Attention in the matrix unit of the processor, 16 queries by 16 keys at a time. The
    heads of a group read the same keys, so they are rows of one matrix: row = token * heads of a group + head. */
 #if defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
 #include <immintrin.h>
@@ -248,7 +248,7 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
 #define PAIRS 32  /* numbers of 2 bytes in a row of a tile */
 #define CHUNK 512 /* keys whose scores are kept before their values are read */
 
-/* Ask Linux for the matrix unit; whether long runs can be attended to here. */
+/* Ask Linux for the matrix unit; whether attention can be there. */
 int has_tiles(void) { return syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* tile data */) == 0; }
 
 struct configuration {
@@ -263,36 +263,55 @@ static void configure(void) {
     _tile_loadconfig(&all);
 }
 
-/* Where a key of a sequence stands: the tokens of its prefix come first, then those of its lane. */
-struct sequence {
-    const uint16_t *keys, *values, *prefix_keys, *prefix_values;
-    int64_t prefix, length, stride;
-};
-
-static inline const uint16_t *place(const uint16_t *prefix, const uint16_t *own, const struct sequence *all, int64_t n) {
-    return n < all->prefix ? prefix + n * all->stride : own + (n - all->prefix) * all->stride;
+/* Rows and columns of 16 by 16 numbers of 4 bytes exchanged. */
+static inline void transpose(__m512i *r) {
+    __m512i t[16];
+    for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (int j = 0; j < 4; j++) {
+        __m512i a = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88), b = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
+        __m512i c = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88), d = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
+        t[j] = _mm512_shuffle_i32x4(a, c, 0x88);
+        t[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
+        t[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        t[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+    for (int i = 0; i < 16; i++) r[i] = t[i];
 }
 
-/* Keys and values in the order in which the matrix unit reads a right operand: two numbers that are summed over side by
-   side. Filled up with zeros to blocks of 32 keys. */
-static void interleave(const struct sequence *all, uint16_t *restrict keys, uint16_t *restrict values) {
-    int64_t padded = (all->length + PAIRS - 1) / PAIRS * PAIRS;
-    memset(keys, 0, padded * HEAD * sizeof(uint16_t));
-    memset(values, 0, padded * HEAD * sizeof(uint16_t));
-    for (int64_t n = 0; n < all->length; n++) {
-        const uint16_t *key = place(all->prefix_keys, all->keys, all, n);
-        uint16_t *block = keys + n / ROWS * ROWS * HEAD + n % ROWS * 2;
-        for (int64_t pair = 0; pair < HEAD / 2; pair++) memcpy(block + pair * PAIRS, key + 2 * pair, 4);
-    }
+static inline __m512i widened(const uint16_t *source) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)source));
+}
+
+/* Keys and values, `stride` apart, in the order in which the matrix unit reads a right operand: two numbers that are
+   summed over side by side. Filled up with zeros to blocks of 32 keys. */
+static void interleave(const uint16_t *keys, const uint16_t *values, int64_t length, int64_t stride,
+                       uint16_t *restrict to_keys, uint16_t *restrict to_values) {
+    int64_t padded = (length + PAIRS - 1) / PAIRS * PAIRS;
+    for (int64_t n = 0; n < padded; n += ROWS, to_keys += ROWS * HEAD)
+        for (int64_t part = 0; part < HEAD / PAIRS; part++) {
+            __m512i block[ROWS];
+            for (int64_t i = 0; i < ROWS; i++)
+                block[i] = n + i < length ? _mm512_loadu_si512(keys + (n + i) * stride + part * PAIRS) : _mm512_setzero_si512();
+            transpose(block);
+            for (int64_t i = 0; i < ROWS; i++) _mm512_storeu_si512(to_keys + (part * ROWS + i) * PAIRS, block[i]);
+        }
     static const uint16_t nothing[HEAD];
-    for (int64_t n = 0; n < all->length; n += 2) {
-        const uint16_t *one = place(all->prefix_values, all->values, all, n), *other = nothing;
-        if (n + 1 < all->length) other = place(all->prefix_values, all->values, all, n + 1);
-        uint16_t *row = values + n / PAIRS * PAIRS * HEAD + n % PAIRS / 2 * PAIRS;
+    for (int64_t n = 0; n < padded; n += 2) {
+        const uint16_t *one = n < length ? values + n * stride : nothing;
+        const uint16_t *other = n + 1 < length ? values + (n + 1) * stride : nothing;
+        uint16_t *row = to_values + n / PAIRS * PAIRS * HEAD + n % PAIRS / 2 * PAIRS;
         for (int64_t i = 0; i < HEAD / ROWS; i++) {
-            __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(one + i * ROWS)));
-            __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(other + i * ROWS)));
-            _mm512_storeu_si512(row + i * ROWS * PAIRS, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+            __m512i high = _mm512_slli_epi32(widened(other + i * ROWS), 16);
+            _mm512_storeu_si512(row + i * ROWS * PAIRS, _mm512_or_si512(widened(one + i * ROWS), high));
         }
     }
 }
@@ -387,51 +406,51 @@ static inline float soften(const float *scores, uint16_t *weights, int64_t seen,
     return shrink;
 }
 
-/* What 16 rows see of a sequence: row r is a query of the token (first + r) / each, which sees itself and all before. */
+/* 16 queries, how many keys of what is looked at each of them sees (more from row to row), and their softmax under way. */
 struct rows {
     float mixed[ROWS][HEAD], scores[ROWS][CHUNK], largest[ROWS], sum[ROWS];
     uint16_t queries[ROWS][HEAD], weights[ROWS][CHUNK];
     int64_t seen[ROWS];
 };
 
-static void attend_rows(struct rows *rows, const uint16_t *keys, const uint16_t *values, float scale) {
+/* Take in interleaved keys and values as far as they are seen. */
+static void look(struct rows *rows, const uint16_t *keys, const uint16_t *values) {
     int64_t end = rows->seen[ROWS - 1];
-    memset(rows->mixed, 0, sizeof rows->mixed);
-    for (int i = 0; i < ROWS; i++) rows->largest[i] = -1e30f, rows->sum[i] = 0;
+    float scale = 1.44269504f / sqrtf((float)HEAD);
     for (int64_t from = 0; from < end; from += CHUNK) {
         int64_t some = end - from < CHUNK ? (end - from + PAIRS - 1) / PAIRS * PAIRS : CHUNK;
         score(rows->queries[0], keys + from * HEAD, some, rows->scores);
         for (int i = 0; i < ROWS; i++) {
             int64_t seen = rows->seen[i] - from < 0 ? 0 : rows->seen[i] - from < some ? rows->seen[i] - from : some;
             float shrink = soften(rows->scores[i], rows->weights[i], seen, some, scale, &rows->largest[i], &rows->sum[i]);
-            if (from)
-                for (int64_t c = 0; c < HEAD; c++) rows->mixed[i][c] *= shrink;
+            for (int64_t c = 0; c < HEAD; c++) rows->mixed[i][c] *= shrink;
         }
         weigh(rows->weights, values + from * HEAD, some, rows->mixed[0]);
         weigh(rows->weights, values + from * HEAD + 4 * ROWS * PAIRS, some, rows->mixed[0] + HEAD / 2);
     }
 }
 
-/* The same as attend_runs, for heads of 128 channels. Run n has the blocks of 16 rows from blocks[n] on, and its keys
-   begin at offsets[n] of a group's part of `scratch`, which holds 2 * offsets[count] numbers for each group. */
-void attend_long(const uint16_t *states, const struct sizes *sizes, const struct run *runs, int64_t count,
-                 const int64_t *blocks, const int64_t *offsets, const uint16_t *const *keys,
-                 const uint16_t *const *values, const uint16_t *const *prefix_keys,
-                 const uint16_t *const *prefix_values, const int64_t *prefix_length, uint16_t *restrict scratch,
-                 uint16_t *restrict output) {
+/* What tokens look at: prefixes first, then the lane of each run. Source n is interleaved from offsets[n] on of a
+   group's part of `scratch`, which holds 2 * offsets[count] numbers for each group. */
+struct sources {
+    int64_t prefixes, count;
+};
+
+/* The same as attend_runs, for heads of 128 channels. Run n has the blocks of 16 rows from blocks[n] on, and the prefix
+   prefix[n] (none: -1). */
+void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struct run *runs, int64_t count,
+                  const int64_t *blocks, const int64_t *prefix, const struct sources *sources, const int64_t *lengths,
+                  const int64_t *offsets, const uint16_t *const *keys, const uint16_t *const *values,
+                  uint16_t *restrict scratch, uint16_t *restrict output) {
     int64_t each = sizes->heads / sizes->groups, row = (sizes->heads + 2 * sizes->groups) * HEAD;
-    int64_t total = offsets[count];
+    int64_t total = offsets[sources->count];
 #pragma omp parallel
     {
 #pragma omp for schedule(dynamic)
-        for (int64_t task = 0; task < count * sizes->groups; task++) {
+        for (int64_t task = 0; task < sources->count * sizes->groups; task++) {
             int64_t n = task / sizes->groups, group = task % sizes->groups, shift = group * HEAD;
-            struct sequence all = {.keys = keys[n] + shift, .values = values[n] + shift, .prefix = prefix_length[n],
-                                   .length = prefix_length[n] + runs[n].start + runs[n].count,
-                                   .stride = sizes->groups * HEAD};
-            if (all.prefix) all.prefix_keys = prefix_keys[n] + shift, all.prefix_values = prefix_values[n] + shift;
             uint16_t *mine = scratch + 2 * group * total + offsets[n];
-            interleave(&all, mine, mine + total);
+            interleave(keys[n] + shift, values[n] + shift, lengths[n], sizes->groups * HEAD, mine, mine + total);
         }
         struct rows rows;
         configure();
@@ -440,14 +459,21 @@ void attend_long(const uint16_t *states, const struct sizes *sizes, const struct
             int64_t group = task / blocks[count], block = task % blocks[count], n = 0;
             while (blocks[n + 1] <= block) n++;
             int64_t first = (block - blocks[n]) * ROWS, last = runs[n].count * each - 1;
+            const uint16_t *base = scratch + 2 * group * total;
+            memset(rows.mixed, 0, sizeof rows.mixed);
             for (int64_t i = 0; i < ROWS; i++) { /* what is over repeats the last row */
                 int64_t mine = first + i < last ? first + i : last, token = mine / each;
                 const uint16_t *query = states + (runs[n].first + token) * row + (group * each + mine % each) * HEAD;
                 memcpy(rows.queries[i], query, sizeof rows.queries[i]);
-                rows.seen[i] = prefix_length[n] + runs[n].start + token + 1;
+                rows.largest[i] = -1e30f;
+                rows.sum[i] = 0;
+                rows.seen[i] = prefix[n] < 0 ? 0 : lengths[prefix[n]];
             }
-            const uint16_t *mine = scratch + 2 * group * total + offsets[n];
-            attend_rows(&rows, mine, mine + total, 1.44269504f / sqrtf((float)HEAD));
+            if (prefix[n] >= 0) look(&rows, base + offsets[prefix[n]], base + offsets[prefix[n]] + total);
+            for (int64_t i = 0; i < ROWS; i++)
+                rows.seen[i] = runs[n].start + (first + i < last ? first + i : last) / each + 1;
+            int64_t lane = offsets[sources->prefixes + n];
+            look(&rows, base + lane, base + lane + total);
             for (int64_t i = 0; i < ROWS && first + i <= last; i++) {
                 int64_t token = runs[n].first + (first + i) / each;
                 uint16_t *target = output + (token * sizes->heads + group * each + (first + i) % each) * HEAD;

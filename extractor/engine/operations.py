@@ -25,7 +25,7 @@ Rotary = tuple[Tensor, Tensor]
 """Cosine and sine for each row: (rows, half of the rotated channels)."""
 
 _MOST_HEADS, _MOST_SIZE, _MULTIPLE = 64, 256, 16  # what kernels.c takes
-_TILED_SIZE, _TILE_ROWS, _TILE_KEYS = 128, 16, 32  # what its attention of long runs takes, and in which blocks
+_TILED_SIZE, _TILE_ROWS, _TILE_KEYS = 128, 16, 32  # what its attention in the matrix unit takes, in which blocks
 
 
 class Operations(Protocol):
@@ -67,7 +67,8 @@ class TorchOperations:
 
 
 class CompiledOperations:
-    """With `kernels.c`; long runs go through torch's attention where the kernels know no matrix unit for them."""
+    """With `kernels.c`: attention is in the matrix unit where the processor has one that they know; else short runs
+    are attended to with vectors, and long ones by torch."""
 
     def __init__(self, shape: KeyShape, library: ctypes.CDLL, *, tiles: bool = True) -> None:
         self._shape = shape
@@ -87,15 +88,15 @@ class CompiledOperations:
         keys, values = places.lanes(layer)
         call(self._library, "rotate_and_store", states, *rotary, sizes, places.runs, len(pack.runs), keys, values)
         output = states.new_zeros(len(states), heads * size)
-        prefixes = places.prefixes(layer)
-        call(self._library, "attend_runs", states, sizes, places.runs, pack.shorts, keys, values, *prefixes, output)
-        if pack.shorts < len(pack.runs) and self._tiles:
-            long = slice(pack.shorts, None)
+        if self._tiles:
             scratch = states.new_empty(2 * groups * int(places.offsets[-1]))
-            lanes = (part[long] for part in (keys, values, *prefixes))
-            where = (places.runs[long], len(pack.runs) - pack.shorts, places.blocks, places.offsets)
-            call(self._library, "attend_long", states, sizes, *where, *lanes, scratch, output)
-        elif pack.shorts < len(pack.runs):
+            sources = places.sources(layer, keys, values)
+            where = (places.runs, len(pack.runs), places.blocks, places.prefix)
+            call(self._library, "attend_tiles", states, sizes, *where, *sources, scratch, output)
+            return output
+        lanes = (keys, values, *places.prefixes(layer))
+        call(self._library, "attend_runs", states, sizes, places.runs, pack.shorts, *lanes, output)
+        if pack.shorts < len(pack.runs):
             query = states[:, : heads * size].view(-1, groups, each, size)
             pack.attend_long(layer, query, output.view(-1, groups, each, size))
         return output
@@ -111,11 +112,16 @@ class _Places:
         self._offset = np.array([run.lane.index * run.lane.pool.capacity * token for run in pack.runs])
         self._prefixes = list(dict.fromkeys(run.prefix for run in pack.runs if run.prefix is not None))
         known = [self._prefixes.index(run.prefix) if run.prefix is not None else -1 for run in pack.runs]
-        self._prefix = np.array(known)
+        self.prefix: Array = np.array(known)
         self._lengths = np.array([run.offset for run in pack.runs])
         rows = [(first, len(run.ids), run.start) for run, first in zip(pack.runs, pack.firsts, strict=True)]
         self.runs: Array = np.array(rows)
-        self.blocks, self.offsets = _tiled(pack)
+        rows_of = [len(run.ids) * pack.shape.heads_of_a_group for run in pack.runs]
+        self.blocks: Array = np.cumsum([0, *(-(-count // _TILE_ROWS) for count in rows_of)])
+        sources = [*(len(prefix.ids) for prefix in self._prefixes), *(run.end for run in pack.runs)]
+        self._sources: Array = np.array(sources)
+        padded = [-(-length // _TILE_KEYS) * _TILE_KEYS * pack.shape.head_size for length in sources]
+        self.offsets: Array = np.cumsum([0, *padded])
 
     @classmethod
     def of(cls, pack: Pack) -> _Places:
@@ -133,18 +139,17 @@ class _Places:
 
     def prefixes(self, layer: int) -> tuple[Array, Array, Array]:
         """Addresses of the keys and values of each run's prefix (none: 0), and its length."""
-        keys = _addresses([prefix.keys[layer] for prefix in self._prefixes], 0)[self._prefix]
-        values = _addresses([prefix.values[layer] for prefix in self._prefixes], 0)[self._prefix]
+        keys = _addresses([prefix.keys[layer] for prefix in self._prefixes], 0)[self.prefix]
+        values = _addresses([prefix.values[layer] for prefix in self._prefixes], 0)[self.prefix]
         return keys, values, self._lengths
 
-
-def _tiled(pack: Pack) -> tuple[Array, Array]:
-    """Where the rows of queries of each long run begin, in blocks, and its keys, in numbers; and where the last end."""
-    long = pack.runs[pack.shorts :]
-    rows = (len(run.ids) * pack.shape.heads_of_a_group for run in long)
-    keys = (run.offset + run.end for run in long)
-    blocks = np.cumsum([0, *(-(-count // _TILE_ROWS) for count in rows)])
-    return blocks, np.cumsum([0, *(-(-count // _TILE_KEYS) * _TILE_KEYS * pack.shape.head_size for count in keys)])
+    def sources(self, layer: int, keys: Array, values: Array) -> tuple[Array, ...]:
+        """What there is to look at, prefixes before the lanes: how many prefixes and sources, their lengths,
+        where they go in blocks, and the addresses of their keys and values."""
+        all_keys = np.concatenate([_addresses([prefix.keys[layer] for prefix in self._prefixes]), keys])
+        all_values = np.concatenate([_addresses([prefix.values[layer] for prefix in self._prefixes]), values])
+        counts = np.array([len(self._prefixes), len(self._sources)])
+        return counts, self._sources, self.offsets, all_keys, all_values
 
 
 def operations(shape: KeyShape) -> Operations:
