@@ -30,14 +30,17 @@ class Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class PlainReading:
-    """The lines of a plain file."""
+class Lines:
+    """The lines of a file; `packed` is what unpacks them, if they are packed."""
 
-    torn = False
-
-    def __init__(self, stream: io.BufferedReader) -> None:
+    def __init__(self, stream: io.BufferedReader, packed: Unpacked | None = None) -> None:
         self._stream = stream
+        self._packed = packed
         self.size = 0
+
+    @property
+    def torn(self) -> bool:
+        return self._packed is not None and self._packed.torn
 
     def peek(self, size: int) -> bytes:
         return self._stream.peek(size)[:size]
@@ -54,7 +57,7 @@ class Plain:
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[Reading]:
         with open(path, "rb") as stream:
-            yield PlainReading(stream)
+            yield Lines(stream)
 
     def encoder(self) -> Encoder:
         return self
@@ -113,27 +116,6 @@ class Unpacked(io.RawIOBase):
         return b"".join(pieces)
 
 
-class PackedReading:
-    """The lines of a packed file."""
-
-    def __init__(self, raw: Unpacked) -> None:
-        self._raw = raw
-        self._stream = io.BufferedReader(raw, BLOCK_BYTES)
-        self.size = 0
-
-    @property
-    def torn(self) -> bool:
-        return self._raw.torn
-
-    def peek(self, size: int) -> bytes:
-        return self._stream.peek(size)[:size]
-
-    def __iter__(self) -> Iterator[bytes]:
-        for line in self._stream:
-            self.size += len(line)
-            yield line
-
-
 class Packed:
     """Packing in members. `damage` is what unpacking raises for bytes that are no such member."""
 
@@ -150,7 +132,8 @@ class Packed:
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[Reading]:
         with open(path, "rb") as stream:
-            yield PackedReading(Unpacked(stream, self, path))
+            unpacked = Unpacked(stream, self, path)
+            yield Lines(io.BufferedReader(unpacked, BLOCK_BYTES), unpacked)
 
     def cut(self, path: str, size: int) -> bool:
         return False

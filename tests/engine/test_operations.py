@@ -25,6 +25,12 @@ def _compiled(shape: KeyShape) -> CompiledOperations:
     return CompiledOperations(shape, LIBRARY)
 
 
+def _without_tiles(shape: KeyShape) -> CompiledOperations:
+    """As on a processor without a matrix unit."""
+    assert LIBRARY is not None
+    return CompiledOperations(shape, LIBRARY, tiles=False)
+
+
 def _prefix(shape: KeyShape, tokens: int) -> Prefix:
     keys, values = ([torch.randn_like(each) for each in shape.empty(tokens)] for _ in range(2))
     return Prefix(tuple(range(tokens)), keys, values)
@@ -71,7 +77,7 @@ def test_attention_and_what_is_stored_agree_with_torch(mixture: str, head_size: 
     prefix = _prefix(shape, SHARED)
     runs = [(tokens, start, prefix if shared else None) for tokens, start, shared in MIXTURES[mixture]]
     found = []
-    for make in (_compiled, TorchOperations):
+    for make in (_compiled, _without_tiles, TorchOperations):
         _, pack = _world(shape, runs)
         states, rotary = _inputs(shape, pack)
         output = make(shape).attend(pack, 1, states, rotary)
@@ -81,10 +87,11 @@ def test_attention_and_what_is_stored_agree_with_torch(mixture: str, head_size: 
             for tensors in (run.lane.pool.keys, run.lane.pool.values)
         ]
         found.append((output[: pack.size], stored))
-    (ours, our_store), (theirs, their_store) = found
-    torch.testing.assert_close(ours.float(), theirs.float(), atol=0.03, rtol=0.03)
-    for one, other in zip(our_store, their_store, strict=True):
-        torch.testing.assert_close(one.float(), other.float(), atol=0.03, rtol=0.02)
+    *compiled, (theirs, their_store) = found
+    for ours, our_store in compiled:
+        torch.testing.assert_close(ours.float(), theirs.float(), atol=0.03, rtol=0.03)
+        for one, other in zip(our_store, their_store, strict=True):
+            torch.testing.assert_close(one.float(), other.float(), atol=0.03, rtol=0.02)
 
 
 @compiled_only
