@@ -28,6 +28,9 @@ Array = NDArray[np.int64]
 
 _log = logging.getLogger(__name__)
 
+_HEADERS = Path(__file__).parent
+"""What the files of C share."""
+
 _FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math", "-fopenmp")
 _SECONDS = 60
 
@@ -51,7 +54,7 @@ def _library(source: Path, compiler: str) -> ctypes.CDLL:
         return ctypes.CDLL(str(kept))
     with tempfile.TemporaryDirectory(prefix="extractor-", ignore_cleanup_errors=True) as name:
         made = Path(name) / kept.name
-        command = [compiler, *_FLAGS, "-shared", "-fPIC", "-o", str(made), str(source)]
+        command = [compiler, *_FLAGS, f"-I{_HEADERS}", "-shared", "-fPIC", "-o", str(made), str(source)]
         subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
         library = ctypes.CDLL(str(made))
         _keep(made, kept)
@@ -79,23 +82,26 @@ def _cache_folder() -> Path:
 
 
 def _digest(source: Path, compiler: str) -> str:
-    """Of the source, the flags, the compiler and the processor, whose instructions `-march=native` takes."""
+    """Of the source, what it may include, the flags, the compiler, and the processor (for `-march=native`)."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
     processor = sorted({line for line in lines if line.startswith(("flags", "model name"))})
-    facts = (source.read_text("utf-8"), *_FLAGS, compiler, str(os.stat(compiler).st_mtime_ns), *processor)
+    text = [file.read_text("utf-8") for file in (source, *sorted(_HEADERS.glob("*.h")))]
+    facts = (*text, *_FLAGS, compiler, str(os.stat(compiler).st_mtime_ns), *processor)
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
 
 
-def call(library: ctypes.CDLL, name: str, *arguments: Tensor | Array | int | float) -> None:
-    """Call a kernel by name: tensors and arrays as pointers, whole numbers with 64 bits, others as float32."""
+def call(library: ctypes.CDLL, name: str, *arguments: Tensor | Array | int | float | None) -> None:
+    """Call a kernel by name: tensors and arrays as pointers (None: null), integers with 64 bits, others as float32."""
     function = getattr(library, name)
     function.restype = None
     function(*(_c(argument) for argument in arguments))
 
 
-def _c(argument: Tensor | Array | int | float) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_float:
+def _c(argument: Tensor | Array | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_float:
     if isinstance(argument, int):
         return ctypes.c_int64(argument)
     if isinstance(argument, float):
         return ctypes.c_float(argument)
-    return ctypes.c_void_p(argument.data_ptr() if isinstance(argument, Tensor) else argument.ctypes.data)
+    if argument is None or isinstance(argument, Tensor):
+        return ctypes.c_void_p(None if argument is None else argument.data_ptr())
+    return ctypes.c_void_p(argument.ctypes.data)

@@ -1,48 +1,12 @@
 /* What surrounds the matrix products of a layer, each in one pass over memory: norms, rotation with the write into the
    cache, and attention of few queries to many keys. bfloat16 is uint16_t here; sums are float32. */
 
-#if defined(__AVX512BF16__) && defined(__AVX512VL__)
-#include <immintrin.h>
-#endif
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
+#include "bfloat16.h"
+#include "tiles.h"
 
 #define BLOCK 32        /* keys whose scores are computed before their values are read */
 #define MOST_HEADS 64   /* that read the same keys */
 #define MOST_SIZE 256   /* channels of a head */
-
-static inline float wide(uint16_t half) {
-    uint32_t bits = (uint32_t)half << 16;
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
-/* Round to nearest, ties to even; what is no number stays none. */
-static inline uint16_t narrow(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    uint16_t rounded = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-    return value == value ? rounded : 0x7fc0;
-}
-
-/* exp in float32 for x <= 0, relative error below 3e-7: 2^n times a polynomial of the fraction. */
-static inline float exponential(float x) {
-    x = x > -87.0f ? x : -87.0f;
-    float n = rintf(x * 1.44269504f), r = x - n * 0.693359375f + n * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-    float power;
-    memcpy(&power, &bits, 4);
-    return p * power;
-}
 
 /* y = weight * (x / root mean square of its row), rounded before the weight as the model does. */
 void norm_rows(const uint16_t *restrict x, int64_t rows, int64_t columns, const uint16_t *restrict weight, float eps,
@@ -238,30 +202,10 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
 
 /* Attention in the matrix unit of the processor, 16 queries by 16 keys at a time. The
    heads of a group read the same keys, so they are rows of one matrix: row = token * heads of a group + head. */
-#if defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__AVX512BF16__) && defined(__linux__)
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
+#ifdef HAS_TILES
 #define HEAD 128  /* channels of a head, the only size that is taken here */
-#define ROWS 16   /* of a tile; its columns are 16 numbers of 4 bytes */
 #define PAIRS 32  /* numbers of 2 bytes in a row of a tile */
 #define CHUNK 512 /* keys whose scores are kept before their values are read */
-
-/* Ask Linux for the matrix unit; whether attention can be there. */
-int has_tiles(void) { return syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* tile data */) == 0; }
-
-struct configuration {
-    uint8_t palette, start, zeros[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-} __attribute__((aligned(64)));
-
-static void configure(void) {
-    struct configuration all = {.palette = 1};
-    for (int i = 0; i < 8; i++) all.bytes[i] = 64, all.rows[i] = ROWS;
-    _tile_loadconfig(&all);
-}
 
 /* Rows and columns of 16 by 16 numbers of 4 bytes exchanged. */
 static inline void transpose(__m512i *r) {
@@ -287,10 +231,6 @@ static inline void transpose(__m512i *r) {
     for (int i = 0; i < 16; i++) r[i] = t[i];
 }
 
-static inline __m512i widened(const uint16_t *source) {
-    return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)source));
-}
-
 /* Keys and values, `stride` apart, in the order in which the matrix unit reads a right operand: two numbers that are
    summed over side by side. Filled up with zeros to blocks of 32 keys. */
 static void interleave(const uint16_t *keys, const uint16_t *values, int64_t length, int64_t stride,
@@ -310,8 +250,9 @@ static void interleave(const uint16_t *keys, const uint16_t *values, int64_t len
         const uint16_t *other = n + 1 < length ? values + (n + 1) * stride : nothing;
         uint16_t *row = to_values + n / PAIRS * PAIRS * HEAD + n % PAIRS / 2 * PAIRS;
         for (int64_t i = 0; i < HEAD / ROWS; i++) {
-            __m512i high = _mm512_slli_epi32(widened(other + i * ROWS), 16);
-            _mm512_storeu_si512(row + i * ROWS * PAIRS, _mm512_or_si512(widened(one + i * ROWS), high));
+            __m512i high = _mm512_castps_si512(widened(other + i * ROWS));
+            __m512i low = _mm512_srli_epi32(_mm512_castps_si512(widened(one + i * ROWS)), 16);
+            _mm512_storeu_si512(row + i * ROWS * PAIRS, _mm512_or_si512(low, high));
         }
     }
 }
@@ -371,18 +312,6 @@ static void weigh(const uint16_t (*weights)[CHUNK], const uint16_t *values, int6
     _tile_stored(3, mixed + 3 * ROWS, HEAD * 4);
 }
 
-/* 2^x in float32, relative error below 3e-7. */
-static inline __m512 power_of_two(__m512 x) {
-    __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(x, whole);
-    __m512 p = _mm512_set1_ps(1.33908634e-03f);
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(9.67603192e-03f));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(5.55035711e-02f));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(2.40221075e-01f));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(6.93147188e-01f));
-    p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(1.00000008e+00f));
-    return _mm512_scalef_ps(p, whole);
-}
-
 static inline __mmask16 first(int64_t count) { return count >= 16 ? 0xffff : count <= 0 ? 0 : (1 << count) - 1; }
 
 /* Scores of a query, in powers of two once they are multiplied with `scale`, to weights, of which the first `seen` count;
@@ -398,7 +327,7 @@ static inline float soften(const float *scores, uint16_t *weights, int64_t seen,
         __m512 shifted = _mm512_fmsub_ps(_mm512_loadu_ps(scores + k), factor, _mm512_set1_ps(most));
         __m512 weight = _mm512_maskz_mov_ps(first(seen - k), power_of_two(shifted));
         total = _mm512_add_ps(total, weight);
-        _mm256_storeu_si256((__m256i *)(weights + k), (__m256i)_mm512_cvtneps_pbh(weight));
+        store_narrowed(weights + k, weight);
     }
     float shrink = exp2f(*largest - most);
     *largest = most;
@@ -453,7 +382,7 @@ void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struc
             interleave(keys[n] + shift, values[n] + shift, lengths[n], sizes->groups * HEAD, mine, mine + total);
         }
         struct rows rows;
-        configure();
+        _tile_loadconfig(&ALL_TILES);
 #pragma omp for schedule(dynamic, 2)
         for (int64_t task = 0; task < blocks[count] * sizes->groups; task++) {
             int64_t group = task / blocks[count], block = task % blocks[count], n = 0;
@@ -483,6 +412,4 @@ void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struc
         _tile_release();
     }
 }
-#else
-int has_tiles(void) { return 0; }
 #endif

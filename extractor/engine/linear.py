@@ -1,7 +1,8 @@
 """Products with the model's weights, laid out once for the kernels of the device.
 
-On a CPU in bfloat16 a plain linear layer lays its weight out anew at each call of few rows; here that is done once
-(oneDNN's blocked layout), and what follows a product (adding the residual, the gate) is part of its kernel.
+On a CPU in bfloat16 a plain linear layer lays its weight out anew at each call of few rows; here that is done once, for
+the matrix unit where the processor has one that our kernel knows, else in oneDNN's blocked layout. What follows a
+product (adding the residual, the gate) is part of its kernel.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extractor.chatglm3.quantized import QuantizedLinear
+from extractor.chatglm3 import products
+from extractor.chatglm3.quantized import Int8Linear, QuantizedLinear
 
 Product = Callable[[Tensor], Tensor]
 """(rows, in) to (rows, out)."""
@@ -30,6 +32,14 @@ class Linear(Protocol):
         ...
 
 
+class Output(Protocol):
+    """The output layer: logits (rows, vocabulary), or of these tokens alone (rows, tokens)."""
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+    def some(self, x: Tensor, tokens: Tensor) -> Tensor: ...
+
+
 class Plain:
     """Any product, as it is."""
 
@@ -41,6 +51,29 @@ class Plain:
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
         return residual + self._product(x)
+
+
+class Tiled:
+    """A bfloat16 weight (out, in) laid out for the matrix unit."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        self._tiles = products.lay_out(weight)
+        self._bias = bias
+        self._columns = weight.shape[1]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return products.multiply(x, self._tiles, bias=self._bias)
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        return products.multiply(x, self._tiles, bias=self._bias, residual=residual)
+
+    def gated(self, x: Tensor) -> Tensor:
+        """silu(gate) * up, where gate and up are the halves of self(x)."""
+        return products.multiply(x, self._tiles, bias=self._bias, gated=True)
+
+    def some(self, x: Tensor, outputs: Tensor) -> Tensor:
+        """These of the outputs; for a layer without bias."""
+        return functional.linear(x, products.rows(self._tiles, self._columns, outputs))
 
 
 class Packed:
@@ -63,8 +96,33 @@ class Packed:
         return cast(Tensor, torch.ops.mkldnn._linear_pointwise.binary(x, other, self._weight, self._bias, kind))
 
 
+class _PlainOutput:
+    def __init__(self, weight: Tensor) -> None:
+        self._weight = weight
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self._weight)
+
+    def some(self, x: Tensor, tokens: Tensor) -> Tensor:
+        return functional.linear(x, self._weight[tokens])
+
+
+class _QuantizedOutput:
+    def __init__(self, layer: Int8Linear) -> None:
+        layer.pack_for_rows()
+        self._layer = layer
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._layer.forward(x)
+
+    def some(self, x: Tensor, tokens: Tensor) -> Tensor:
+        return self._layer.forward_rows(x, tokens)
+
+
 def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     """The fastest product with a weight (out, in) on its device."""
+    if _tiles(weight):
+        return Tiled(weight, bias)
     if _packs(weight):
         return Packed(weight, bias)
     return Plain(lambda x: functional.linear(x, weight, bias))
@@ -79,10 +137,21 @@ def product_of(layer: nn.Module) -> Linear:
     return Plain(layer)
 
 
+def output_of(layer: nn.Module) -> Output:
+    """The output layer of a model."""
+    if isinstance(layer, Int8Linear):
+        return _QuantizedOutput(layer)
+    assert isinstance(layer, nn.Linear)
+    weight = layer.weight.detach()
+    return Tiled(weight, None) if _tiles(weight) else _PlainOutput(weight)
+
+
 def gated_of(layer: nn.Module) -> Product:
     """silu(gate) * up for a layer whose output is gate and up side by side."""
     if isinstance(layer, QuantizedLinear):
         return layer.gated
+    if type(layer) is nn.Linear and _tiles(layer.weight):
+        return Tiled(layer.weight.detach(), None).gated
     if type(layer) is nn.Linear and _packs(layer.weight):
         gate, up = (Packed(weight, None) for weight in layer.weight.detach().chunk(2))
         return lambda x: up.times(x, gate(x, "swish"))
@@ -103,6 +172,11 @@ def stacked_of(layers: Sequence[nn.Module], order: Tensor) -> Linear:
 def _gate(product: Product, x: Tensor) -> Tensor:
     gate, up = product(x).chunk(2, dim=-1)
     return functional.silu(gate) * up
+
+
+def _tiles(weight: Tensor) -> bool:
+    outputs, columns = weight.shape
+    return products.takes(outputs, columns, weight.dtype, weight.device)
 
 
 def _packs(weight: Tensor) -> bool:

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from extractor.chatglm3.parameters import Layer, Parameters
-from extractor.chatglm3.quantized import Int8Linear
 from extractor.chatglm3.shape import ModelShape
 from extractor.engine.cache import KeyShape
-from extractor.engine.linear import Linear, Product, gated_of, product_of, stacked_of
+from extractor.engine.linear import Linear, Product, gated_of, output_of, product_of, stacked_of
 from extractor.engine.operations import operations
 from extractor.engine.packing import Pack
 
@@ -45,17 +44,14 @@ class Runner:
         self._eps = shape.norm_eps
         self._heads, self._groups, self._size = shape.heads, shape.groups, shape.head_size
         self._embedding = model.model.embed_tokens.weight.detach()
-        self._head = model.lm_head
-        if isinstance(self._head, Int8Linear):
-            self._head.pack(keep=True)
+        self._output = output_of(model.lm_head)
+        _give_up(model.lm_head)
         self._norm = model.model.norm.weight.detach()
         self._cos, self._sin = _rotary_table(shape, self._embedding)
         self._layers = []
         for layer in cast(Iterable[Layer], model.model.layers):
             self._layers.append(self._lay_out(layer))
-            for part in layer.modules():
-                if type(part) is nn.Linear:
-                    part.to_empty(device="meta")
+            _give_up(layer)
         self.shape = KeyShape(
             len(self._layers),
             self._groups,
@@ -81,11 +77,7 @@ class Runner:
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Logits in float32 (rows, vocabulary), or (rows, tokens) of these tokens alone."""
-        if tokens is None:
-            return cast(Tensor, self._head(hidden)).float()
-        if isinstance(self._head, Int8Linear):
-            return self._head.forward_rows(hidden, tokens).float()
-        return functional.linear(hidden, cast(Tensor, self._head.weight)[tokens]).float()
+        return (self._output(hidden) if tokens is None else self._output.some(hidden, tokens)).float()
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return self._operations.normed(x, weight, self._eps)
@@ -105,6 +97,13 @@ class Runner:
         """One product for the three, with the rows of queries and keys in the order in which they are rotated."""
         order = _rotated_order(self._heads + self._groups, self._groups, self._size, 2 * self._cos.shape[1])
         return stacked_of(parts, order)
+
+
+def _give_up(module: nn.Module) -> None:
+    """Free the weights of plain layers: they are laid out anew, or held by what was made of them."""
+    for part in module.modules():
+        if type(part) is nn.Linear:
+            part.to_empty(device="meta")
 
 
 def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> Tensor:

@@ -100,7 +100,7 @@ class QuantizedLinear(nn.Module, ABC):
     def pack(self, *, keep: bool = False) -> Packed:
         """The weight in the layout of this machine's kernel, made once; the plain form is dropped unless it is kept.
 
-        A call packs by itself. `keep` is for `Int8Linear.forward_rows`, at the cost of holding both forms.
+        A call packs by itself. `keep` is at the cost of holding both forms.
         """
         if self._packed is None:
             self._packed = self._to_packed(self._plain)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from extractor.chatglm3 import products
 from extractor.chatglm3.quantized.base import Packed, QuantizedLinear
 from extractor.chatglm3.quantized.native import kernels
 
@@ -59,17 +60,30 @@ class Int8Linear(QuantizedLinear):
     def forward_rows(self, x: Tensor, rows: Tensor) -> Tensor:
         """`self(x)[..., rows]`, bit for bit, from these rows of the weight alone: for a few of very many rows.
 
-        `x` is (n, in_features), `rows` are indices. Worth it where the plain form is kept (`pack(keep=True)`).
+        `x` is (n, in_features), `rows` are indices. Worth it where `pack_for_rows` has been called.
         """
-        if self.codes is None or len(rows) * _FEW_OUTPUTS > self.out_features:
+        if len(rows) * _FEW_OUTPUTS > self.out_features or (self.codes is None and self._kernel is not _TILES):
             return self.forward(x).index_select(-1, rows)
-        packed = self._kernel.pack(self.codes.index_select(0, rows))
-        product = self._kernel.multiply(packed, self.scale.index_select(0, rows), x)
+        if self._kernel is _TILES:  # which takes multiples of rows
+            count, rows = len(rows), F.pad(rows, (0, -len(rows) % products.MULTIPLE))
+            codes = products.rows(self.pack()[0], self.in_features, rows)
+            return self._product_of_rows(codes, rows, x)[:, :count]
+        assert self.codes is not None
+        return self._product_of_rows(self.codes.index_select(0, rows), rows, x)
+
+    def pack_for_rows(self) -> None:
+        """Pack, and keep what `forward_rows` reads: the plain form, except for the matrix unit, whose tiles do."""
+        self.pack(keep=self._kernel is not _TILES)
+
+    def _product_of_rows(self, codes: Tensor, rows: Tensor, x: Tensor) -> Tensor:
+        product = self._kernel.multiply(self._kernel.pack(codes), self.scale.index_select(0, rows), x)
         if self.bias is not None:
             product += self.bias.index_select(0, rows)
         return product
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        if self._tiled(x):
+            return self._multiply_tiles(x, residual=residual)
         native = kernels() if self._fuses(x) else None
         if native is None or self.bias is not None:
             return super().plus(x, residual)
@@ -80,6 +94,8 @@ class Int8Linear(QuantizedLinear):
         return y
 
     def gated(self, x: Tensor) -> Tensor:
+        if self._tiled(x):
+            return self._multiply_tiles(x, gated=True)
         native = kernels() if self._fuses(x) else None
         if native is None or self.bias is not None:
             return super().gated(x)
@@ -88,6 +104,14 @@ class Int8Linear(QuantizedLinear):
             codes, scale = native.quantize_rows(rows)
             native.gate_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, target)
         return y
+
+    def _tiled(self, x: Tensor) -> bool:
+        """Whether the matrix unit takes what follows the product as well."""
+        return self._kernel is _TILES and x.dim() == 2 and x.dtype == torch.bfloat16
+
+    def _multiply_tiles(self, x: Tensor, residual: Tensor | None = None, *, gated: bool = False) -> Tensor:
+        (tiles,) = self.pack()
+        return products.multiply(x, tiles, scales=self.scale, bias=self.bias, residual=residual, gated=gated)
 
     def _fuses(self, x: Tensor) -> bool:
         """Whether the kernels take what follows the product as well."""
@@ -105,12 +129,14 @@ class Int8Linear(QuantizedLinear):
         return self._kernel.pack(codes)
 
     def _to_plain(self, packed: Packed) -> Tensor:
-        return self._kernel.unpack(packed)
+        return self._kernel.unpack(packed)[:, : self.in_features].contiguous()
 
     @property
     def _kernel(self) -> _Kernel:
         if self.scale.is_cuda:
             return _CUDA if self.in_features % 8 == self.out_features % 8 == 0 else _UNPACKED
+        if products.takes(self.out_features, self.in_features, self.dtype, self.scale.device):
+            return _TILES
         return _ONEDNN if _has_int8_products() else _UNPACKED
 
 
@@ -186,6 +212,18 @@ def _unpack_onednn(packed: Packed) -> Tensor:
     return torch.cat(parts).t().contiguous()
 
 
+def _pack_tiles(codes: Tensor) -> Packed:
+    return (products.lay_out(codes),)
+
+
+def _unpack_tiles(packed: Packed) -> Tensor:
+    return products.plain(packed[0])
+
+
+def _multiply_tiles(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
+    return products.multiply(x, packed[0], scales=scale)
+
+
 def _multiply_cuda(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
     codes, x_scale = quantize_rows(x)
     sums = torch._int_mm(_filled(codes, _FEWEST_CUDA_ROWS), packed[0].t())[: len(x)]
@@ -215,5 +253,6 @@ class _Kernel:
 
 
 _ONEDNN = _Kernel(_pack_onednn, _unpack_onednn, _multiply_onednn)
+_TILES = _Kernel(_pack_tiles, _unpack_tiles, _multiply_tiles)
 _CUDA = _Kernel(_as_it_is, _first, _multiply_cuda)
 _UNPACKED = _Kernel(_as_it_is, _first, _multiply_unpacked)

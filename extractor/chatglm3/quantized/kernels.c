@@ -1,60 +1,13 @@
 /* What torch has no single kernel for, each in one pass over memory: rows to int8, the scales behind an int8 product,
    and products with 4-bit weights. bfloat16 is uint16_t here. Compiled for the machine by native.py. */
 
+#include "bfloat16.h"
+
 #include <immintrin.h>
-#include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define GROUP 32  /* columns of a 4-bit weight that share scale and zero */
 #define AT_ONCE 4 /* rows of x for which a 4-bit weight is read once */
-
-static inline float wide(uint16_t half) {
-    uint32_t bits = (uint32_t)half << 16;
-    float value;
-    memcpy(&value, &bits, 4);
-    return value;
-}
-
-/* Round to nearest, ties to even; what is no number stays none. */
-static inline uint16_t narrow(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, 4);
-    uint16_t rounded = (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-    return value == value ? rounded : 0x7fc0;
-}
-
-/* exp in float32, relative error below 3e-7, infinite above 88: 2^n times a polynomial of the fraction. */
-static inline float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 89.0f ? 89.0f : x;
-    float n = rintf(x * 1.44269504f);
-    float r = fmaf(n, -0.693359375f, x);
-    r = fmaf(n, 2.12194440e-4f, r);
-    float p = 1.9875691500e-4f;
-    p = fmaf(p, r, 1.3981999507e-3f);
-    p = fmaf(p, r, 8.3334519073e-3f);
-    p = fmaf(p, r, 4.1665795894e-2f);
-    p = fmaf(p, r, 1.6666665459e-1f);
-    p = fmaf(p, r, 5.0000001201e-1f);
-    p = fmaf(p, r * r, r) + 1.0f;
-    uint32_t bits = (uint32_t)((int32_t)n + 127) << 23;
-    float power;
-    memcpy(&power, &bits, 4);
-    return p * power;
-}
-
-/* The scale of a row: its largest magnitude over 127. Magnitudes are ordered like their bits. */
-static inline float row_scale(const uint16_t *restrict x, int64_t columns) {
-    uint16_t largest = 0;
-    for (int64_t i = 0; i < columns; i++) {
-        uint16_t magnitude = x[i] & 0x7fff;
-        largest = magnitude > largest ? magnitude : largest;
-    }
-    float scale = wide(largest) / 127.0f;
-    return scale < 1e-30f ? 1e-30f : scale;
-}
 
 static inline int8_t code(uint16_t x, float inverse) { return (int8_t)(int32_t)rintf(wide(x) * inverse); }
 
