@@ -48,3 +48,13 @@ static inline float row_scale(const uint16_t *restrict x, int64_t columns) {
     float scale = wide(largest) / 127.0f;
     return scale < 1e-30f ? 1e-30f : scale;
 }
+
+/* y = weight * (x / root mean square of x), rounded before the weight as the model does. */
+static inline void norm_row(const uint16_t *restrict x, int64_t columns, const uint16_t *restrict weight, float eps,
+                            uint16_t *restrict y) {
+    float sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < columns; i++) sum += wide(x[i]) * wide(x[i]);
+    float scale = 1.0f / sqrtf(sum / (float)columns + eps);
+    for (int64_t i = 0; i < columns; i++) y[i] = narrow(wide(narrow(wide(x[i]) * scale)) * wide(weight[i]));
+}

@@ -17,24 +17,37 @@
 #define INLINE static inline __attribute__((always_inline))
 
 /* Inputs are tiles of 16 rows by 64 bytes, two of them side by side: [32 rows][step][2]. Weights are tiles of 64 bytes
-   of the sum by 16 outputs: [16 outputs][step]. `input_scales` and `weight_scales` are for int8, `bias` and `residual`
-   may be null. A panel is 32 outputs; with `gate` 16 of the first half, the gates, and 16 of the second. */
+   of the sum by 16 outputs: [16 outputs][step]; with `weight_scales` they are int8. A panel is 32 outputs; with `gate`
+   16 of the first half, the gates, and 16 of the second. `norm`, `bias` and `residual` may be null. */
 struct product {
-    const uint16_t *x;
+    const uint16_t *x, *norm;
+    float eps;
+    int64_t rows, columns;
     char *input;
-    const char *weight;
     float *input_scales;
+    const char *weight;
     const float *weight_scales;
     const uint16_t *bias, *residual;
+    int64_t steps, panels, gate;
     uint16_t *y;
-    int64_t rows, columns, steps, panels, gate;
+    int64_t next_steps; /* where y is the input of a product of so many steps, in its tiles; else 0 */
 };
 
-/* A row of the input to its tiles, `there` bytes of it and zeros behind; rows that are not there are zeros. */
+/* Where a number of the input in bfloat16 stands, in bytes. */
+INLINE int64_t place_of(int64_t row, int64_t column, int64_t steps) {
+    return ((row / 32 * steps + column / 32) * 2 + row % 32 / ROWS) * TILE + row % ROWS * 64 + column % 32 * 2;
+}
+
+/* A row of the input to its tiles; rows that are not there are zeros, and so is what fills up the last tile. */
 INLINE void take_row(const struct product *p, int64_t row, int whole) {
-    char *target = p->input + (row / 32 * p->steps * 2 + row % 32 / ROWS) * TILE + row % ROWS * 64;
+    char *target = p->input + place_of(row, 0, p->steps);
     const uint16_t *source = p->x + row * p->columns;
+    uint16_t normed[p->norm ? p->columns : 1];
     int there = row < p->rows;
+    if (there && p->norm) {
+        norm_row(source, p->columns, p->norm, p->eps, normed);
+        source = normed;
+    }
     if (!whole) {
         for (int64_t s = 0; s < p->steps; s++)
             _mm512_store_si512(target + s * 2 * TILE, there ? _mm512_loadu_si512(source + s * 32) : _mm512_setzero_si512());
@@ -103,7 +116,9 @@ INLINE void finish(const struct product *p, const char *sums, int64_t block, int
         if (p->gate) {
             __m512 power = power_of_two(_mm512_mul_ps(one, _mm512_set1_ps(-1.44269504f)));
             one = _mm512_div_ps(one, _mm512_add_ps(power, _mm512_set1_ps(1.0f)));
-            store_narrowed(p->y + (row * p->panels + panel) * 16, _mm512_mul_ps(one, other));
+            char *place = (char *)(p->y + (row * p->panels + panel) * 16);
+            if (p->next_steps) place = (char *)p->y + place_of(row, panel * 16, p->next_steps);
+            store_narrowed((uint16_t *)place, _mm512_mul_ps(one, other));
             continue;
         }
         int64_t place = (row * p->panels + panel) * 32;
@@ -152,47 +167,93 @@ INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, in
     }
 }
 
-INLINE void take_product(const struct product *p, char *scratch, int whole) {
+/* All of a product, by the threads that are at it; `x` is null where the input stands in its tiles already. */
+INLINE void take_product(const struct product *p, char *sums, int whole) {
     int64_t blocks = (p->rows + 31) / 32, most = KEPT / (p->steps * 2 * TILE);
     most = most < 1 ? 1 : most < MOST ? most : MOST;
-    int64_t chunks = (blocks + most - 1) / most, together = p->panels / (4 * omp_get_max_threads());
+    int64_t chunks = (blocks + most - 1) / most, together = p->panels / (4 * omp_get_num_threads());
     together = together < 1 ? 1 : together < PANELS ? together : PANELS;
     int64_t groups = (p->panels + together - 1) / together;
+    if (p->x) {
+#pragma omp for schedule(static)
+        for (int64_t row = 0; row < blocks * 32; row++) take_row(p, row, whole);
+    }
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task < groups * chunks; task++) {
+        int64_t group = task / chunks * together, chunk = task % chunks;
+        int64_t first = blocks * chunk / chunks, last = blocks * (chunk + 1) / chunks;
+        for (int64_t panel = group; panel < group + together && panel < p->panels; panel++)
+            take_panel(p, panel, first, last, sums, whole);
+    }
+}
+
+/* Bytes of the input of a product in tiles, with the scales of its rows. */
+static int64_t input_bytes(int64_t rows, int64_t steps) {
+    return (rows + 31) / 32 * 32 * (steps * 64 + sizeof(float)); /* a multiple of 64 */
+}
+
+static void set_input(struct product *p, char *input) {
+    p->input = input;
+    p->input_scales = (float *)(input + (p->rows + 31) / 32 * 32 * p->steps * 64);
+}
+
+static int64_t sums_bytes(void) { return omp_get_max_threads() * MOST * 4 * TILE; }
+
+/* Bytes that a product needs beside its operands, or two of them with their numbers between (`next_steps` not 0). */
+int64_t scratch_bytes(int64_t rows, int64_t steps, int64_t next_steps) {
+    return sums_bytes() + input_bytes(rows, steps) + input_bytes(rows, next_steps) + rows * next_steps * 128;
+}
+
+/* y (rows, 32 * panels) from x (rows, columns), both bfloat16, and a weight in tiles: in bfloat16 where `weight_scales`
+   is null, else in int8, and then x is quantised row by row; `norm` is taken of x before. `scratch` begins at a multiple
+   of 64. */
+void multiply_tiles(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t *norm, float eps, const char *weight,
+                    int64_t steps, int64_t panels, const float *weight_scales, const uint16_t *bias,
+                    const uint16_t *residual, uint16_t *y, char *scratch) {
+    struct product p = {.x = x, .norm = norm, .eps = eps, .rows = rows, .columns = columns, .weight = weight,
+                        .weight_scales = weight_scales, .bias = bias, .residual = residual, .steps = steps,
+                        .panels = panels, .y = y};
+    set_input(&p, scratch + sums_bytes());
 #pragma omp parallel
     {
         char *sums = scratch + omp_get_thread_num() * MOST * 4 * TILE;
         _tile_loadconfig(&ALL_TILES);
-#pragma omp for schedule(static)
-        for (int64_t row = 0; row < blocks * 32; row++) take_row(p, row, whole);
-#pragma omp for schedule(dynamic)
-        for (int64_t task = 0; task < groups * chunks; task++) {
-            int64_t group = task / chunks * together, chunk = task % chunks;
-            int64_t first = blocks * chunk / chunks, last = blocks * (chunk + 1) / chunks;
-            for (int64_t panel = group; panel < group + together && panel < p->panels; panel++)
-                take_panel(p, panel, first, last, sums, whole);
-        }
+        if (weight_scales)
+            take_product(&p, sums, 1);
+        else
+            take_product(&p, sums, 0);
         _tile_release();
     }
 }
 
-/* Bytes that a product needs beside its operands. */
-int64_t scratch_bytes(int64_t rows, int64_t steps) {
-    return (rows + 31) / 32 * 32 * (steps * 64 + sizeof(float)) + omp_get_max_threads() * MOST * 4 * TILE;
-}
-
-/* y (rows, 32 * panels, or half of it with a gate) from x (rows, columns), both bfloat16, and a weight in tiles: in
-   bfloat16 where `weight_scales` is null, else in int8, and then x is quantised row by row. `scratch` begins at a
-   multiple of 64. */
-void multiply_tiles(const uint16_t *x, int64_t rows, int64_t columns, const char *weight, int64_t steps, int64_t panels,
-                    const float *weight_scales, const uint16_t *bias, const uint16_t *residual, int64_t gate,
-                    uint16_t *y, char *scratch) {
-    char *input = scratch + omp_get_max_threads() * MOST * 4 * TILE;
-    float *input_scales = (float *)(input + (rows + 31) / 32 * 32 * steps * 64);
-    struct product p = {x,    input,    weight, input_scales, weight_scales, bias,
-                        residual, y, rows,   columns,      steps,         panels, gate};
-    if (weight_scales)
-        take_product(&p, scratch, 1);
-    else
-        take_product(&p, scratch, 0);
+/* y = x + down(silu(gate) * up), where gate and up are the halves of the first product of norm(x): (rows, columns). */
+void mlp_tiles(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t *norm, float eps, const char *gate_up,
+               int64_t gate_steps, int64_t gate_panels, const float *gate_scales, const char *down, int64_t down_steps,
+               int64_t down_panels, const float *down_scales, uint16_t *y, char *scratch) {
+    int64_t between = gate_panels * 16; /* columns */
+    struct product first = {.x = x, .norm = norm, .eps = eps, .rows = rows, .columns = columns, .weight = gate_up,
+                            .weight_scales = gate_scales, .steps = gate_steps, .panels = gate_panels, .gate = 1};
+    struct product second = {.rows = rows, .columns = between, .weight = down, .weight_scales = down_scales,
+                             .residual = x, .steps = down_steps, .panels = down_panels, .y = y};
+    char *input = scratch + sums_bytes();
+    set_input(&first, input);
+    input += input_bytes(rows, gate_steps);
+    set_input(&second, input);
+    first.y = (uint16_t *)(down_scales ? input + input_bytes(rows, down_steps) : input);
+    first.next_steps = down_scales ? 0 : down_steps;
+    second.x = down_scales ? first.y : 0;
+#pragma omp parallel
+    {
+        char *sums = scratch + omp_get_thread_num() * MOST * 4 * TILE;
+        _tile_loadconfig(&ALL_TILES);
+        if (gate_scales) {
+            take_product(&first, sums, 1);
+            take_product(&second, sums, 1);
+        } else {
+            take_product(&first, sums, 0);
+            take_product(&second, sums, 0);
+        }
+        _tile_release();
+    }
 }
 #endif

@@ -7,6 +7,7 @@ oneDNN's products do. A row of a result is the same bits alone and among others,
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -50,36 +51,78 @@ def rows(tiles: Tensor, columns: int, outputs: Tensor) -> Tensor:
     return found.reshape(len(outputs), -1)[:, :columns]
 
 
-def multiply(
-    x: Tensor,
-    tiles: Tensor,
-    *,
-    scales: Tensor | None = None,
-    bias: Tensor | None = None,
-    residual: Tensor | None = None,
-    gated: bool = False,
-) -> Tensor:
-    """`x` (rows, columns) in bfloat16 times a weight, plus bias and residual: (rows, outputs).
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """weight * x / root mean square of each row of x."""
 
-    `scales` (outputs,) in float32 are those of int8 codes; `x` is quantised row by row then. `gated` gives
-    silu(gate) * up, (rows, outputs / 2), where gate and up are the halves of the outputs.
+    weight: Tensor
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A weight (outputs, columns) that is laid out, the scales of its outputs where it is int8, and a bias."""
+
+    tiles: Tensor
+    columns: int
+    scales: Tensor | None = None
+    bias: Tensor | None = None
+
+    @property
+    def outputs(self) -> int:
+        return len(self.tiles) * _OUTPUTS
+
+    @property
+    def steps(self) -> int:
+        return self.tiles.shape[1]
+
+
+def multiply(x: Tensor, weight: Tiles, *, norm: Norm | None = None, residual: Tensor | None = None) -> Tensor:
+    """`x` (rows, columns) in bfloat16, or its norm, times a weight, plus bias and residual: (rows, outputs).
+
+    With a weight in int8 the input is quantised row by row.
     """
-    library = _library()
-    assert library is not None
-    assert (scales is None) == (tiles.dtype == torch.bfloat16)
-    x = x.contiguous()
-    outputs, steps = len(tiles) * _OUTPUTS, tiles.shape[1]
-    y = x.new_empty(len(x), outputs // 2 if gated else outputs)
-    scratch = torch.empty(_scratch_bytes(library, len(x), steps) + _ALIGNED, dtype=torch.uint8)
-    scratch = scratch[-scratch.data_ptr() % _ALIGNED :]
-    sizes = (*x.shape, tiles, steps, outputs // MULTIPLE)
-    call(library, "multiply_tiles", x, *sizes, scales, bias, residual, int(gated), y, scratch)
+    library, x = _known(), x.contiguous()
+    y = x.new_empty(len(x), weight.outputs)
+    scratch = _scratch(library, len(x), weight.steps, 0)
+    call(library, "multiply_tiles", *_input(x, norm), *_laid_out(weight), weight.bias, residual, y, scratch)
     return y
 
 
-def _scratch_bytes(library: ctypes.CDLL, rows: int, steps: int) -> int:
+def mlp(x: Tensor, norm: Norm, gate_up: Tiles, down: Tiles) -> Tensor:
+    """x + down(silu(gate) * up), where gate and up are the halves of the outputs of `gate_up` for the norm of `x`.
+
+    Neither has a bias, and both are of one type.
+    """
+    library, x = _known(), x.contiguous()
+    y = torch.empty_like(x)
+    scratch = _scratch(library, len(x), gate_up.steps, down.steps)
+    call(library, "mlp_tiles", *_input(x, norm), *_laid_out(gate_up), *_laid_out(down), y, scratch)
+    return y
+
+
+def _input(x: Tensor, norm: Norm | None) -> tuple[Tensor, int, int, Tensor | None, float]:
+    rows, columns = x.shape
+    return x, rows, columns, None if norm is None else norm.weight, 0.0 if norm is None else norm.eps
+
+
+def _laid_out(weight: Tiles) -> tuple[Tensor, int, int, Tensor | None]:
+    return weight.tiles, weight.steps, weight.outputs // MULTIPLE, weight.scales
+
+
+def _scratch(library: ctypes.CDLL, rows: int, steps: int, next_steps: int) -> Tensor:
+    """Memory for a product, at a multiple of 64 bytes."""
     library.scratch_bytes.restype = ctypes.c_int64
-    return int(library.scratch_bytes(ctypes.c_int64(rows), ctypes.c_int64(steps)))
+    size = library.scratch_bytes(*(ctypes.c_int64(number) for number in (rows, steps, next_steps)))
+    scratch = torch.empty(size + _ALIGNED, dtype=torch.uint8)
+    return scratch[-scratch.data_ptr() % _ALIGNED :]
+
+
+def _known() -> ctypes.CDLL:
+    library = _library()
+    if library is None:
+        raise RuntimeError("this machine has no matrix unit that the kernels know")
+    return library
 
 
 @cache

@@ -8,19 +8,10 @@
 #define MOST_HEADS 64   /* that read the same keys */
 #define MOST_SIZE 256   /* channels of a head */
 
-/* y = weight * (x / root mean square of its row), rounded before the weight as the model does. */
-void norm_rows(const uint16_t *restrict x, int64_t rows, int64_t columns, const uint16_t *restrict weight, float eps,
-               uint16_t *restrict y) {
+/* The norm of each row. */
+void norm_rows(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t *weight, float eps, uint16_t *y) {
 #pragma omp parallel for schedule(static)
-    for (int64_t r = 0; r < rows; r++) {
-        const uint16_t *restrict source = x + r * columns;
-        uint16_t *restrict target = y + r * columns;
-        float sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t i = 0; i < columns; i++) sum += wide(source[i]) * wide(source[i]);
-        float scale = 1.0f / sqrtf(sum / (float)columns + eps);
-        for (int64_t i = 0; i < columns; i++) target[i] = narrow(wide(narrow(wide(source[i]) * scale)) * wide(weight[i]));
-    }
+    for (int64_t r = 0; r < rows; r++) norm_row(x + r * columns, columns, weight, eps, y + r * columns);
 }
 
 /* The sizes of attention: query heads, groups of keys, channels, half of the channels that are rotated. */

@@ -1,8 +1,8 @@
 """Products with the model's weights, laid out once for the kernels of the device.
 
 On a CPU in bfloat16 a plain linear layer lays its weight out anew at each call of few rows; here that is done once, for
-the matrix unit where the processor has one that our kernel knows, else in oneDNN's blocked layout. What follows a
-product (adding the residual, the gate) is part of its kernel.
+the matrix unit where the processor has one that our kernel knows, else in oneDNN's blocked layout. What stands before
+and behind a product (the norm, the gate, adding the residual) is part of its kernel where there is one for that.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from extractor.chatglm3 import products
+from extractor.chatglm3.products import Norm, Tiles
 from extractor.chatglm3.quantized import Int8Linear, QuantizedLinear
 
 Product = Callable[[Tensor], Tensor]
 """(rows, in) to (rows, out)."""
+
+Normed = Callable[[Tensor, Norm], Tensor]
+"""Takes the norm of each row."""
 
 
 class Linear(Protocol):
@@ -53,29 +57,6 @@ class Plain:
         return residual + self._product(x)
 
 
-class Tiled:
-    """A bfloat16 weight (out, in) laid out for the matrix unit."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._tiles = products.lay_out(weight)
-        self._bias = bias
-        self._columns = weight.shape[1]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return products.multiply(x, self._tiles, bias=self._bias)
-
-    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        return products.multiply(x, self._tiles, bias=self._bias, residual=residual)
-
-    def gated(self, x: Tensor) -> Tensor:
-        """silu(gate) * up, where gate and up are the halves of self(x)."""
-        return products.multiply(x, self._tiles, bias=self._bias, gated=True)
-
-    def some(self, x: Tensor, outputs: Tensor) -> Tensor:
-        """These of the outputs; for a layer without bias."""
-        return functional.linear(x, products.rows(self._tiles, self._columns, outputs))
-
-
 class Packed:
     """A bfloat16 weight (out, in) in oneDNN's layout, on the CPU."""
 
@@ -96,6 +77,20 @@ class Packed:
         return cast(Tensor, torch.ops.mkldnn._linear_pointwise.binary(x, other, self._weight, self._bias, kind))
 
 
+class Tiled:
+    """A weight in the matrix unit, bfloat16 or int8."""
+
+    def __init__(self, weight: Tiles) -> None:
+        self.weight = weight
+        self.kind = weight.tiles.dtype
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return products.multiply(x, self.weight)
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        return products.multiply(x, self.weight, residual=residual)
+
+
 class _PlainOutput:
     def __init__(self, weight: Tensor) -> None:
         self._weight = weight
@@ -105,6 +100,11 @@ class _PlainOutput:
 
     def some(self, x: Tensor, tokens: Tensor) -> Tensor:
         return functional.linear(x, self._weight[tokens])
+
+
+class _TiledOutput(Tiled):
+    def some(self, x: Tensor, tokens: Tensor) -> Tensor:
+        return functional.linear(x, products.rows(self.weight.tiles, self.weight.columns, tokens))
 
 
 class _QuantizedOutput:
@@ -122,7 +122,7 @@ class _QuantizedOutput:
 def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     """The fastest product with a weight (out, in) on its device."""
     if _tiles(weight):
-        return Tiled(weight, bias)
+        return Tiled(Tiles(products.lay_out(weight), weight.shape[1], bias=bias))
     if _packs(weight):
         return Packed(weight, bias)
     return Plain(lambda x: functional.linear(x, weight, bias))
@@ -130,6 +130,8 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
 
 def product_of(layer: nn.Module) -> Linear:
     """The product that a layer stands for: laid out anew for `nn.Linear`, as it is for one with a kernel of its own."""
+    if isinstance(layer, Int8Linear) and (tiles := layer.tiled()) is not None:
+        return Tiled(tiles)
     if isinstance(layer, QuantizedLinear):
         return layer
     if type(layer) is nn.Linear:
@@ -143,30 +145,44 @@ def output_of(layer: nn.Module) -> Output:
         return _QuantizedOutput(layer)
     assert isinstance(layer, nn.Linear)
     weight = layer.weight.detach()
-    return Tiled(weight, None) if _tiles(weight) else _PlainOutput(weight)
-
-
-def gated_of(layer: nn.Module) -> Product:
-    """silu(gate) * up for a layer whose output is gate and up side by side."""
-    if isinstance(layer, QuantizedLinear):
-        return layer.gated
-    if type(layer) is nn.Linear and _tiles(layer.weight):
-        return Tiled(layer.weight.detach(), None).gated
-    if type(layer) is nn.Linear and _packs(layer.weight):
-        gate, up = (Packed(weight, None) for weight in layer.weight.detach().chunk(2))
-        return lambda x: up.times(x, gate(x, "swish"))
-    return partial(_gate, product_of(layer))
+    return _TiledOutput(Tiles(products.lay_out(weight), weight.shape[1])) if _tiles(weight) else _PlainOutput(weight)
 
 
 def stacked_of(layers: Sequence[nn.Module], order: Tensor) -> Linear:
     """The outputs of layers that read the same input, side by side and in this order."""
     quantized = [layer for layer in layers if isinstance(layer, QuantizedLinear)]
     if len(quantized) == len(layers):
-        return quantized[0].stack(quantized).rows(order)
+        return product_of(quantized[0].stack(quantized).rows(order))
     linears = [layer for layer in layers if isinstance(layer, nn.Linear)]
     weight = torch.cat([layer.weight.detach() for layer in linears])[order]
     biases = [layer.bias.detach() for layer in linears if layer.bias is not None]
     return linear(weight, torch.cat(biases)[order] if biases else None)
+
+
+def of_norm(product: Linear, norm: Norm, normed: Normed) -> Product:
+    """The product of the norm of its input."""
+    if isinstance(product, Tiled):
+        return partial(products.multiply, weight=product.weight, norm=norm)
+    return lambda x: product(normed(x, norm))
+
+
+def mlp_of(gate_up: nn.Module, down: nn.Module, norm: Norm, normed: Normed) -> Product:
+    """x + down(silu(gate) * up) for layers of which the first gives gate and up, side by side, of the norm of x."""
+    last = product_of(down)
+    if isinstance(last, Tiled) and isinstance(first := product_of(gate_up), Tiled) and first.kind == last.kind:
+        return partial(products.mlp, norm=norm, gate_up=first.weight, down=last.weight)
+    gated = _gated_of(gate_up)
+    return lambda x: last.plus(gated(normed(x, norm)), x)
+
+
+def _gated_of(layer: nn.Module) -> Product:
+    """silu(gate) * up for a layer whose output is gate and up side by side."""
+    if isinstance(layer, QuantizedLinear):
+        return layer.gated
+    if type(layer) is nn.Linear and _packs(layer.weight):
+        gate, up = (Packed(weight, None) for weight in layer.weight.detach().chunk(2))
+        return lambda x: up.times(x, gate(x, "swish"))
+    return partial(_gate, product_of(layer))
 
 
 def _gate(product: Product, x: Tensor) -> Tensor:

@@ -17,21 +17,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from extractor.chatglm3.parameters import Layer, Parameters
+from extractor.chatglm3.products import Norm
 from extractor.chatglm3.shape import ModelShape
 from extractor.engine.cache import KeyShape
-from extractor.engine.linear import Linear, Product, gated_of, output_of, product_of, stacked_of
+from extractor.engine.linear import Linear, Product, mlp_of, of_norm, output_of, product_of, stacked_of
 from extractor.engine.operations import operations
 from extractor.engine.packing import Pack
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    norm: Tensor
-    query_key_value: Linear
+    query_key_value: Product
+    """Of the norm of the hidden states."""
     output: Linear
-    mlp_norm: Tensor
-    gate_up: Product
-    down: Linear
+    mlp: Product
+    """Hidden states with what the layer adds to them."""
 
 
 class Runner:
@@ -46,7 +46,7 @@ class Runner:
         self._embedding = model.model.embed_tokens.weight.detach()
         self._output = output_of(model.lm_head)
         _give_up(model.lm_head)
-        self._norm = model.model.norm.weight.detach()
+        self._norm = Norm(model.model.norm.weight.detach(), self._eps)
         self._cos, self._sin = _rotary_table(shape, self._embedding)
         self._layers = []
         for layer in cast(Iterable[Layer], model.model.layers):
@@ -67,30 +67,29 @@ class Runner:
         hidden = functional.embedding(pack.ids, self._embedding)
         rotary = self._cos[pack.positions], self._sin[pack.positions]
         for number, layer in enumerate(self._layers):
-            states = layer.query_key_value(self._normed(hidden, layer.norm))
+            states = layer.query_key_value(hidden)
             mixed = self._operations.attend(pack, number, states, rotary)
             if number == len(self._layers) - 1:  # nothing reads the other rows any more
                 hidden, mixed = hidden[pack.wanted], mixed[pack.wanted]
-            hidden = layer.output.plus(mixed, hidden)
-            hidden = layer.down.plus(layer.gate_up(self._normed(hidden, layer.mlp_norm)), hidden)
+            hidden = layer.mlp(layer.output.plus(mixed, hidden))
         return self._normed(hidden, self._norm)
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Logits in float32 (rows, vocabulary), or (rows, tokens) of these tokens alone."""
         return (self._output(hidden) if tokens is None else self._output.some(hidden, tokens)).float()
 
-    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        return self._operations.normed(x, weight, self._eps)
+    def _normed(self, x: Tensor, norm: Norm) -> Tensor:
+        return self._operations.normed(x, norm.weight, norm.eps)
 
     def _lay_out(self, layer: Layer) -> _Layer:
         attention, mlp = layer.self_attn, layer.mlp
+        before = Norm(layer.input_layernorm.weight.detach(), self._eps)
+        between = Norm(layer.post_attention_layernorm.weight.detach(), self._eps)
+        states = self._query_key_value(attention.q_proj, attention.k_proj, attention.v_proj)
         return _Layer(
-            layer.input_layernorm.weight.detach(),
-            self._query_key_value(attention.q_proj, attention.k_proj, attention.v_proj),
+            of_norm(states, before, self._normed),
             product_of(attention.o_proj),
-            layer.post_attention_layernorm.weight.detach(),
-            gated_of(mlp.gate_up_proj),
-            product_of(mlp.down_proj),
+            mlp_of(mlp.gate_up_proj, mlp.down_proj, between, self._normed),
         )
 
     def _query_key_value(self, *parts: nn.Linear) -> Linear:

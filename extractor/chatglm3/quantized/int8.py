@@ -82,8 +82,6 @@ class Int8Linear(QuantizedLinear):
         return product
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        if self._tiled(x):
-            return self._multiply_tiles(x, residual=residual)
         native = kernels() if self._fuses(x) else None
         if native is None or self.bias is not None:
             return super().plus(x, residual)
@@ -94,8 +92,6 @@ class Int8Linear(QuantizedLinear):
         return y
 
     def gated(self, x: Tensor) -> Tensor:
-        if self._tiled(x):
-            return self._multiply_tiles(x, gated=True)
         native = kernels() if self._fuses(x) else None
         if native is None or self.bias is not None:
             return super().gated(x)
@@ -105,13 +101,11 @@ class Int8Linear(QuantizedLinear):
             native.gate_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, target)
         return y
 
-    def _tiled(self, x: Tensor) -> bool:
-        """Whether the matrix unit takes what follows the product as well."""
-        return self._kernel is _TILES and x.dim() == 2 and x.dtype == torch.bfloat16
-
-    def _multiply_tiles(self, x: Tensor, residual: Tensor | None = None, *, gated: bool = False) -> Tensor:
-        (tiles,) = self.pack()
-        return products.multiply(x, tiles, scales=self.scale, bias=self.bias, residual=residual, gated=gated)
+    def tiled(self) -> products.Tiles | None:
+        """The packed weight for what the matrix unit computes in one pass; None where it does not take it."""
+        if self._kernel is not _TILES:
+            return None
+        return products.Tiles(self.pack()[0], self.in_features, self.scale, self.bias)
 
     def _fuses(self, x: Tensor) -> bool:
         """Whether the kernels take what follows the product as well."""
@@ -221,7 +215,7 @@ def _unpack_tiles(packed: Packed) -> Tensor:
 
 
 def _multiply_tiles(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
-    return products.multiply(x, packed[0], scales=scale)
+    return products.multiply(x, products.Tiles(packed[0], x.shape[1], scale))
 
 
 def _multiply_cuda(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
