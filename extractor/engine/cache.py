@@ -17,7 +17,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class KeyShape:
-    """What a token takes in the cache: layers x groups x head_size, twice, in `dtype`."""
+    """What a token takes in the cache: layers x groups x head_size, twice, in `dtype`.
+
+    Tokens are laid out `block` at a time, in whatever order the operations on them want within.
+    """
 
     layers: int
     groups: int
@@ -25,10 +28,15 @@ class KeyShape:
     heads_of_a_group: int
     dtype: torch.dtype
     device: torch.device
+    block: int = 1
 
     @property
     def token_bytes(self) -> int:
         return 2 * self.layers * self.groups * self.head_size * self.dtype.itemsize
+
+    def whole(self, tokens: int) -> int:
+        """So many tokens, with those that fill up the last block."""
+        return -(-tokens // self.block) * self.block
 
     def empty(self, *sizes: int) -> list[Tensor]:
         """One zeroed tensor (*sizes, groups, head_size) for each layer."""
@@ -134,6 +142,7 @@ class Cache:
         """The first `filled` tokens of a lane in a larger one; None, and the old lane kept, while there is no room."""
         larger = self.allocate(tokens)
         if larger is not None:
+            filled = self.shape.whole(filled)
             for new, old in (*zip(larger.pool.keys, lane.pool.keys, strict=True), *_values(larger, lane)):
                 new[larger.index, :filled] = old[lane.index, :filled]
             self.free(lane)
@@ -141,14 +150,15 @@ class Cache:
 
     def keep_prefix(self, ids: tuple[int, ...], lane: Lane) -> Prefix:
         """Copy the tokens of a lane to a prefix of their own; the lane is free then."""
-        keys = [each[lane.index, : len(ids)].clone() for each in lane.pool.keys]
-        values = [each[lane.index, : len(ids)].clone() for each in lane.pool.values]
+        tokens = self.shape.whole(len(ids))
+        keys = [each[lane.index, :tokens].clone() for each in lane.pool.keys]
+        values = [each[lane.index, :tokens].clone() for each in lane.pool.values]
         self.free(lane)
-        self._prefix_bytes += len(ids) * self.shape.token_bytes
+        self._prefix_bytes += tokens * self.shape.token_bytes
         return Prefix(ids, keys, values)
 
     def drop_prefix(self, prefix: Prefix) -> None:
-        self._prefix_bytes -= len(prefix.ids) * self.shape.token_bytes
+        self._prefix_bytes -= self.shape.whole(len(prefix.ids)) * self.shape.token_bytes
 
     def _make_room(self, pool: Pool) -> None:
         """Take unused lanes from the other pools if a lane of this one would not fit."""

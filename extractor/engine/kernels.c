@@ -33,21 +33,41 @@ static inline void rotate(uint16_t *restrict head, const uint16_t *restrict cos,
     }
 }
 
+#define HEAD 128  /* channels of a head, the only size that the matrix unit takes here */
+#define PAIRS 32  /* numbers of 2 bytes in a row of a tile, and keys that lie together in a lane */
+
+/* Keys and values in the order in which the matrix unit reads a right operand: two numbers that are summed over side by
+   side. 32 keys of a group lie together, in a lane [32 keys][group]: keys as [16 keys][32 channels], values as
+   [16 channels]. */
+static void store_in_tiles(const uint16_t *key, const uint16_t *value, int64_t place, int64_t groups, uint16_t *keys,
+                           uint16_t *values) {
+    for (int64_t g = 0; g < groups; g++, key += HEAD, value += HEAD) {
+        int64_t block = (place / PAIRS * groups + g) * PAIRS * HEAD, n = place % PAIRS;
+        uint16_t *to_keys = keys + block + n / 16 * 16 * HEAD + n % 16 * 2, *to_values = values + block + n / 2 * PAIRS + n % 2;
+        for (int64_t i = 0; i < HEAD / 2; i++) memcpy(to_keys + i * PAIRS, key + 2 * i, 4);
+        for (int64_t i = 0; i < HEAD; i++) to_values[i / 16 * 16 * PAIRS + i % 16 * 2] = value[i];
+    }
+}
+
 /* Rotate queries and keys in place, and copy keys and values into the lanes. A row of `states` holds the queries, then
    the keys, then the values of a token; a row of `cos` and `sin` is for the token of the same number. */
 void rotate_and_store(uint16_t *restrict states, const uint16_t *restrict cos, const uint16_t *restrict sin,
                       const struct sizes *sizes, const struct run *runs, int64_t count, uint16_t *const *keys,
-                      uint16_t *const *values) {
+                      uint16_t *const *values, int64_t in_tiles) {
     int64_t row = (sizes->heads + 2 * sizes->groups) * sizes->size, keep = sizes->groups * sizes->size;
 #pragma omp parallel for schedule(dynamic)
     for (int64_t n = 0; n < count; n++) {
         for (int64_t i = 0; i < runs[n].count; i++) {
-            int64_t token = runs[n].first + i, place = (runs[n].start + i) * keep;
+            int64_t token = runs[n].first + i, place = runs[n].start + i;
             uint16_t *mine = states + token * row, *key = mine + sizes->heads * sizes->size;
             for (int64_t h = 0; h < sizes->heads + sizes->groups; h++)
                 rotate(mine + h * sizes->size, cos + token * sizes->half, sin + token * sizes->half, sizes->half);
-            memcpy(keys[n] + place, key, keep * sizeof(uint16_t));
-            memcpy(values[n] + place, key + keep, keep * sizeof(uint16_t));
+            if (in_tiles) {
+                store_in_tiles(key, key + keep, place, sizes->groups, keys[n], values[n]);
+                continue;
+            }
+            memcpy(keys[n] + place * keep, key, keep * sizeof(uint16_t));
+            memcpy(values[n] + place * keep, key + keep, keep * sizeof(uint16_t));
         }
     }
 }
@@ -191,71 +211,25 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
     }
 }
 
-/* Attention in the matrix unit of the processor, 16 queries by 16 keys at a time. The
-   heads of a group read the same keys, so they are rows of one matrix: row = token * heads of a group + head. */
+/* Attention in the matrix unit of the processor, 16 queries by 16 keys at a time. The heads of a group read the same
+   keys, so they are rows of one matrix: row = token * heads of a group + head. */
 #ifdef HAS_TILES
-#define HEAD 128  /* channels of a head, the only size that is taken here */
-#define PAIRS 32  /* numbers of 2 bytes in a row of a tile */
 #define CHUNK 512 /* keys whose scores are kept before their values are read */
+#define AHEAD 2   /* blocks of 32 keys between those that are asked for and those that are read */
 
-/* Rows and columns of 16 by 16 numbers of 4 bytes exchanged. */
-static inline void transpose(__m512i *r) {
-    __m512i t[16];
-    for (int i = 0; i < 8; i++) {
-        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int j = 0; j < 4; j++) {
-        __m512i a = _mm512_shuffle_i32x4(r[j], r[4 + j], 0x88), b = _mm512_shuffle_i32x4(r[j], r[4 + j], 0xdd);
-        __m512i c = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0x88), d = _mm512_shuffle_i32x4(r[8 + j], r[12 + j], 0xdd);
-        t[j] = _mm512_shuffle_i32x4(a, c, 0x88);
-        t[4 + j] = _mm512_shuffle_i32x4(b, d, 0x88);
-        t[8 + j] = _mm512_shuffle_i32x4(a, c, 0xdd);
-        t[12 + j] = _mm512_shuffle_i32x4(b, d, 0xdd);
-    }
-    for (int i = 0; i < 16; i++) r[i] = t[i];
+static inline void ask_for(const uint16_t *block) {
+    for (int64_t i = 0; i < PAIRS * HEAD; i += 32) _mm_prefetch((const char *)(block + i), _MM_HINT_T0);
 }
 
-/* Keys and values, `stride` apart, in the order in which the matrix unit reads a right operand: two numbers that are
-   summed over side by side. Filled up with zeros to blocks of 32 keys. */
-static void interleave(const uint16_t *keys, const uint16_t *values, int64_t length, int64_t stride,
-                       uint16_t *restrict to_keys, uint16_t *restrict to_values) {
-    int64_t padded = (length + PAIRS - 1) / PAIRS * PAIRS;
-    for (int64_t n = 0; n < padded; n += ROWS, to_keys += ROWS * HEAD)
-        for (int64_t part = 0; part < HEAD / PAIRS; part++) {
-            __m512i block[ROWS];
-            for (int64_t i = 0; i < ROWS; i++)
-                block[i] = n + i < length ? _mm512_loadu_si512(keys + (n + i) * stride + part * PAIRS) : _mm512_setzero_si512();
-            transpose(block);
-            for (int64_t i = 0; i < ROWS; i++) _mm512_storeu_si512(to_keys + (part * ROWS + i) * PAIRS, block[i]);
-        }
-    static const uint16_t nothing[HEAD];
-    for (int64_t n = 0; n < padded; n += 2) {
-        const uint16_t *one = n < length ? values + n * stride : nothing;
-        const uint16_t *other = n + 1 < length ? values + (n + 1) * stride : nothing;
-        uint16_t *row = to_values + n / PAIRS * PAIRS * HEAD + n % PAIRS / 2 * PAIRS;
-        for (int64_t i = 0; i < HEAD / ROWS; i++) {
-            __m512i high = _mm512_castps_si512(widened(other + i * ROWS));
-            __m512i low = _mm512_srli_epi32(_mm512_castps_si512(widened(one + i * ROWS)), 16);
-            _mm512_storeu_si512(row + i * ROWS * PAIRS, _mm512_or_si512(low, high));
-        }
-    }
-}
-
-/* Scores of 16 queries with `count` keys, a multiple of 32. */
-static void score(const uint16_t *queries, const uint16_t *keys, int64_t count, float (*scores)[CHUNK]) {
+/* Scores of 16 queries with `count` keys, a multiple of 32; blocks of 32 are `stride` apart. */
+static void score(const uint16_t *queries, const uint16_t *keys, int64_t stride, int64_t count, float (*scores)[CHUNK]) {
     _tile_loadd(0, queries, HEAD * 2);
     _tile_loadd(1, queries + PAIRS, HEAD * 2);
     _tile_loadd(2, queries + 2 * PAIRS, HEAD * 2);
     _tile_loadd(3, queries + 3 * PAIRS, HEAD * 2);
     for (int64_t n = 0; n < count; n += 2 * ROWS) {
-        const uint16_t *one = keys + n * HEAD, *other = one + ROWS * HEAD;
+        const uint16_t *one = keys + n / PAIRS * stride, *other = one + ROWS * HEAD;
+        ask_for(one + AHEAD * stride);
         _tile_zero(4);
         _tile_zero(5);
         _tile_loadd(6, one, 64);
@@ -280,13 +254,13 @@ static void score(const uint16_t *queries, const uint16_t *keys, int64_t count, 
 }
 
 /* mixed += weights * values for half of the channels, over `count` keys, a multiple of 32. */
-static void weigh(const uint16_t (*weights)[CHUNK], const uint16_t *values, int64_t count, float *mixed) {
+static void weigh(const uint16_t (*weights)[CHUNK], const uint16_t *values, int64_t stride, int64_t count, float *mixed) {
     _tile_loadd(0, mixed, HEAD * 4);
     _tile_loadd(1, mixed + ROWS, HEAD * 4);
     _tile_loadd(2, mixed + 2 * ROWS, HEAD * 4);
     _tile_loadd(3, mixed + 3 * ROWS, HEAD * 4);
     for (int64_t n = 0; n < count; n += PAIRS) {
-        const uint16_t *block = values + n * HEAD;
+        const uint16_t *block = values + n / PAIRS * stride;
         _tile_loadd(4, &weights[0][n], CHUNK * 2);
         _tile_loadd(5, block, 64);
         _tile_dpbf16ps(0, 4, 5);
@@ -326,77 +300,65 @@ static inline float soften(const float *scores, uint16_t *weights, int64_t seen,
     return shrink;
 }
 
-/* 16 queries, how many keys of what is looked at each of them sees (more from row to row), and their softmax under way. */
+/* `used` queries, how many keys of what is looked at each of them sees (more from row to row), and their softmax under
+   way. The rows behind them are computed as well, and never read. */
 struct rows {
     float mixed[ROWS][HEAD], scores[ROWS][CHUNK], largest[ROWS], sum[ROWS];
     uint16_t queries[ROWS][HEAD], weights[ROWS][CHUNK];
-    int64_t seen[ROWS];
+    int64_t seen[ROWS], used;
 };
 
-/* Take in interleaved keys and values as far as they are seen. */
-static void look(struct rows *rows, const uint16_t *keys, const uint16_t *values) {
-    int64_t end = rows->seen[ROWS - 1];
+/* Take in keys and values, in blocks that are `stride` apart, as far as they are seen. */
+static void look(struct rows *rows, const uint16_t *keys, const uint16_t *values, int64_t stride) {
+    int64_t end = rows->seen[rows->used - 1];
     float scale = 1.44269504f / sqrtf((float)HEAD);
     for (int64_t from = 0; from < end; from += CHUNK) {
         int64_t some = end - from < CHUNK ? (end - from + PAIRS - 1) / PAIRS * PAIRS : CHUNK;
-        score(rows->queries[0], keys + from * HEAD, some, rows->scores);
-        for (int i = 0; i < ROWS; i++) {
+        const uint16_t *value = values + from / PAIRS * stride;
+        score(rows->queries[0], keys + from / PAIRS * stride, stride, some, rows->scores);
+        for (int64_t i = 0; i < rows->used; i++) {
             int64_t seen = rows->seen[i] - from < 0 ? 0 : rows->seen[i] - from < some ? rows->seen[i] - from : some;
             float shrink = soften(rows->scores[i], rows->weights[i], seen, some, scale, &rows->largest[i], &rows->sum[i]);
             for (int64_t c = 0; c < HEAD; c++) rows->mixed[i][c] *= shrink;
         }
-        weigh(rows->weights, values + from * HEAD, some, rows->mixed[0]);
-        weigh(rows->weights, values + from * HEAD + 4 * ROWS * PAIRS, some, rows->mixed[0] + HEAD / 2);
+        weigh(rows->weights, value, stride, some, rows->mixed[0]);
+        weigh(rows->weights, value + 4 * ROWS * PAIRS, stride, some, rows->mixed[0] + HEAD / 2);
     }
 }
 
-/* What tokens look at: prefixes first, then the lane of each run. Source n is interleaved from offsets[n] on of a
-   group's part of `scratch`, which holds 2 * offsets[count] numbers for each group. */
-struct sources {
-    int64_t prefixes, count;
-};
-
-/* The same as attend_runs, for heads of 128 channels. Run n has the blocks of 16 rows from blocks[n] on, and the prefix
-   prefix[n] (none: -1). */
+/* The same as attend_runs, for heads of 128 channels and keys and values in tiles. Run n has the blocks of 16 rows from
+   blocks[n] on. */
 void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struct run *runs, int64_t count,
-                  const int64_t *blocks, const int64_t *prefix, const struct sources *sources, const int64_t *lengths,
-                  const int64_t *offsets, const uint16_t *const *keys, const uint16_t *const *values,
-                  uint16_t *restrict scratch, uint16_t *restrict output) {
+                  const int64_t *blocks, const uint16_t *const *keys, const uint16_t *const *values,
+                  const uint16_t *const *prefix_keys, const uint16_t *const *prefix_values, const int64_t *prefix_length,
+                  uint16_t *restrict output) {
     int64_t each = sizes->heads / sizes->groups, row = (sizes->heads + 2 * sizes->groups) * HEAD;
-    int64_t total = offsets[sources->count];
+    int64_t stride = sizes->groups * PAIRS * HEAD;
 #pragma omp parallel
     {
-#pragma omp for schedule(dynamic)
-        for (int64_t task = 0; task < sources->count * sizes->groups; task++) {
-            int64_t n = task / sizes->groups, group = task % sizes->groups, shift = group * HEAD;
-            uint16_t *mine = scratch + 2 * group * total + offsets[n];
-            interleave(keys[n] + shift, values[n] + shift, lengths[n], sizes->groups * HEAD, mine, mine + total);
-        }
         struct rows rows;
+        memset(&rows, 0, sizeof rows);
         _tile_loadconfig(&ALL_TILES);
 #pragma omp for schedule(dynamic, 2)
         for (int64_t task = 0; task < blocks[count] * sizes->groups; task++) {
-            int64_t group = task / blocks[count], block = task % blocks[count], n = 0;
+            int64_t group = task / blocks[count], block = task % blocks[count], shift = group * PAIRS * HEAD, n = 0;
             while (blocks[n + 1] <= block) n++;
-            int64_t first = (block - blocks[n]) * ROWS, last = runs[n].count * each - 1;
-            const uint16_t *base = scratch + 2 * group * total;
+            int64_t first = (block - blocks[n]) * ROWS, left = runs[n].count * each - first;
+            rows.used = left < ROWS ? left : ROWS;
             memset(rows.mixed, 0, sizeof rows.mixed);
-            for (int64_t i = 0; i < ROWS; i++) { /* what is over repeats the last row */
-                int64_t mine = first + i < last ? first + i : last, token = mine / each;
-                const uint16_t *query = states + (runs[n].first + token) * row + (group * each + mine % each) * HEAD;
-                memcpy(rows.queries[i], query, sizeof rows.queries[i]);
+            for (int64_t i = 0; i < rows.used; i++) {
+                int64_t token = (first + i) / each, head = group * each + (first + i) % each;
+                memcpy(rows.queries[i], states + (runs[n].first + token) * row + head * HEAD, sizeof rows.queries[i]);
                 rows.largest[i] = -1e30f;
                 rows.sum[i] = 0;
-                rows.seen[i] = prefix[n] < 0 ? 0 : lengths[prefix[n]];
+                rows.seen[i] = prefix_length[n];
             }
-            if (prefix[n] >= 0) look(&rows, base + offsets[prefix[n]], base + offsets[prefix[n]] + total);
-            for (int64_t i = 0; i < ROWS; i++)
-                rows.seen[i] = runs[n].start + (first + i < last ? first + i : last) / each + 1;
-            int64_t lane = offsets[sources->prefixes + n];
-            look(&rows, base + lane, base + lane + total);
-            for (int64_t i = 0; i < ROWS && first + i <= last; i++) {
-                int64_t token = runs[n].first + (first + i) / each;
-                uint16_t *target = output + (token * sizes->heads + group * each + (first + i) % each) * HEAD;
+            if (prefix_length[n]) look(&rows, prefix_keys[n] + shift, prefix_values[n] + shift, stride);
+            for (int64_t i = 0; i < rows.used; i++) rows.seen[i] = runs[n].start + (first + i) / each + 1;
+            look(&rows, keys[n] + shift, values[n] + shift, stride);
+            for (int64_t i = 0; i < rows.used; i++) {
+                int64_t token = runs[n].first + (first + i) / each, head = group * each + (first + i) % each;
+                uint16_t *target = output + (token * sizes->heads + head) * HEAD;
                 for (int64_t c = 0; c < HEAD; c++) target[c] = narrow(rows.mixed[i][c] / rows.sum[i]);
             }
         }

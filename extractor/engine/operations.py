@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Protocol
@@ -29,7 +30,9 @@ _TILED_SIZE, _TILE_ROWS, _TILE_KEYS = 128, 16, 32  # what its attention in the m
 
 
 class Operations(Protocol):
-    """Norm and attention of a runner."""
+    """Norm and attention of a runner. `shape` says how they lay out the cache."""
+
+    shape: KeyShape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """weight * x / root mean square of each row."""
@@ -48,7 +51,7 @@ class TorchOperations:
     """With torch's operations."""
 
     def __init__(self, shape: KeyShape) -> None:
-        self._shape = shape
+        self.shape = shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """On a CPU torch's own norm takes eight times as long, in bfloat16, as these passes."""
@@ -57,7 +60,7 @@ class TorchOperations:
         return wide.mul_(square.add_(eps).rsqrt_()).to(x.dtype).mul_(weight)
 
     def attend(self, pack: Pack, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
-        groups, each, size = self._shape.groups, self._shape.heads_of_a_group, self._shape.head_size
+        groups, each, size = self.shape.groups, self.shape.heads_of_a_group, self.shape.head_size
         heads = states.view(len(states), -1, size)
         _rotate(heads[:, : groups * each + groups], *rotary)
         query, key, value = torch.split(heads[: pack.size], [groups * each, groups, groups], dim=1)
@@ -71,9 +74,9 @@ class CompiledOperations:
     are attended to with vectors, and long ones by torch."""
 
     def __init__(self, shape: KeyShape, library: ctypes.CDLL, *, tiles: bool = True) -> None:
-        self._shape = shape
         self._library = library
         self._tiles = tiles and shape.head_size == _TILED_SIZE and bool(library.has_tiles())
+        self.shape = replace(shape, block=_TILE_KEYS) if self._tiles else shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         result = torch.empty_like(x)
@@ -81,20 +84,19 @@ class CompiledOperations:
         return result
 
     def attend(self, pack: Pack, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
-        groups, each, size = self._shape.groups, self._shape.heads_of_a_group, self._shape.head_size
+        groups, each, size = self.shape.groups, self.shape.heads_of_a_group, self.shape.head_size
         heads = groups * each
         sizes = np.array([heads, groups, size, rotary[0].shape[-1]])
         places = _Places.of(pack)
         keys, values = places.lanes(layer)
-        call(self._library, "rotate_and_store", states, *rotary, sizes, places.runs, len(pack.runs), keys, values)
+        where = (places.runs, len(pack.runs), keys, values)
+        call(self._library, "rotate_and_store", states, *rotary, sizes, *where, int(self._tiles))
         output = states.new_zeros(len(states), heads * size)
-        if self._tiles:
-            scratch = states.new_empty(2 * groups * int(places.offsets[-1]))
-            sources = places.sources(layer, keys, values)
-            where = (places.runs, len(pack.runs), places.blocks, places.prefix)
-            call(self._library, "attend_tiles", states, sizes, *where, *sources, scratch, output)
-            return output
         lanes = (keys, values, *places.prefixes(layer))
+        if self._tiles:
+            blocks = places.blocks
+            call(self._library, "attend_tiles", states, sizes, places.runs, len(pack.runs), blocks, *lanes, output)
+            return output
         call(self._library, "attend_runs", states, sizes, places.runs, pack.shorts, *lanes, output)
         if pack.shorts < len(pack.runs):
             query = states[:, : heads * size].view(-1, groups, each, size)
@@ -112,16 +114,12 @@ class _Places:
         self._offset = np.array([run.lane.index * run.lane.pool.capacity * token for run in pack.runs])
         self._prefixes = list(dict.fromkeys(run.prefix for run in pack.runs if run.prefix is not None))
         known = [self._prefixes.index(run.prefix) if run.prefix is not None else -1 for run in pack.runs]
-        self.prefix: Array = np.array(known)
+        self._prefix = np.array(known)
         self._lengths = np.array([run.offset for run in pack.runs])
         rows = [(first, len(run.ids), run.start) for run, first in zip(pack.runs, pack.firsts, strict=True)]
         self.runs: Array = np.array(rows)
         rows_of = [len(run.ids) * pack.shape.heads_of_a_group for run in pack.runs]
         self.blocks: Array = np.cumsum([0, *(-(-count // _TILE_ROWS) for count in rows_of)])
-        sources = [*(len(prefix.ids) for prefix in self._prefixes), *(run.end for run in pack.runs)]
-        self._sources: Array = np.array(sources)
-        padded = [-(-length // _TILE_KEYS) * _TILE_KEYS * pack.shape.head_size for length in sources]
-        self.offsets: Array = np.cumsum([0, *padded])
 
     @classmethod
     def of(cls, pack: Pack) -> _Places:
@@ -139,17 +137,9 @@ class _Places:
 
     def prefixes(self, layer: int) -> tuple[Array, Array, Array]:
         """Addresses of the keys and values of each run's prefix (none: 0), and its length."""
-        keys = _addresses([prefix.keys[layer] for prefix in self._prefixes], 0)[self.prefix]
-        values = _addresses([prefix.values[layer] for prefix in self._prefixes], 0)[self.prefix]
+        keys = _addresses([prefix.keys[layer] for prefix in self._prefixes], 0)[self._prefix]
+        values = _addresses([prefix.values[layer] for prefix in self._prefixes], 0)[self._prefix]
         return keys, values, self._lengths
-
-    def sources(self, layer: int, keys: Array, values: Array) -> tuple[Array, ...]:
-        """What there is to look at, prefixes before the lanes: how many prefixes and sources, their lengths,
-        where they go in blocks, and the addresses of their keys and values."""
-        all_keys = np.concatenate([_addresses([prefix.keys[layer] for prefix in self._prefixes]), keys])
-        all_values = np.concatenate([_addresses([prefix.values[layer] for prefix in self._prefixes]), values])
-        counts = np.array([len(self._prefixes), len(self._sources)])
-        return counts, self._sources, self.offsets, all_keys, all_values
 
 
 def operations(shape: KeyShape) -> Operations:

@@ -52,7 +52,7 @@ class Runner:
         for layer in cast(Iterable[Layer], model.model.layers):
             self._layers.append(self._lay_out(layer))
             _give_up(layer)
-        self.shape = KeyShape(
+        keys = KeyShape(
             len(self._layers),
             self._groups,
             self._size,
@@ -60,7 +60,8 @@ class Runner:
             self._embedding.dtype,
             self._embedding.device,
         )
-        self._operations = operations(self.shape)
+        self._operations = operations(keys)
+        self.shape = self._operations.shape
 
     def forward(self, pack: Pack) -> Tensor:
         """The final hidden states of the tokens that the pack wants: (wanted, hidden)."""
