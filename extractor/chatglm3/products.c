@@ -1,5 +1,5 @@
-/* Products with weights that are laid out for the matrix unit, in bfloat16 or in int8, and what follows them: scales,
-   bias, residual, gate. A row of the result is the same bits alone and among others: sums are always taken in the same
+/* Products with weights that are laid out for the matrix unit, in bfloat16, int8 or int4, with the norm before them and
+   what follows: scales, bias, residual, gate. A row of the result is the same bits alone and among others: sums are always taken in the same
    order. Compiled for the machine by products.py. */
 
 #include "bfloat16.h"
@@ -14,11 +14,22 @@
 #define PANELS 8           /* of 32 outputs, taken together where there are many rows */
 #define KEPT (1024 * 1024) /* bytes of the input that stay in the second cache */
 #define MOST 16            /* blocks of 32 rows, of these */
+#define FEW 8              /* rows up to which weights in int4 are not unpacked */
+#define GROUP 32           /* columns of int4 that share scale and zero */
 #define INLINE static inline __attribute__((always_inline))
 
+enum kind { HALF, INT8, INT4 };
+
+/* A weight in int4: 16 outputs by 32 columns, with a scale and a zero for each output. A byte holds two columns, the even
+   one low; four bytes, so eight columns, of each output lie together. The weight is (code - 8) * scale + zero. */
+struct packed {
+    uint8_t codes[4][16][4];
+    uint16_t scales[16], zeros[16];
+};
+
 /* Inputs are tiles of 16 rows by 64 bytes, two of them side by side: [32 rows][step][2]. Weights are tiles of 64 bytes
-   of the sum by 16 outputs: [16 outputs][step]; with `weight_scales` they are int8. A panel is 32 outputs; with `gate`
-   16 of the first half, the gates, and 16 of the second. `norm`, `bias` and `residual` may be null. */
+   of the sum by 16 outputs: [16 outputs][step]. A panel is 32 outputs; with `gate` 16 of the first half, the gates, and
+   16 of the second. `norm`, `bias` and `residual` may be null, and weight_scales are null but for int8. */
 struct product {
     const uint16_t *x, *norm;
     float eps;
@@ -39,7 +50,7 @@ INLINE int64_t place_of(int64_t row, int64_t column, int64_t steps) {
 }
 
 /* A row of the input to its tiles; rows that are not there are zeros, and so is what fills up the last tile. */
-INLINE void take_row(const struct product *p, int64_t row, int whole) {
+INLINE void take_row(const struct product *p, int64_t row, enum kind kind) {
     char *target = p->input + place_of(row, 0, p->steps);
     const uint16_t *source = p->x + row * p->columns;
     uint16_t normed[p->norm ? p->columns : 1];
@@ -48,7 +59,7 @@ INLINE void take_row(const struct product *p, int64_t row, int whole) {
         norm_row(source, p->columns, p->norm, p->eps, normed);
         source = normed;
     }
-    if (!whole) {
+    if (kind == HALF) {
         for (int64_t s = 0; s < p->steps; s++)
             _mm512_store_si512(target + s * 2 * TILE, there ? _mm512_loadu_si512(source + s * 32) : _mm512_setzero_si512());
         return;
@@ -56,21 +67,25 @@ INLINE void take_row(const struct product *p, int64_t row, int whole) {
     float scale = there ? row_scale(source, p->columns) : 1.0f;
     __m512 inverse = _mm512_set1_ps(1.0f / scale);
     p->input_scales[row] = scale;
-    for (int64_t i = 0; i < p->steps * 64; i += 16) {
-        __m128i codes = _mm_setzero_si128();
-        if (there && i < p->columns)
-            codes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(widened(source + i), inverse)));
-        _mm_store_si128((__m128i *)(target + i / 64 * 2 * TILE + i % 64), codes);
+    int64_t size = kind == INT8 ? 1 : 2; /* codes are multiplied as bfloat16 by weights that are */
+    for (int64_t i = 0; i < p->steps * 64 / size; i += 16) {
+        __m512i codes = _mm512_setzero_si512();
+        if (there && i < p->columns) codes = _mm512_cvtps_epi32(_mm512_mul_ps(widened(source + i), inverse));
+        char *place = target + i * size / 64 * 2 * TILE + i * size % 64;
+        if (kind == INT8)
+            _mm_store_si128((__m128i *)place, _mm512_cvtsepi32_epi8(codes));
+        else
+            store_narrowed((uint16_t *)place, _mm512_cvtepi32_ps(codes));
     }
 }
 
 /* Add up `steps` tiles along the sum for 16 outputs and 16 others, of 16 or (`both`) 32 rows. `lines` of each weight
    are asked for ahead at each step, from `ahead` bytes behind the one that is read. */
 INLINE void add_up(const char *input, const char *one, const char *other, int64_t steps, int64_t ahead, int64_t lines,
-                   int both, int whole) {
+                   int both, enum kind kind) {
 #define MULTIPLY(sum, left, right)         \
     do {                                   \
-        if (whole)                         \
+        if (kind == INT8)                  \
             _tile_dpbssd(sum, left, right); \
         else                               \
             _tile_dpbf16ps(sum, left, right); \
@@ -95,24 +110,54 @@ INLINE void add_up(const char *input, const char *one, const char *other, int64_
 #undef MULTIPLY
 }
 
-INLINE __m512 finished(const struct product *p, const char *sums, int64_t row, int64_t output, int whole) {
-    __m512 y = whole ? _mm512_cvtepi32_ps(_mm512_load_si512(sums)) : _mm512_load_ps((const float *)sums);
-    if (whole) {
-        y = _mm512_mul_ps(y, _mm512_loadu_ps(p->weight_scales + output));
-        y = _mm512_mul_ps(y, _mm512_set1_ps(p->input_scales[row]));
+/* A tile in int4 as one in bfloat16. */
+static void unpack(const struct packed *packed, char *tile) {
+    const __m512 steps = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
+    const __m512i pairs = _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006,
+                                            0x170007, 0x180008, 0x190009, 0x1a000a, 0x1b000b, 0x1c000c, 0x1d000d,
+                                            0x1e000e, 0x1f000f);
+    __m512 scales = widened(packed->scales), zeros = widened(packed->zeros);
+    for (int q = 0; q < 4; q++) {
+        __m512i codes = _mm512_loadu_si512(packed->codes[q]);
+        for (int r = 0; r < 4; r++) { /* a step is looked up by the low four bits */
+            __m512 even = _mm512_permutexvar_ps(_mm512_srli_epi32(codes, 8 * r), steps);
+            __m512 odd = _mm512_permutexvar_ps(_mm512_srli_epi32(codes, 8 * r + 4), steps);
+            even = _mm512_fmadd_ps(even, scales, zeros);
+            odd = _mm512_fmadd_ps(odd, scales, zeros);
+            __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+            _mm512_store_si512(tile + (4 * q + r) * 64, _mm512_permutexvar_epi16(pairs, both));
+        }
     }
+}
+
+/* Unpack tiles of two weights, and ask for those AHEAD of them. */
+static void unpack_all(const struct packed *one, const struct packed *other, int64_t steps, char *tiles) {
+    for (int64_t s = 0; s < steps; s++) {
+        for (int64_t i = 0; i < (int64_t)sizeof(struct packed); i += 64) {
+            _mm_prefetch((const char *)(one + s + AHEAD) + i, _MM_HINT_T1);
+            _mm_prefetch((const char *)(other + s + AHEAD) + i, _MM_HINT_T1);
+        }
+        unpack(one + s, tiles + s * TILE);
+        unpack(other + s, tiles + (STEPS + s) * TILE);
+    }
+}
+
+INLINE __m512 finished(const struct product *p, const char *sums, int64_t row, int64_t output, enum kind kind) {
+    __m512 y = kind == INT8 ? _mm512_cvtepi32_ps(_mm512_load_si512(sums)) : _mm512_load_ps((const float *)sums);
+    if (kind == INT8) y = _mm512_mul_ps(y, _mm512_loadu_ps(p->weight_scales + output));
+    if (kind != HALF) y = _mm512_mul_ps(y, _mm512_set1_ps(p->input_scales[row]));
     return p->bias ? _mm512_add_ps(y, widened(p->bias + output)) : y;
 }
 
 /* What follows the sums of 32 outputs of up to 32 rows. */
-INLINE void finish(const struct product *p, const char *sums, int64_t block, int64_t panel, int whole) {
+INLINE void finish(const struct product *p, const char *sums, int64_t block, int64_t panel, enum kind kind) {
     int64_t count = p->rows - block * 32 < 32 ? p->rows - block * 32 : 32;
     for (int64_t r = 0; r < count; r++) {
         int64_t row = block * 32 + r;
         const char *mine = sums + r / ROWS * 2 * TILE + r % ROWS * 64;
         int64_t beside = p->gate ? panel * 16 + p->panels * 16 : panel * 32 + 16;
-        __m512 one = finished(p, mine, row, p->gate ? panel * 16 : panel * 32, whole);
-        __m512 other = finished(p, mine + TILE, row, beside, whole);
+        __m512 one = finished(p, mine, row, p->gate ? panel * 16 : panel * 32, kind);
+        __m512 other = finished(p, mine + TILE, row, beside, kind);
         if (p->gate) {
             __m512 power = power_of_two(_mm512_mul_ps(one, _mm512_set1_ps(-1.44269504f)));
             one = _mm512_div_ps(one, _mm512_add_ps(power, _mm512_set1_ps(1.0f)));
@@ -132,13 +177,20 @@ INLINE void finish(const struct product *p, const char *sums, int64_t block, int
 }
 
 /* 32 outputs for the blocks of 32 rows from `first` to `last`, STEPS tiles of the sum at a time. */
-INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, int64_t last, char *sums, int whole) {
-    int64_t lines = last - first < 16 ? 16 / (last - first) : 1;
-    const char *weight = p->weight + (p->gate ? panel : 2 * panel) * p->steps * TILE;
-    int64_t apart = (p->gate ? p->panels : 1) * p->steps * TILE;
+INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, int64_t last, char *sums, enum kind kind) {
+    int64_t lines = kind == INT4 ? 0 : last - first < 16 ? 16 / (last - first) : 1;
+    int64_t size = kind == INT4 ? sizeof(struct packed) : TILE;
+    const char *weight = p->weight + (p->gate ? panel : 2 * panel) * p->steps * size;
+    int64_t apart = (p->gate ? p->panels : 1) * p->steps * size;
+    char unpacked[kind == INT4 ? 2 * STEPS * TILE : 64] __attribute__((aligned(64)));
     for (int64_t from = 0; from < p->steps; from += STEPS) {
         int64_t some = p->steps - from < STEPS ? p->steps - from : STEPS;
-        const char *one = weight + from * TILE, *other = one + apart;
+        const char *one = weight + from * size, *other = one + apart;
+        if (kind == INT4) {
+            unpack_all((const struct packed *)one, (const struct packed *)other, some, unpacked);
+            one = unpacked;
+            other = unpacked + STEPS * TILE;
+        }
         for (int64_t block = first; block < last; block++) {
             char *mine = sums + (block - first) * 4 * TILE;
             const char *input = p->input + (block * p->steps + from) * 2 * TILE;
@@ -155,35 +207,116 @@ INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, in
                 _tile_zero(3);
             }
             if (p->rows - block * 32 > ROWS)
-                add_up(input, one, other, some, ahead, lines, 1, whole);
+                add_up(input, one, other, some, ahead, lines, 1, kind);
             else
-                add_up(input, one, other, some, ahead, lines, 0, whole);
+                add_up(input, one, other, some, ahead, lines, 0, kind);
             _tile_stored(0, mine, 64);
             _tile_stored(1, mine + TILE, 64);
             _tile_stored(2, mine + 2 * TILE, 64);
             _tile_stored(3, mine + 3 * TILE, 64);
-            if (from + some == p->steps) finish(p, mine, block, panel, whole);
+            if (from + some == p->steps) finish(p, mine, block, panel, kind);
         }
     }
 }
 
+/* A few rows for weights in int4, in int8: row by row the even columns, then the odd ones; behind all rows the sums of
+   their groups. */
+static void take_few_row(const struct product *p, int64_t row) {
+    int8_t *even = (int8_t *)p->input + row * p->columns, *odd = even + p->columns / 2;
+    float *sums = (float *)(p->input + FEW * p->columns) + row * p->steps;
+    const uint16_t *source = p->x + row * p->columns;
+    uint16_t normed[p->norm ? p->columns : 1];
+    if (p->norm) {
+        norm_row(source, p->columns, p->norm, p->eps, normed);
+        source = normed;
+    }
+    float scale = row_scale(source, p->columns), inverse = 1.0f / scale;
+    p->input_scales[row] = scale;
+    for (int64_t i = 0; i < p->columns / 2; i++) {
+        even[i] = (int8_t)(int32_t)rintf(wide(source[2 * i]) * inverse);
+        odd[i] = (int8_t)(int32_t)rintf(wide(source[2 * i + 1]) * inverse);
+    }
+    for (int64_t s = 0; s < p->steps; s++) {
+        int32_t sum = 0;
+        for (int64_t i = s * GROUP / 2; i < (s + 1) * GROUP / 2; i++) sum += even[i] + odd[i];
+        sums[s] = (float)sum;
+    }
+}
+
+/* Sums of 16 outputs of `count` (known when compiled) rows from `first` on, a row of a tile each. */
+INLINE void add_few(const struct product *p, const struct packed *weight, int64_t first, int count, char *tile) {
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const float *group_sums = (const float *)(p->input + FEW * p->columns) + first * p->steps;
+    const char *even = p->input + first * p->columns;
+    __m512 sums[4];
+    for (int m = 0; m < count; m++) sums[m] = _mm512_setzero_ps();
+    for (int64_t s = 0; s < p->steps; s++, weight++, even += GROUP / 2) {
+        __m512 scales = widened(weight->scales);
+        __m512 lowest = _mm512_fmadd_ps(scales, _mm512_set1_ps(-8.0f), widened(weight->zeros));
+        __m512i dots[4];
+        for (int m = 0; m < count; m++) dots[m] = _mm512_setzero_si512();
+        for (int64_t i = 0; i < (int64_t)sizeof *weight; i += 64)
+            _mm_prefetch((const char *)(weight + AHEAD) + i, _MM_HINT_T0);
+        for (int q = 0; q < 4; q++) {
+            __m512i codes = _mm512_loadu_si512(weight->codes[q]);
+            __m512i low = _mm512_and_si512(codes, nibble), high = _mm512_and_si512(_mm512_srli_epi16(codes, 4), nibble);
+            for (int m = 0; m < count; m++) {
+                const char *mine = even + m * p->columns + 4 * q;
+                int32_t evens, odds;
+                memcpy(&evens, mine, 4);
+                memcpy(&odds, mine + p->columns / 2, 4);
+                dots[m] = _mm512_dpbusd_epi32(dots[m], low, _mm512_set1_epi32(evens));
+                dots[m] = _mm512_dpbusd_epi32(dots[m], high, _mm512_set1_epi32(odds));
+            }
+        }
+        for (int m = 0; m < count; m++) {
+            sums[m] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[m]), scales, sums[m]);
+            sums[m] = _mm512_fmadd_ps(lowest, _mm512_set1_ps(group_sums[m * p->steps + s]), sums[m]);
+        }
+    }
+    for (int m = 0; m < count; m++) _mm512_store_ps((float *)(tile + (first + m) * 64), sums[m]);
+}
+
+/* A product of few rows with a weight in int4, which is read once from memory and never unpacked. */
+static void take_few(const struct product *p, char *sums) {
+#pragma omp for schedule(static)
+    for (int64_t row = 0; row < p->rows; row++) take_few_row(p, row);
+#pragma omp for schedule(static)
+    for (int64_t panel = 0; panel < p->panels; panel++) {
+        const struct packed *one = (const struct packed *)p->weight + (p->gate ? panel : 2 * panel) * p->steps;
+        const struct packed *other = one + (p->gate ? p->panels : 1) * p->steps;
+        for (int64_t m = 0; m < p->rows; m += 4) {
+            int64_t count = p->rows - m < 4 ? p->rows - m : 4;
+            if (count == 1) add_few(p, one, m, 1, sums), add_few(p, other, m, 1, sums + TILE);
+            if (count == 2) add_few(p, one, m, 2, sums), add_few(p, other, m, 2, sums + TILE);
+            if (count == 3) add_few(p, one, m, 3, sums), add_few(p, other, m, 3, sums + TILE);
+            if (count == 4) add_few(p, one, m, 4, sums), add_few(p, other, m, 4, sums + TILE);
+        }
+        finish(p, sums, 0, panel, INT4);
+    }
+}
+
 /* All of a product, by the threads that are at it; `x` is null where the input stands in its tiles already. */
-INLINE void take_product(const struct product *p, char *sums, int whole) {
+INLINE void take_product(const struct product *p, char *sums, enum kind kind) {
     int64_t blocks = (p->rows + 31) / 32, most = KEPT / (p->steps * 2 * TILE);
     most = most < 1 ? 1 : most < MOST ? most : MOST;
     int64_t chunks = (blocks + most - 1) / most, together = p->panels / (4 * omp_get_num_threads());
     together = together < 1 ? 1 : together < PANELS ? together : PANELS;
     int64_t groups = (p->panels + together - 1) / together;
+    if (kind == INT4 && p->rows <= FEW) {
+        take_few(p, sums);
+        return;
+    }
     if (p->x) {
 #pragma omp for schedule(static)
-        for (int64_t row = 0; row < blocks * 32; row++) take_row(p, row, whole);
+        for (int64_t row = 0; row < blocks * 32; row++) take_row(p, row, kind);
     }
 #pragma omp for schedule(dynamic)
     for (int64_t task = 0; task < groups * chunks; task++) {
         int64_t group = task / chunks * together, chunk = task % chunks;
         int64_t first = blocks * chunk / chunks, last = blocks * (chunk + 1) / chunks;
         for (int64_t panel = group; panel < group + together && panel < p->panels; panel++)
-            take_panel(p, panel, first, last, sums, whole);
+            take_panel(p, panel, first, last, sums, kind);
     }
 }
 
@@ -204,56 +337,53 @@ int64_t scratch_bytes(int64_t rows, int64_t steps, int64_t next_steps) {
     return sums_bytes() + input_bytes(rows, steps) + input_bytes(rows, next_steps) + rows * next_steps * 128;
 }
 
-/* y (rows, 32 * panels) from x (rows, columns), both bfloat16, and a weight in tiles: in bfloat16 where `weight_scales`
-   is null, else in int8, and then x is quantised row by row; `norm` is taken of x before. `scratch` begins at a multiple
-   of 64. */
-void multiply_tiles(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t *norm, float eps, const char *weight,
-                    int64_t steps, int64_t panels, const float *weight_scales, const uint16_t *bias,
+/* One product, or one and then another, each by all threads. */
+INLINE void take_products(const struct product *first, const struct product *second, char *scratch, enum kind kind) {
+#pragma omp parallel
+    {
+        char *sums = scratch + omp_get_thread_num() * MOST * 4 * TILE;
+        _tile_loadconfig(&ALL_TILES);
+        take_product(first, sums, kind);
+        if (second) take_product(second, sums, kind);
+        _tile_release();
+    }
+}
+
+static void take_kind(const struct product *first, const struct product *second, char *scratch, int64_t kind) {
+    if (kind == HALF) take_products(first, second, scratch, HALF);
+    if (kind == INT8) take_products(first, second, scratch, INT8);
+    if (kind == INT4) take_products(first, second, scratch, INT4);
+}
+
+/* y (rows, 32 * panels) from x (rows, columns), both bfloat16, and a weight in tiles. For one in int8 or int4 x is
+   quantised to int8 row by row; `norm` is taken of x before. `scratch` begins at a multiple of 64. */
+void multiply_tiles(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t *norm, float eps, int64_t kind,
+                    const char *weight, int64_t steps, int64_t panels, const float *weight_scales, const uint16_t *bias,
                     const uint16_t *residual, uint16_t *y, char *scratch) {
     struct product p = {.x = x, .norm = norm, .eps = eps, .rows = rows, .columns = columns, .weight = weight,
                         .weight_scales = weight_scales, .bias = bias, .residual = residual, .steps = steps,
                         .panels = panels, .y = y};
     set_input(&p, scratch + sums_bytes());
-#pragma omp parallel
-    {
-        char *sums = scratch + omp_get_thread_num() * MOST * 4 * TILE;
-        _tile_loadconfig(&ALL_TILES);
-        if (weight_scales)
-            take_product(&p, sums, 1);
-        else
-            take_product(&p, sums, 0);
-        _tile_release();
-    }
+    take_kind(&p, 0, scratch, kind);
 }
 
 /* y = x + down(silu(gate) * up), where gate and up are the halves of the first product of norm(x): (rows, columns). */
-void mlp_tiles(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t *norm, float eps, const char *gate_up,
-               int64_t gate_steps, int64_t gate_panels, const float *gate_scales, const char *down, int64_t down_steps,
-               int64_t down_panels, const float *down_scales, uint16_t *y, char *scratch) {
-    int64_t between = gate_panels * 16; /* columns */
+void mlp_tiles(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t *norm, float eps, int64_t kind,
+               const char *gate_up, int64_t gate_steps, int64_t gate_panels, const float *gate_scales, const char *down,
+               int64_t down_steps, int64_t down_panels, const float *down_scales, uint16_t *y, char *scratch) {
     struct product first = {.x = x, .norm = norm, .eps = eps, .rows = rows, .columns = columns, .weight = gate_up,
                             .weight_scales = gate_scales, .steps = gate_steps, .panels = gate_panels, .gate = 1};
-    struct product second = {.rows = rows, .columns = between, .weight = down, .weight_scales = down_scales,
+    struct product second = {.rows = rows, .columns = gate_panels * 16, .weight = down, .weight_scales = down_scales,
                              .residual = x, .steps = down_steps, .panels = down_panels, .y = y};
-    char *input = scratch + sums_bytes();
-    set_input(&first, input);
-    input += input_bytes(rows, gate_steps);
-    set_input(&second, input);
-    first.y = (uint16_t *)(down_scales ? input + input_bytes(rows, down_steps) : input);
-    first.next_steps = down_scales ? 0 : down_steps;
-    second.x = down_scales ? first.y : 0;
-#pragma omp parallel
-    {
-        char *sums = scratch + omp_get_thread_num() * MOST * 4 * TILE;
-        _tile_loadconfig(&ALL_TILES);
-        if (gate_scales) {
-            take_product(&first, sums, 1);
-            take_product(&second, sums, 1);
-        } else {
-            take_product(&first, sums, 0);
-            take_product(&second, sums, 0);
-        }
-        _tile_release();
+    set_input(&first, scratch + sums_bytes());
+    set_input(&second, first.input + input_bytes(rows, gate_steps));
+    if (kind != HALF) { /* rows are quantised when they are complete */
+        first.y = (uint16_t *)(second.input + input_bytes(rows, down_steps));
+        second.x = first.y;
+    } else {
+        first.y = (uint16_t *)second.input;
+        first.next_steps = down_steps;
     }
+    take_kind(&first, &second, scratch, kind);
 }
 #endif

@@ -1,4 +1,4 @@
-"""Products in the matrix unit of the processor (AMX), in bfloat16 and int8, with what follows them in the same pass.
+"""Products in the matrix unit of the processor (AMX), in bfloat16, int8 and int4, with what stands around them.
 
 `products.c` is compiled once where there is gcc and the processor has the unit; elsewhere it `takes` nothing, and
 oneDNN's products do. A row of a result is the same bits alone and among others, which oneDNN does not promise.
@@ -22,6 +22,7 @@ MULTIPLE = 32
 """Of outputs and of columns."""
 _BYTES = 64
 _ALIGNED = 64
+_KINDS = (torch.bfloat16, torch.int8, torch.uint8)
 
 
 def takes(outputs: int, columns: int, dtype: torch.dtype, device: torch.device) -> bool:
@@ -38,6 +39,21 @@ def lay_out(weight: Tensor) -> Tensor:
     steps = -(-columns // step)
     padded = functional.pad(weight, (0, steps * step - columns))
     return padded.view(outputs // _OUTPUTS, _OUTPUTS, steps, step // run, run).permute(0, 2, 3, 1, 4).contiguous()
+
+
+def lay_out_int4(codes: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
+    """A weight in int4 in tiles of 16 outputs by 32 columns, each with its scales and zeros: (outputs / 16, steps,
+    bytes of a tile). Codes (outputs, columns / 2) are two to a byte, scales and zeros (outputs, columns / 32)."""
+    outputs, steps = scales.shape
+    runs = codes.view(outputs // _OUTPUTS, _OUTPUTS, steps, 4, 4).permute(0, 2, 3, 1, 4).flatten(2)
+    parts = [each.view(-1, _OUTPUTS, steps).transpose(1, 2).contiguous().view(torch.uint8) for each in (scales, zeros)]
+    return torch.cat([runs, *parts], dim=2)
+
+
+def plain_int4(tiles: Tensor) -> Tensor:
+    """The codes (outputs, columns / 2) that were laid out."""
+    runs = tiles[:, :, : _OUTPUTS * MULTIPLE // 2].reshape(len(tiles), -1, 4, _OUTPUTS, 4)
+    return runs.permute(0, 3, 1, 2, 4).reshape(len(tiles) * _OUTPUTS, -1)
 
 
 def plain(tiles: Tensor) -> Tensor:
@@ -61,12 +77,18 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """A weight (outputs, columns) that is laid out, the scales of its outputs where it is int8, and a bias."""
+    """A weight (outputs, columns) that is laid out: bfloat16, int8 with the scales of its outputs, or int4 (which has
+    scales in its tiles, of bytes); and a bias."""
 
     tiles: Tensor
     columns: int
     scales: Tensor | None = None
     bias: Tensor | None = None
+
+    @property
+    def kind(self) -> int:
+        """As `products.c` counts."""
+        return _KINDS.index(self.tiles.dtype)
 
     @property
     def outputs(self) -> int:
@@ -80,24 +102,26 @@ class Tiles:
 def multiply(x: Tensor, weight: Tiles, *, norm: Norm | None = None, residual: Tensor | None = None) -> Tensor:
     """`x` (rows, columns) in bfloat16, or its norm, times a weight, plus bias and residual: (rows, outputs).
 
-    With a weight in int8 the input is quantised row by row.
+    For a weight in int8 or int4 the input is quantised to int8 row by row.
     """
     library, x = _known(), x.contiguous()
     y = x.new_empty(len(x), weight.outputs)
     scratch = _scratch(library, len(x), weight.steps, 0)
-    call(library, "multiply_tiles", *_input(x, norm), *_laid_out(weight), weight.bias, residual, y, scratch)
+    call(
+        library, "multiply_tiles", *_input(x, norm), weight.kind, *_laid_out(weight), weight.bias, residual, y, scratch
+    )
     return y
 
 
 def mlp(x: Tensor, norm: Norm, gate_up: Tiles, down: Tiles) -> Tensor:
     """x + down(silu(gate) * up), where gate and up are the halves of the outputs of `gate_up` for the norm of `x`.
 
-    Neither has a bias, and both are of one type.
+    Neither has a bias, and both are of one kind.
     """
     library, x = _known(), x.contiguous()
     y = torch.empty_like(x)
     scratch = _scratch(library, len(x), gate_up.steps, down.steps)
-    call(library, "mlp_tiles", *_input(x, norm), *_laid_out(gate_up), *_laid_out(down), y, scratch)
+    call(library, "mlp_tiles", *_input(x, norm), gate_up.kind, *_laid_out(gate_up), *_laid_out(down), y, scratch)
     return y
 
 

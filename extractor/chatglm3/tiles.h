@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 #if defined(__AMX_TILE__) && defined(__AMX_BF16__) && defined(__AMX_INT8__) && defined(__AVX512BF16__) && \
-    defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__linux__)
+    defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512VNNI__) && defined(__linux__)
 #define HAS_TILES
 
 #include <sys/syscall.h>

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from extractor.chatglm3 import products
 from extractor.chatglm3.products import Norm, Tiles
-from extractor.chatglm3.quantized import Int8Linear, QuantizedLinear
+from extractor.chatglm3.quantized import Int4Linear, Int8Linear, QuantizedLinear
 
 Product = Callable[[Tensor], Tensor]
 """(rows, in) to (rows, out)."""
@@ -78,11 +78,10 @@ class Packed:
 
 
 class Tiled:
-    """A weight in the matrix unit, bfloat16 or int8."""
+    """A weight in the matrix unit."""
 
     def __init__(self, weight: Tiles) -> None:
         self.weight = weight
-        self.kind = weight.tiles.dtype
 
     def __call__(self, x: Tensor) -> Tensor:
         return products.multiply(x, self.weight)
@@ -130,7 +129,7 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
 
 def product_of(layer: nn.Module) -> Linear:
     """The product that a layer stands for: laid out anew for `nn.Linear`, as it is for one with a kernel of its own."""
-    if isinstance(layer, Int8Linear) and (tiles := layer.tiled()) is not None:
+    if isinstance(layer, Int8Linear | Int4Linear) and (tiles := layer.tiled()) is not None:
         return Tiled(tiles)
     if isinstance(layer, QuantizedLinear):
         return layer
@@ -169,7 +168,11 @@ def of_norm(product: Linear, norm: Norm, normed: Normed) -> Product:
 def mlp_of(gate_up: nn.Module, down: nn.Module, norm: Norm, normed: Normed) -> Product:
     """x + down(silu(gate) * up) for layers of which the first gives gate and up, side by side, of the norm of x."""
     last = product_of(down)
-    if isinstance(last, Tiled) and isinstance(first := product_of(gate_up), Tiled) and first.kind == last.kind:
+    if (
+        isinstance(last, Tiled)
+        and isinstance(first := product_of(gate_up), Tiled)
+        and first.weight.kind == last.weight.kind
+    ):
         return partial(products.mlp, norm=norm, gate_up=first.weight, down=last.weight)
     gated = _gated_of(gate_up)
     return lambda x: last.plus(gated(normed(x, norm)), x)

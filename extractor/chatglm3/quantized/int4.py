@@ -3,7 +3,8 @@
 `w = (code - 8) * scale + zero`, codes 0 to 15, scale and zero in bfloat16: the form that torch's kernels take. A kernel
 reads a weight once for a few rows of input; for many, the weight is unpacked to half precision and multiplied as such.
 The plain form has two codes a byte, the even column in the low half. On a CPU with our kernels the input is quantised
-to int8 row by row, for few rows and for many, so that both give the same up to rounding.
+to int8 row by row, for few rows and for many, so that both give the same up to rounding. In the matrix unit a weight is
+unpacked tile by tile on the way into it, never as a whole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from extractor.chatglm3 import products
 from extractor.chatglm3.quantized.base import Packed, QuantizedLinear
 from extractor.chatglm3.quantized.int8 import quantize_rows
 from extractor.chatglm3.quantized.native import Kernels, kernels
@@ -65,6 +67,12 @@ class Int4Linear(QuantizedLinear):
     def dequantized(self) -> Tensor:
         return self._in_type(self.state_dict()["codes"], torch.float32)
 
+    def tiled(self) -> products.Tiles | None:
+        """The packed weight for what the matrix unit computes in one pass; None where it does not take it."""
+        if self._kernel is not _TILES:
+            return None
+        return products.Tiles(self.pack()[0], self.in_features, bias=self.bias)
+
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
         """Scale and zero are rounded to bfloat16 first, so that the codes make up for it."""
         groups = weight.view(len(weight), -1, GROUP)
@@ -90,6 +98,8 @@ class Int4Linear(QuantizedLinear):
             return _UNPACKED
         if self.scale.is_cuda:
             return _CUDA if self.in_features % (16 * _INNER_TILES) == self.out_features % 8 == 0 else _UNPACKED
+        if products.takes(self.out_features, self.in_features, self.dtype, self.scale.device):
+            return _TILES
         if _native() is not None:
             return _NATIVE
         fits = self.out_features % _BLOCK == 0 and torch.backends.cpu.get_cpu_capability() == "AVX512"
@@ -131,6 +141,18 @@ def _multiply_native(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
     product = F.linear(codes.to(x.dtype), native.unpack_int4(packed[0], layer.scale, layer.zero))
     native.scale_rows(product, scale, product)
     return product
+
+
+def _pack_tiles(layer: Int4Linear, codes: Tensor) -> Packed:
+    return (products.lay_out_int4(codes, layer.scale, layer.zero),)
+
+
+def _unpack_tiles(packed: Packed) -> Tensor:
+    return products.plain_int4(packed[0])
+
+
+def _multiply_tiles(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
+    return products.multiply(x, products.Tiles(packed[0], layer.in_features))
 
 
 def _pack_torch(layer: Int4Linear, codes: Tensor) -> Packed:
@@ -201,5 +223,6 @@ class _Kernel:
 
 _NATIVE = _Kernel(_as_it_is, _first, _multiply_native)
 _TORCH = _Kernel(_pack_torch, _unpack_torch, _multiply_torch)
+_TILES = _Kernel(_pack_tiles, _unpack_tiles, _multiply_tiles)
 _CUDA = _Kernel(_pack_cuda, _unpack_cuda, _multiply_cuda)
 _UNPACKED = _Kernel(_as_it_is, _first, _multiply_unpacked)
