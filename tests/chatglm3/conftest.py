@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model
+from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model, products
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "tests" / "reference"
@@ -21,6 +21,15 @@ REAL_TOKENIZER = ROOT.parent / "shared" / "reference" / "tokenizer"
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(params=["with the matrix unit", "without it"])
+def with_and_without_matrix_unit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs a test twice on a processor that has one: as it is, and as on one that has none."""
+    if request.param == "without it":
+        if not products.takes(32, 32, torch.bfloat16, torch.device("cpu")):
+            pytest.skip("this machine has no matrix unit anyway")
+        monkeypatch.setattr(products, "_library", lambda: None)
 
 
 @cache

@@ -20,7 +20,10 @@ LAYERS: list[type[QuantizedLinear]] = [Int8Linear, Int4Linear]
 SIZES = [(32, 3), (96, 64), (160, 70), (1024, 256)]
 COUNTS = [1, 2, 3, 4, 5, 33, 600]
 
-pytestmark = pytest.mark.skipif(FOUND is None, reason="this machine has no gcc, or no x86-64 processor")
+pytestmark = [
+    pytest.mark.skipif(FOUND is None, reason="this machine has no gcc, or no x86-64 processor"),
+    pytest.mark.usefixtures("with_and_without_matrix_unit"),
+]
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,9 @@ WEIGHT_ERROR = {Int8Linear: 0.01, Int4Linear: 0.09}
 FEW, MANY = 3, 700
 
 
+pytestmark = pytest.mark.usefixtures("with_and_without_matrix_unit")
+
+
 @pytest.fixture(autouse=True)
 def _same_numbers() -> None:
     torch.manual_seed(0)
