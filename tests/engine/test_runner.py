@@ -1,5 +1,5 @@
-"""The forward pass in half precision and with integers computes what `GlmForCausalLM` computes in float32: with heads of
-128 channels, which the matrix unit takes, and as on processors without one."""
+"""The forward pass in half precision and with integers computes what `GlmForCausalLM` computes in float32: with heads
+of 128 channels, which the matrix unit takes, and as on processors without one."""
 
 from __future__ import annotations
 
