@@ -42,6 +42,8 @@ class Pool:
     def __init__(self, shape: KeyShape, capacity: int) -> None:
         self.capacity = capacity
         self.lanes = 0
+        self.version = 0
+        """Counts how often the tensors were replaced by others."""
         self._shape = shape
         self._free: list[int] = []
         self.keys = shape.empty(0, capacity)
@@ -55,6 +57,11 @@ class Pool:
     def lane_bytes(self) -> int:
         return self.capacity * self._shape.token_bytes
 
+    def slots(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Keys and values as (slots, groups, head_size): lane after lane, `capacity` slots each."""
+        keys, values = self.keys[layer], self.values[layer]
+        return keys.view(-1, *keys.shape[2:]), values.view(-1, *values.shape[2:])
+
     def grow(self, most: int) -> None:
         """Double the lanes, to at most `most` more."""
         more = min(max(1, self.lanes), most)
@@ -66,6 +73,7 @@ class Pool:
         for lane in range(self.lanes, self.lanes + more):
             heapq.heappush(self._free, lane)
         self.lanes += more
+        self.version += 1
 
     def shrink(self) -> None:
         """Give back the lanes behind the last one in use."""
@@ -77,6 +85,7 @@ class Pool:
         self._free = [lane for lane in self._free if lane < keep]
         heapq.heapify(self._free)
         self.lanes = keep
+        self.version += 1
 
     def take(self) -> int | None:
         """The lowest free lane, so that the lanes in use stay together; None when all are taken."""

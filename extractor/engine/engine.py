@@ -11,10 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from extractor.engine.cache import Cache, Prefix
+from extractor.engine.capture import Graphs, Recorder, recorder_for
 from extractor.engine.choosing import Choice, Row, choose
 from extractor.engine.constraint import Bits
+from extractor.engine.machine import out_of_memory
 from extractor.engine.packing import Pack, Run
 from extractor.engine.runner import Runner
 from extractor.engine.scheduler import Limits, Scheduler, Turn
@@ -47,10 +50,22 @@ class Statistics:
 
 class Engine:
     """A queue of requests in front of a runner. Greedy answers do not depend on what runs beside them (but for the
-    rounding of the device); sampled ones depend on their seed. Not safe to call from several threads."""
+    rounding of the device); sampled ones depend on their seed. Not safe to call from several threads.
 
-    def __init__(self, runner: Runner, stop_ids: Collection[int], limits: Limits, cache_bytes: int) -> None:
+    `recorder` captures steps of answers; by default CUDA graphs, where there are any.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        stop_ids: Collection[int],
+        limits: Limits,
+        cache_bytes: int,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.runner = runner
+        recorder = recorder or recorder_for(runner.shape)
+        self._graphs = Graphs(runner.forward_static, runner.shape, recorder) if recorder else None
         self.statistics = Statistics()
         self._stop_ids = frozenset(stop_ids)
         self._scheduler = Scheduler(Cache(runner.shape, cache_bytes), limits, self._make_prefix)
@@ -100,7 +115,7 @@ class Engine:
             return []
         masks = self._masks.submit(_masks, turns)
         pack = Pack([turn.run for turn in turns], self.runner.shape)
-        hidden = self.runner.forward(pack)
+        hidden = self._forward(pack)
         rows = _choice_rows(turns, pack, masks.result())
         choices = choose(self.runner, hidden, [row for group in rows for row in group])
         self._count(turns)
@@ -111,6 +126,10 @@ class Engine:
         for generation in ended:
             self._scheduler.finish(generation)
         return ended
+
+    def _forward(self, pack: Pack) -> Tensor:
+        hidden = self._graphs.forward(pack) if self._graphs else None
+        return self.runner.forward(pack) if hidden is None else hidden
 
     def _take(self, turn: Turn, choices: Sequence[Choice]) -> None:
         """Take the chosen tokens as far as they are those that were drafted, and the first that is not."""
@@ -137,6 +156,8 @@ class Engine:
         scheduler = self._scheduler
         crowd = len(scheduler.running)
         scheduler.preempt_all()
+        if self._graphs:
+            self._graphs.drop()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         limits = scheduler.limits
@@ -164,11 +185,6 @@ class Engine:
 
 
 _SMALLEST_STEP = 64
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no room, on whatever device."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _masks(turns: Sequence[Turn]) -> list[Bits | None]:

@@ -8,8 +8,9 @@ alike). The same weights give the same logits; a test compares them with `GlmFor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -21,8 +22,11 @@ from extractor.chatglm3.quantized import Int8Linear
 from extractor.chatglm3.shape import ModelShape
 from extractor.engine.cache import KeyShape
 from extractor.engine.linear import Linear, Product, gated_of, product_of, stacked_of
-from extractor.engine.operations import operations
-from extractor.engine.packing import Pack
+from extractor.engine.operations import Rotary, TorchOperations, operations
+from extractor.engine.packing import Pack, Step
+
+_INT8_COLUMNS = 8
+"""CUDA's int8 product wants a multiple of so many outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +72,31 @@ class Runner:
 
     def forward(self, pack: Pack) -> Tensor:
         """The final hidden states of the tokens that the pack wants: (wanted, hidden)."""
-        hidden = functional.embedding(pack.ids, self._embedding)
-        rotary = self._cos[pack.positions], self._sin[pack.positions]
-        for number, layer in enumerate(self._layers):
-            states = layer.query_key_value(self._normed(hidden, layer.norm))
-            mixed = self._operations.attend(pack, number, states, rotary)
-            if number == len(self._layers) - 1:  # nothing reads the other rows any more
-                hidden, mixed = hidden[pack.wanted], mixed[pack.wanted]
-            hidden = layer.output.plus(mixed, hidden)
-            hidden = layer.down.plus(layer.gate_up(self._normed(hidden, layer.mlp_norm)), hidden)
-        return self._normed(hidden, self._norm)
+        return self._through(pack, partial(self._operations.attend, pack))
+
+    def forward_static(self, step: Step) -> Tensor:
+        """The same of any step, by torch's operations alone. Nothing is read on the host: a graph can be captured."""
+        return self._through(step, partial(TorchOperations(self.shape).attend, step))
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Logits in float32 (rows, vocabulary), or (rows, tokens) of these tokens alone."""
         if tokens is None:
             return cast(Tensor, self._head(hidden)).float()
         if isinstance(self._head, Int8Linear):
-            return self._head.forward_rows(hidden, tokens).float()
+            more = -len(tokens) % _INT8_COLUMNS if tokens.is_cuda else 0
+            return self._head.forward_rows(hidden, functional.pad(tokens, (0, more)))[:, : len(tokens)].float()
         return functional.linear(hidden, cast(Tensor, self._head.weight)[tokens]).float()
+
+    def _through(self, step: Step, attend: Callable[[int, Tensor, Rotary], Tensor]) -> Tensor:
+        hidden = functional.embedding(step.ids, self._embedding)
+        rotary = self._cos[step.positions], self._sin[step.positions]
+        for number, layer in enumerate(self._layers):
+            mixed = attend(number, layer.query_key_value(self._normed(hidden, layer.norm)), rotary)
+            if number == len(self._layers) - 1:  # nothing reads the other rows any more
+                hidden, mixed = hidden[step.wanted], mixed[step.wanted]
+            hidden = layer.output.plus(mixed, hidden)
+            hidden = layer.down.plus(layer.gate_up(self._normed(hidden, layer.mlp_norm)), hidden)
+        return self._normed(hidden, self._norm)
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         return self._operations.normed(x, weight, self._eps)
@@ -104,7 +115,7 @@ class Runner:
     def _query_key_value(self, *parts: nn.Linear) -> Linear:
         """One product for the three, with the rows of queries and keys in the order in which they are rotated."""
         order = _rotated_order(self._heads + self._groups, self._groups, self._size, 2 * self._cos.shape[1])
-        return stacked_of(parts, order)
+        return stacked_of(parts, order.to(self._embedding.device))
 
 
 def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> Tensor:
