@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from extractor.chatglm3.checkpoint import load_parameters
 from extractor.engine.engine import Engine, Limits
 from extractor.engine.runner import Runner
 from extractor.tasks import make_task
@@ -190,17 +189,6 @@ def test_an_error_that_is_not_lack_of_memory_is_raised(monkeypatch: pytest.Monke
     monkeypatch.setattr(Runner, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         answer_all([request("x", constrain=False)])
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_the_gpu_gives_the_same_tokens_in_float32() -> None:
-    there = Engine(Runner(load_parameters(CHECKPOINT, "float32", "cuda")), TOKENIZER.stop_ids, LIMITS, 2**30)
-    requests = [request(text, constrain=constrain) for text in TEXTS for constrain in (True, False)]
-    keys = [there.add(each) for each in requests]
-    answers = run(there)
-    there.close()
-    assert [answers[key].ids for key in keys] == [plain(each)[0] for each in requests]
 
 
 def test_a_prompt_that_goes_on_from_one_just_answered_reads_only_what_is_new() -> None:
