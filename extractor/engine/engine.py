@@ -9,6 +9,8 @@ import logging
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -68,7 +70,9 @@ class Engine:
         self._graphs = Graphs(runner.forward_static, runner.shape, recorder) if recorder else None
         self.statistics = Statistics()
         self._stop_ids = frozenset(stop_ids)
-        self._scheduler = Scheduler(Cache(runner.shape, cache_bytes), limits, self._make_prefix)
+        # The scheduler does not keep the engine: else the model would stay until garbage is collected.
+        make_prefix = partial(_make_prefix_by, ref(self))
+        self._scheduler = Scheduler(Cache(runner.shape, cache_bytes), limits, make_prefix)
         self._masks = ThreadPoolExecutor(1, "masks")
         self._constraints = ThreadPoolExecutor(1, "constraints")
         self._added = 0
@@ -90,9 +94,11 @@ class Engine:
         return self._scheduler.cache.bytes
 
     def close(self) -> None:
-        """End the threads. What is in flight is dropped."""
+        """End the threads and give up what was captured. What is in flight is dropped."""
         for pool in (self._masks, self._constraints):
             pool.shutdown(cancel_futures=True)
+        if self._graphs:
+            self._graphs.drop()
 
     def step(self) -> list[tuple[int, Answer]]:
         """One forward pass for everyone; returns the answers that ended, by key.
@@ -185,6 +191,11 @@ class Engine:
 
 
 _SMALLEST_STEP = 64
+
+
+def _make_prefix_by(engine: ref[Engine], ids: tuple[int, ...]) -> Prefix | None:
+    there = engine()
+    return there._make_prefix(ids) if there is not None else None
 
 
 def _masks(turns: Sequence[Turn]) -> list[Bits | None]:

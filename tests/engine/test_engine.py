@@ -1,11 +1,14 @@
 """The engine's answers are those of plain decoding, whatever runs beside them, on a real (tiny, random) model."""
 
+import gc
 import json
 from dataclasses import replace
+from weakref import ref
 
 import pytest
 import torch
 
+from extractor.engine.capture import Recorder, uncaptured
 from extractor.engine.engine import Engine, Limits
 from extractor.engine.runner import Runner
 from extractor.tasks import make_task
@@ -180,6 +183,23 @@ def test_out_of_memory_halves_the_batch_and_gives_the_same_answers(monkeypatch: 
     monkeypatch.setattr(Runner, "forward", small)
     answers = answer_all(requests)
     assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
+
+
+@pytest.mark.parametrize("recorder", [None, uncaptured])
+def test_an_engine_that_is_let_go_is_gone_at_once(recorder: Recorder | None) -> None:
+    """With its model and its cache: their memory is asked back for right then."""
+    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 2**28, recorder)
+    for text in MANY:
+        engine.add(request(text, constrain=True, max_tokens=20))
+    run(engine)
+    engine.close()
+    engines, caches = ref(engine), ref(engine._scheduler.cache)
+    gc.disable()
+    try:
+        del engine
+        assert (engines(), caches()) == (None, None)
+    finally:
+        gc.enable()
 
 
 def test_an_error_that_is_not_lack_of_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
