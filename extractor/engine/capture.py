@@ -43,7 +43,7 @@ MOST_ROWS = 512
 """A step of more rows takes its time in computing."""
 
 _GRAPHS = 32
-_FEWEST, _BLOCK = 8, 64
+_FEWEST = 8
 _WARMING = 2
 
 
@@ -202,7 +202,7 @@ class Graphs:
         for stale in [each for each in self._known if not each.fresh]:
             del self._known[stale]
         if len(self._known) >= _GRAPHS:
-            self._known.popitem(last=False)
+            self._seen.discard(self._known.popitem(last=False)[0])
         if self._record is None or not self._known:
             self._record = self._recorder()
         step = StaticStep(kind, self._shape)
@@ -258,8 +258,11 @@ def recorder_for(shape: KeyShape) -> Recorder | None:
 
 
 def _bucket(rows: int) -> int:
-    """Few sizes, so that they come again: 8, 16, 32, 64, and multiples of 64."""
-    return max(_FEWEST, 1 << (rows - 1).bit_length()) if rows <= _BLOCK else -(-rows // _BLOCK) * _BLOCK
+    """Few sizes, so that they come again: 8, 12, 16, 24, 32, 48, 64, ..."""
+    size = _FEWEST
+    while size < rows:
+        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
+    return size
 
 
 def _tokens(run: Run) -> Sequence[tuple[int, ...]]:

@@ -94,6 +94,8 @@ class Runner:
             mixed = attend(number, layer.query_key_value(self._normed(hidden, layer.norm)), rotary)
             if number == len(self._layers) - 1:  # nothing reads the other rows any more
                 hidden, mixed = hidden[step.wanted], mixed[step.wanted]
+                if not len(hidden):  # a part of a prompt: its keys and values are all that was asked for
+                    return hidden
             hidden = layer.output.plus(mixed, hidden)
             hidden = layer.down.plus(layer.gate_up(self._normed(hidden, layer.mlp_norm)), hidden)
         return self._normed(hidden, self._norm)

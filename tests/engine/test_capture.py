@@ -240,7 +240,8 @@ def test_a_kind_is_recorded_when_it_comes_again_and_few_are_kept(monkeypatch: py
     for pack in (one, one, two, two, one, three, three, one):
         graphs.forward(pack)
     assert watched.recorded == 3
-    graphs.forward(two)
+    assert graphs.forward(two) is None  # it was dropped, and begins anew
+    assert graphs.forward(two) is not None
     assert watched.recorded == 4
     graphs.drop()
     assert graphs.forward(one) is None
