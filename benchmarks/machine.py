@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 
 def describe() -> str:
-    """Processor, cores, memory, Python and the packages that matter for speed."""
+    """Processor, GPU if there is one, cores, memory, Python and the packages that matter for speed."""
     cpu, memory = platform.processor() or platform.machine(), 0
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -19,7 +20,9 @@ def describe() -> str:
         cpu = f"{stripped.get('model name', cpu)}, model {stripped.get('model', '?')}"
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "llguidance"))
-    return f"{cpu}, {os.cpu_count()} cores, {memory} GiB; Python {platform.python_version()}, {packages}"
+    torch = sys.modules.get("torch")
+    gpu = f"{torch.cuda.get_device_name()}; " if torch is not None and torch.cuda.is_available() else ""
+    return f"{gpu}{cpu}, {os.cpu_count()} cores, {memory} GiB; Python {platform.python_version()}, {packages}"
 
 
 def peak_memory() -> int:
@@ -28,6 +31,14 @@ def peak_memory() -> int:
     It is the kernel's `VmHWM`; `ru_maxrss` would be at least what the parent process held when it started this one.
     """
     return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))[0]) * 1024
+
+
+def peak_device_memory() -> int:
+    """The most bytes of a GPU that torch has held in this process; 0 where it knows none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return 0
+    return int(torch.cuda.max_memory_reserved())
 
 
 def process_age() -> float:

@@ -1,11 +1,11 @@
 """What this machine can do: its bfloat16 matrix rate and its memory bandwidth, for the bound of `bound.py`.
 
-    python -m benchmarks.rates CHECKPOINT
+    python -m benchmarks.rates CHECKPOINT [--device cuda]
 
 Rates are the best that was seen: a bound must not be beaten by an engine that is merely luckier. Products have the
 shapes of the model's layers, with weights as torch keeps them and with weights laid out once for oneDNN, and go through
 so many layers that weights come from memory. Bandwidth is the better of summing up a large tensor and of one-row
-products over 1.5 GiB of weights, more than three times the largest cache known here.
+products over 1.5 GiB of weights, more than three times the largest cache known here. On CUDA only the first way counts.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.bound import HALF, Rates, layer_weights
+from extractor.chatglm3.checkpoint import find_device
 from extractor.chatglm3.shape import ModelShape, read_shape
 
 LARGE = 3 * 2**29
 """Bytes that no cache holds."""
 ROWS = (1, 16, 32, 64, 512, 2048)
+CUDA_ROWS = (1, 16, 64, 256, 2048, 8192)
 MANY = 512
 """Rows from which on a product counts as one of prefill."""
 
@@ -44,28 +46,43 @@ class Measured:
 
 
 @torch.inference_mode()
-def measure(shape: ModelShape) -> tuple[list[Measured], Rates]:
+def measure(shape: ModelShape, device: torch.device) -> tuple[list[Measured], Rates]:
     """Every product at every number of rows, and the rates that follow."""
-    weights = _layers(shape)
-    measured = [_time(way, weights, rows) for way in WAYS for rows in ROWS]
+    weights = _layers(shape, device)
+    ways, sizes = (("linear",), CUDA_ROWS) if device.type == "cuda" else (tuple(WAYS), ROWS)
+    measured = [_time(way, weights, rows) for way in ways for rows in sizes]
     operations = max(each.operations for each in measured if each.rows >= MANY)
-    bandwidth = max(streaming(), *(each.bandwidth for each in measured if each.rows == 1))
+    bandwidth = max(streaming(device), *(each.bandwidth for each in measured if each.rows == 1))
     return measured, Rates(operations, bandwidth)
 
 
-def streaming() -> float:
+def streaming(device: torch.device) -> float:
     """Bytes a second of adding up a large tensor with all threads."""
-    large = torch.ones(LARGE // 4, dtype=torch.float32)
-    return large.nbytes / min(_seconds(large.sum) for _ in range(5))
+    large = torch.ones(LARGE // 4, dtype=torch.float32, device=device)
+    return large.nbytes / min(seconds(large.sum, device) for _ in range(5))
 
 
-def _layers(shape: ModelShape) -> list[Tensor]:
+def seconds(call: Callable[[], object], device: torch.device) -> float:
+    """How long a call takes, and what it leaves the device to do."""
+    _finish(device)
+    began = perf_counter()
+    call()
+    _finish(device)
+    return perf_counter() - began
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _layers(shape: ModelShape, device: torch.device) -> list[Tensor]:
     """The four weights of as many layers as are large together."""
     hidden, ffn = shape.hidden_size, shape.ffn_size
     sizes = [(shape.query_rows + 2 * shape.key_rows, hidden), (hidden, shape.query_rows), (2 * ffn, hidden)]
     sizes.append((hidden, ffn))
     count = max(1, LARGE // (HALF * layer_weights(shape)))
-    return [torch.full(size, 0.01, dtype=torch.bfloat16) for _ in range(count) for size in sizes]
+    return [torch.full(size, 0.01, dtype=torch.bfloat16, device=device) for _ in range(count) for size in sizes]
 
 
 def _plain(weight: Tensor, rows: int) -> Product:
@@ -84,23 +101,17 @@ WAYS: dict[str, Callable[[Tensor, int], Product]] = {"linear": _plain, "prepacke
 def _time(way: str, weights: Sequence[Tensor], rows: int) -> Measured:
     """Run through all weights, or through fewer where there are many rows, and keep the best of three."""
     taken = weights if rows < MANY else weights[:16]
-    inputs = {width: torch.ones(rows, width, dtype=torch.bfloat16) for width in {w.shape[1] for w in taken}}
+    inputs = {width: taken[0].new_ones(rows, width) for width in {w.shape[1] for w in taken}}
     pairs = [(WAYS[way](weight, rows), inputs[weight.shape[1]]) for weight in taken]
     _run(pairs[:4])
-    seconds = min(_seconds(lambda: _run(pairs)) for _ in range(3))
+    least = min(seconds(lambda: _run(pairs), taken[0].device) for _ in range(3))
     values = sum(weight.numel() for weight in taken)
-    return Measured(way, rows, 2 * rows * values / seconds, HALF * values / seconds)
+    return Measured(way, rows, 2 * rows * values / least, HALF * values / least)
 
 
 def _run(pairs: Sequence[tuple[Product, Tensor]]) -> None:
     for product, rows in pairs:
         product(rows)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    began = perf_counter()
-    call()
-    return perf_counter() - began
 
 
 def table(measured: Sequence[Measured], rates: Rates) -> Iterator[str]:
@@ -116,9 +127,10 @@ def table(measured: Sequence[Measured], rates: Rates) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="folder of the model whose shapes are multiplied")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:n] (default: auto)")
     parser.add_argument("--json", action="store_true", help="print the rates as JSON instead of the table")
     arguments = parser.parse_args()
-    measured, rates = measure(read_shape(arguments.checkpoint))
+    measured, rates = measure(read_shape(arguments.checkpoint), find_device(arguments.device))
     print(json.dumps(asdict(rates)) if arguments.json else "\n".join(table(measured, rates)))
 
 

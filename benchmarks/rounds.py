@@ -35,13 +35,15 @@ Reports = dict[str, list[Report]]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What stays the same over all rounds: the model in both its forms, the environment of vLLM, the lock."""
+    """What stays the same over all rounds: the model in both its forms, the environment of vLLM, the lock, how many
+    prompts ours works on together."""
 
     checkpoint: Path
     plain: Path
     precision: str
     vllm: Path | None = None
     lock: Path | None = None
+    batch: int | None = None
 
     def job(self, documents: Sequence[Document]) -> Job:
         """The questions about these documents, and others to warm up with."""
@@ -56,6 +58,7 @@ class Bench:
             schema=workload.plain_schema(),
             free_tokens=workload.FREE_TOKENS,
             answer_tokens=workload.ANSWER_TOKENS,
+            batch=self.batch,
         )
 
 

@@ -3,6 +3,7 @@
     python -m benchmarks.throughput                              the demo model's tokenizer, without vLLM
     python -m benchmarks.throughput --tokenizer FILE --vllm FOLDER --write
     python -m benchmarks.throughput --only ours-verbatim --growth
+    python -m benchmarks.throughput --size 6b --documents 1024 --batch 256 --rows 256 --only book-half ours-verbatim
 
 A random checkpoint of a named size (`checkpoints.py`) answers the questions of `workload.py`. Contenders
 (`contenders/`) take turns, each in a process of its own; a figure is the median of the rounds, memory the largest.
@@ -88,8 +89,13 @@ class Row:
             f"{last.objects / last.documents:.0%}",
             f"{statistics.median(first):.1f}" if first else "",
             f"{statistics.median(report.ready for report in self.rounds):.1f}",
-            f"{max(report.peak for report in self.rounds) / 2**30:.2f}",
+            self._memory(),
         ]
+
+    def _memory(self) -> str:
+        """The largest of the process, and of the device that it has beside it."""
+        own, device = (max(getattr(each, name) for each in self.rounds) for name in ("peak", "device_peak"))
+        return f"{own / 2**30:.2f}" + (f", device {device / 2**30:.2f}" if device else "")
 
 
 def limits(bench: Bench, rates: Rates, documents: Sequence[Document], rows: int) -> Limits:
@@ -175,7 +181,7 @@ def _prepare(arguments: argparse.Namespace) -> Bench:
     if arguments.vllm and not (plain / "tokenizer.json").exists():
         command = ["models", "export", str(checkpoint), str(plain), "--precision", "bfloat16"]
         subprocess.run([sys.executable, "-m", "extractor", *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    return Bench(checkpoint, plain, arguments.precision, arguments.vllm, arguments.lock)
+    return Bench(checkpoint, plain, arguments.precision, arguments.vllm, arguments.lock, arguments.batch)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -184,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", default="half", help="of ours (default: %(default)s)")
     parser.add_argument("--documents", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch", type=int, help="prompts that ours works on together (default: as of a run)")
     parser.add_argument("--rows", type=int, default=32, help="answers that the bound decodes together (default: 32)")
     parser.add_argument(
         "--only", nargs="+", choices=contenders.names(), help="the contenders (default: the usual ones)"

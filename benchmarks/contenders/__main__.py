@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks import contenders
 from benchmarks.contenders.job import Answer, Job, Report
-from benchmarks.machine import busy_time, peak_memory, process_age
+from benchmarks.machine import busy_time, peak_device_memory, peak_memory, process_age
 
 
 def run(name: str, job: Job) -> Report:
@@ -37,6 +37,7 @@ def _report(answers: Sequence[Answer], seconds: float, ready: float, others: flo
         others=others,
         first=min((answer.seconds for answer in answers if answer.seconds is not None), default=None),
         peak=peak_memory(),
+        device_peak=peak_device_memory(),
         prompt_tokens=sum(answer.prompt_tokens for answer in answers),
         tokens=sum(answer.tokens for answer in answers),
         objects=sum(_is_object(answer.text) for answer in answers),

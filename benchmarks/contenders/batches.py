@@ -15,8 +15,8 @@ VARIANTS = {"16": None, "32": None}
 
 
 class Contender:
-    def __init__(self, job: Job, variant: str) -> None:
-        self._model = load_model(job.checkpoint, "half", "auto")
+    def __init__(self, job: Job, variant: str, precision: str = "half") -> None:
+        self._model = load_model(job.checkpoint, precision, "auto")
         self._tokenizer = Tokenizer(job.checkpoint)
         self._tokens = job.free_tokens
         self._size = int(variant)

@@ -24,7 +24,8 @@ class Job:
 
     `checkpoint` is in the original layout; `plain` holds the same weights as a GlmForCausalLM folder. `warm` are
     questions to begin with, of another prefix than those of `items`, so that nothing of these is known before.
-    `free_tokens` bounds answers without a constraint, `answer_tokens` those with `schema`.
+    `free_tokens` bounds answers without a constraint, `answer_tokens` those with `schema`. Ours works on `batch`
+    prompts together (None: on as many as a run does).
     """
 
     checkpoint: str
@@ -35,6 +36,7 @@ class Job:
     schema: Mapping[str, Any]
     free_tokens: int
     answer_tokens: int
+    batch: int | None = None
 
     @classmethod
     def read(cls, path: Path) -> Job:
@@ -68,8 +70,9 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Report:
     """One contender, one round. `ready` are seconds from the start of the process to the end of loading, `first` from
-    asking to the first answer, `peak` bytes; `objects` counts the answers that are JSON objects. `others` is the share
-    of the processors' time that other processes had meanwhile: where that is not near 0, the round says little.
+    asking to the first answer; `peak` are bytes of memory, `device_peak` of a GPU's; `objects` counts the answers that
+    are JSON objects. `others` is the share of the processors' time that other processes had meanwhile: where that is
+    not near 0, the round says little.
     """
 
     documents: int
@@ -81,6 +84,7 @@ class Report:
     prompt_tokens: int
     tokens: int
     objects: int
+    device_peak: int = 0
 
     @classmethod
     def read(cls, path: Path) -> Report:

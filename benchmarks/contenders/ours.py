@@ -24,11 +24,13 @@ class Contender:
     def __init__(self, job: Job, variant: str) -> None:
         self._constrain = variant != "free"
         self._ground = "none" if variant in ("free", "schema") else "verbatim"
-        self._window = 1 if variant in ("alone", "unassisted") else RunConfig().window
+        batch = job.batch or ModelConfig().batch_size
+        self._window = 1 if variant in ("alone", "unassisted") else max(RunConfig().window, 2 * batch)
         if variant == "unassisted":
             _leave_alone()
         self._tokens = job.answer_tokens if self._constrain else job.free_tokens
-        self._backend = backends.make("chatglm3", ModelConfig(job.checkpoint, precision=job.precision, offline=True))
+        config = ModelConfig(job.checkpoint, precision=job.precision, offline=True, batch_size=batch)
+        self._backend = backends.make("chatglm3", config)
         self._backend.__enter__()
 
     def answer(self, items: Sequence[Item]) -> list[Answer]:

@@ -50,6 +50,8 @@ class Pool:
     def __init__(self, shape: KeyShape, capacity: int) -> None:
         self.capacity = capacity
         self.lanes = 0
+        self.version = 0
+        """Counts how often the tensors were replaced by others."""
         self._shape = shape
         self._free: list[int] = []
         self.keys = shape.empty(0, capacity)
@@ -63,13 +65,20 @@ class Pool:
     def lane_bytes(self) -> int:
         return self.capacity * self._shape.token_bytes
 
+    def slots(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Keys and values as (slots, groups, head_size): lane after lane, `capacity` slots each."""
+        keys, values = self.keys[layer], self.values[layer]
+        return keys.view(-1, *keys.shape[2:]), values.view(-1, *values.shape[2:])
+
     def grow(self, most: int) -> None:
-        """Double the lanes, to at most `most` more."""
+        """Double the lanes, to at most `most` more. Where memory runs out on the way, the pool is as it was, but for
+        tensors that are longer than they need be."""
         more = min(max(1, self.lanes), most)
+        self.version += 1
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
                 new = old.new_zeros(self.lanes + more, *old.shape[1:])
-                new[: self.lanes] = old
+                new[: self.lanes] = old[: self.lanes]
                 tensors[layer] = new
         for lane in range(self.lanes, self.lanes + more):
             heapq.heappush(self._free, lane)
@@ -79,12 +88,15 @@ class Pool:
         """Give back the lanes behind the last one in use."""
         free = set(self._free)
         keep = next((lane + 1 for lane in reversed(range(self.lanes)) if lane not in free), 0)
-        for tensors in (self.keys, self.values):
-            for layer, old in enumerate(tensors):
-                tensors[layer] = old[:keep].clone()
+        if keep == self.lanes:
+            return
         self._free = [lane for lane in self._free if lane < keep]
         heapq.heapify(self._free)
         self.lanes = keep
+        self.version += 1
+        for tensors in (self.keys, self.values):
+            for layer, old in enumerate(tensors):
+                tensors[layer] = old[:keep].clone()
 
     def take(self) -> int | None:
         """The lowest free lane, so that the lanes in use stay together; None when all are taken."""

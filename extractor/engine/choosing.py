@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from extractor.engine.constraint import Bits
+from extractor.engine.machine import sent
 from extractor.engine.runner import Runner
 from extractor.engine.sequence import Generation
 
@@ -34,57 +35,65 @@ class Row:
 
 
 def choose(runner: Runner, hidden: Tensor, rows: Sequence[Row]) -> list[Choice]:
-    """A choice for each row, greedy or by the generator of its sequence."""
+    """A choice for each row, greedy or by the generator of its sequence. One transfer to the host for all of them."""
+    free = [place for place, row in enumerate(rows) if row.bits is None]
+    bound = [place for place, row in enumerate(rows) if row.bits is not None]
+    picked: list[Tensor] = []
+    names: list[np.ndarray | None] = []
+    for places in filter(None, (free, bound)):
+        some = [rows[place] for place in places]
+        states = hidden[sent(torch.tensor([row.index for row in some]), hidden.device)]
+        logits, tokens = _allowed_logits(runner, states, [row.bits for row in some if row.bits is not None])
+        picked.append(_pick(logits, some))
+        names += [tokens] * len(some)
+    if not picked:
+        return []
     choices: dict[int, Choice] = {}
-    free = [row for row in rows if row.bits is None]
-    bound = [row for row in rows if row.bits is not None]
-    if free:
-        logits = runner.logits(hidden[_indices(free)])
-        choices.update(zip(_places(rows, free), _pick(logits, None, free), strict=True))
-    if bound:
-        bits = np.stack([row.bits for row in bound if row.bits is not None])
-        logits, tokens = _allowed_logits(runner, hidden[_indices(bound)], bits)
-        choices.update(zip(_places(rows, bound), _pick(logits, tokens, bound), strict=True))
+    for place, tokens, (column, logprob) in zip((*free, *bound), names, torch.cat(picked).tolist(), strict=True):
+        choices[place] = (int(column) if tokens is None else int(tokens[int(column)]), logprob)
     return [choices[place] for place in range(len(rows))]
 
 
-def _indices(rows: Sequence[Row]) -> list[int]:
-    return [row.index for row in rows]
-
-
-def _places(rows: Sequence[Row], some: Sequence[Row]) -> list[int]:
-    chosen = {id(row) for row in some}
-    return [place for place, row in enumerate(rows) if id(row) in chosen]
-
-
-def _allowed_logits(runner: Runner, hidden: Tensor, bits: Bits) -> tuple[Tensor, np.ndarray | None]:
+def _allowed_logits(
+    runner: Runner, hidden: Tensor, masks: Sequence[np.ndarray[tuple[int], np.dtype[np.uint32]]]
+) -> tuple[Tensor, np.ndarray | None]:
     """Logits of the tokens that any row allows, minus infinity where a row does not, and these tokens (ascending);
-    of all tokens, and None, where they are many."""
+    of all tokens, and None, where they are many or nothing is masked."""
+    if not masks:
+        return runner.logits(hidden), None
+    bits = np.stack(masks)
     words = np.flatnonzero(np.bitwise_or.reduce(bits, axis=0))
     if 32 * len(words) * _FEW > runner.vocabulary:
-        flags = np.unpackbits(bits.view(np.uint8), axis=1, count=runner.vocabulary, bitorder="little")
-        logits, tokens = runner.logits(hidden), None
-    else:
-        flags = np.unpackbits(np.ascontiguousarray(bits[:, words]).view(np.uint8), axis=1, bitorder="little")
-        used = np.flatnonzero(flags.any(axis=0))
-        flags, tokens = flags[:, used], words[used // 32] * 32 + used % 32
-        logits = runner.logits(hidden, torch.from_numpy(tokens).to(hidden.device))
-    return logits.masked_fill_(torch.from_numpy(flags == 0).to(logits.device), -torch.inf), tokens
+        return runner.logits(hidden).masked_fill_(_forbidden(bits, runner.vocabulary, hidden.device), -torch.inf), None
+    flags = np.unpackbits(np.ascontiguousarray(bits[:, words]).view(np.uint8), axis=1, bitorder="little")
+    used = np.flatnonzero(flags.any(axis=0))
+    tokens = words[used // 32] * 32 + used % 32
+    logits = runner.logits(hidden, sent(torch.from_numpy(tokens), hidden.device))
+    return logits.masked_fill_(sent(torch.from_numpy(flags[:, used] == 0), logits.device), -torch.inf), tokens
 
 
-def _pick(logits: Tensor, tokens: np.ndarray | None, rows: Sequence[Row]) -> list[Choice]:
-    """One transfer to the host for all rows together. The logits are used up."""
+def _forbidden(bits: Bits, size: int, device: torch.device) -> Tensor:
+    """For each row which of `size` tokens may not come. Bits go to a device as they are, an eighth of the bytes."""
+    octets = bits.view(np.uint8)
+    if device.type == "cpu":
+        return torch.from_numpy(np.unpackbits(octets, axis=1, count=size, bitorder="little") == 0)
+    return unpacked(sent(torch.from_numpy(octets), device), size).logical_not_()
+
+
+def unpacked(octets: Tensor, size: int) -> Tensor:
+    """The first `size` bits of each row of bytes, the lowest of a byte first, as booleans."""
+    flags = octets.unsqueeze(-1).bitwise_right_shift(torch.arange(8, dtype=torch.uint8, device=octets.device))
+    return flags.bitwise_and_(1).flatten(1)[:, :size].bool()
+
+
+def _pick(logits: Tensor, rows: Sequence[Row]) -> Tensor:
+    """For each row the column that was taken and its log-probability, in float64. The logits are used up."""
     largest = _largest(logits)
-    best = largest.clone()
-    for place, row in enumerate(rows):
-        if row.generation.sampled:
-            best[place] = _sample(logits[place], row.generation)
+    best = _sampled(logits, largest, rows)
     offset = logits.gather(1, largest.unsqueeze(1))
     chosen = (logits.gather(1, best.unsqueeze(1)) - offset).squeeze(1)
     logprobs = chosen - logits.sub_(offset).exp_().sum(-1).log()
-    picked = best.tolist()
-    ids = picked if tokens is None else tokens[picked].tolist()
-    return list(zip(ids, logprobs.tolist(), strict=True))
+    return torch.stack([best.double(), logprobs.double()], dim=1)
 
 
 def _largest(logits: Tensor) -> Tensor:
@@ -95,6 +104,16 @@ def _largest(logits: Tensor) -> Tensor:
     return logits.argmax(-1)
 
 
-def _sample(logits: Tensor, generation: Generation) -> int:
-    weights = torch.softmax(logits / generation.request.sampling.temperature, dim=-1)
-    return int(torch.multinomial(weights.cpu(), 1, generator=generation.generator))
+def _sampled(logits: Tensor, largest: Tensor, rows: Sequence[Row]) -> Tensor:
+    """The largest, but for rows that are sampled: those by their generators, which are on the host."""
+    places = [place for place, row in enumerate(rows) if row.generation.sampled]
+    if not places:
+        return largest
+    where = sent(torch.tensor(places), logits.device)
+    temperatures = torch.tensor([[rows[place].generation.request.sampling.temperature] for place in places])
+    weights = torch.softmax(logits[where] / sent(temperatures, logits.device), dim=-1).cpu()
+    drawn = [
+        torch.multinomial(weight, 1, generator=rows[place].generation.generator)
+        for place, weight in zip(places, weights, strict=True)
+    ]
+    return largest.index_copy(0, where, sent(torch.cat(drawn), logits.device))

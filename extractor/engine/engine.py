@@ -9,12 +9,17 @@ import logging
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
+from weakref import ref
 
 import torch
+from torch import Tensor
 
 from extractor.engine.cache import Cache, Prefix
+from extractor.engine.capture import Graphs, Recorder, recorder_for
 from extractor.engine.choosing import Choice, Row, choose
 from extractor.engine.constraint import Bits
+from extractor.engine.machine import out_of_memory
 from extractor.engine.packing import Pack, Run
 from extractor.engine.runner import Runner
 from extractor.engine.scheduler import Limits, Scheduler, Turn
@@ -47,13 +52,27 @@ class Statistics:
 
 class Engine:
     """A queue of requests in front of a runner. Greedy answers do not depend on what runs beside them (but for the
-    rounding of the device); sampled ones depend on their seed. Not safe to call from several threads."""
+    rounding of the device); sampled ones depend on their seed. Not safe to call from several threads.
 
-    def __init__(self, runner: Runner, stop_ids: Collection[int], limits: Limits, cache_bytes: int) -> None:
+    `recorder` captures steps of answers; by default CUDA graphs, where there are any.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        stop_ids: Collection[int],
+        limits: Limits,
+        cache_bytes: int,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.runner = runner
+        recorder = recorder or recorder_for(runner.shape)
+        self._graphs = Graphs(runner.forward_static, runner.shape, recorder) if recorder else None
         self.statistics = Statistics()
         self._stop_ids = frozenset(stop_ids)
-        self._scheduler = Scheduler(Cache(runner.shape, cache_bytes), limits, self._make_prefix)
+        # The scheduler does not keep the engine: else the model would stay until garbage is collected.
+        make_prefix = partial(_make_prefix_by, ref(self))
+        self._scheduler = Scheduler(Cache(runner.shape, cache_bytes), limits, make_prefix)
         self._masks = ThreadPoolExecutor(1, "masks")
         self._constraints = ThreadPoolExecutor(1, "constraints")
         self._added = 0
@@ -75,9 +94,11 @@ class Engine:
         return self._scheduler.cache.bytes
 
     def close(self) -> None:
-        """End the threads. What is in flight is dropped."""
+        """End the threads and give up what was captured. What is in flight is dropped."""
         for pool in (self._masks, self._constraints):
             pool.shutdown(cancel_futures=True)
+        if self._graphs:
+            self._graphs.drop()
 
     def step(self) -> list[tuple[int, Answer]]:
         """One forward pass for everyone; returns the answers that ended, by key.
@@ -100,7 +121,7 @@ class Engine:
             return []
         masks = self._masks.submit(_masks, turns)
         pack = Pack([turn.run for turn in turns], self.runner.shape)
-        hidden = self.runner.forward(pack)
+        hidden = self._forward(pack)
         rows = _choice_rows(turns, pack, masks.result())
         choices = choose(self.runner, hidden, [row for group in rows for row in group])
         self._count(turns)
@@ -111,6 +132,10 @@ class Engine:
         for generation in ended:
             self._scheduler.finish(generation)
         return ended
+
+    def _forward(self, pack: Pack) -> Tensor:
+        hidden = self._graphs.forward(pack) if self._graphs else None
+        return self.runner.forward(pack) if hidden is None else hidden
 
     def _take(self, turn: Turn, choices: Sequence[Choice]) -> None:
         """Take the chosen tokens as far as they are those that were drafted, and the first that is not."""
@@ -137,6 +162,8 @@ class Engine:
         scheduler = self._scheduler
         crowd = len(scheduler.running)
         scheduler.preempt_all()
+        if self._graphs:
+            self._graphs.drop()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         limits = scheduler.limits
@@ -166,9 +193,9 @@ class Engine:
 _SMALLEST_STEP = 64
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no room, on whatever device."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def _make_prefix_by(engine: ref[Engine], ids: tuple[int, ...]) -> Prefix | None:
+    there = engine()
+    return there._make_prefix(ids) if there is not None else None
 
 
 def _masks(turns: Sequence[Turn]) -> list[Bits | None]:

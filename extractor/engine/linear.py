@@ -19,6 +19,9 @@ from extractor.chatglm3 import products
 from extractor.chatglm3.products import Norm, Tiles
 from extractor.chatglm3.quantized import Int4Linear, Int8Linear, QuantizedLinear
 
+_INT8_COLUMNS = 8
+"""CUDA's int8 product wants a multiple of so many outputs."""
+
 Product = Callable[[Tensor], Tensor]
 """(rows, in) to (rows, out)."""
 
@@ -115,7 +118,8 @@ class _QuantizedOutput:
         return self._layer.forward(x)
 
     def some(self, x: Tensor, tokens: Tensor) -> Tensor:
-        return self._layer.forward_rows(x, tokens)
+        more = -len(tokens) % _INT8_COLUMNS if tokens.is_cuda else 0
+        return self._layer.forward_rows(x, functional.pad(tokens, (0, more)))[:, : len(tokens)]
 
 
 def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:

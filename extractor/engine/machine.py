@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 _SMALL_MODEL = 50_000_000
 """Parameters below which a second thread costs more in waiting than it saves."""
@@ -41,6 +42,22 @@ def free_for_cache(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.8)
     return _available() // 2
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on the device. The host does not wait for a copy to CUDA."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error, or the one that it came up behind, says that there was no room, on whatever device."""
+    while error is not None:
+        if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+            return True
+        error = error.__context__
+    return False
 
 
 def step_tokens(device: torch.device) -> int:

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from extractor.chatglm3.compiled import Array, call, load
 from extractor.engine.cache import KeyShape
-from extractor.engine.packing import Pack
+from extractor.engine.packing import Pack, Step
 
 Rotary = tuple[Tensor, Tensor]
 """Cosine and sine for each row: (rows, half of the rotated channels)."""
@@ -54,19 +54,22 @@ class TorchOperations:
         self.shape = shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        """On a CPU torch's own norm takes eight times as long, in bfloat16, as these passes."""
+        """On a CPU torch's own norm takes eight times as long, in bfloat16, as these passes; on CUDA it is one kernel.
+        The weight comes behind its rounding, as the model has it."""
+        if x.is_cuda:
+            return functional.rms_norm(x, x.shape[-1:], None, eps).mul_(weight)
         wide = x.to(torch.float32, copy=True)
         square = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1])
         return wide.mul_(square.add_(eps).rsqrt_()).to(x.dtype).mul_(weight)
 
-    def attend(self, pack: Pack, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
+    def attend(self, step: Step, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
         groups, each, size = self.shape.groups, self.shape.heads_of_a_group, self.shape.head_size
         heads = states.view(len(states), -1, size)
         _rotate(heads[:, : groups * each + groups], *rotary)
-        query, key, value = torch.split(heads[: pack.size], [groups * each, groups, groups], dim=1)
-        pack.write(layer, key, value)
-        attended = pack.attend(layer, query.reshape(pack.size, groups, each, size))
-        return functional.pad(attended.view(pack.size, -1), (0, 0, 0, len(states) - pack.size))
+        query, key, value = torch.split(heads[: step.size], [groups * each, groups, groups], dim=1)
+        step.write(layer, key, value)
+        attended = step.attend(layer, query.reshape(step.size, groups, each, size))
+        return functional.pad(attended.view(step.size, -1), (0, 0, 0, len(states) - step.size))
 
 
 class CompiledOperations:

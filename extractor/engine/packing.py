@@ -1,21 +1,26 @@
 """The tokens of one step, packed without padding: what the model reads, where its keys go, who attends to what.
 
 Short runs (the next tokens of answers) of all lanes of one pool make one attention call, a long run (a part of a
-prompt) one of its own. Built once per step and used by every layer.
+prompt) one of its own. Where attention is fused (`fused`), a short run is so many rows that each see their lane as far
+as themselves; elsewhere a rectangle with a mask. Built once per step and used by every layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from extractor.engine.attention import Attended, attend, join
+from extractor.engine import fused
+from extractor.engine.attention import Attended, attend, attend_continued, attend_rows, join
 from extractor.engine.cache import KeyShape, Lane, Pool, Prefix
+from extractor.engine.fused import Reach
+from extractor.engine.machine import sent
 
 SHORT = 16
 """A run of more tokens is attended to on its own."""
@@ -47,6 +52,43 @@ class Run:
     def offset(self) -> int:
         """The position of the lane's first token."""
         return len(self.prefix.ids) if self.prefix else 0
+
+
+class Step(Protocol):
+    """What the model reads at once: `ids` and `positions` (rows,), the first `size` of which are tokens, and `wanted`,
+    the rows of the hidden states to keep."""
+
+    @property
+    def ids(self) -> Tensor: ...
+
+    @property
+    def positions(self) -> Tensor: ...
+
+    @property
+    def wanted(self) -> Tensor: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def write(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Put keys and values (tokens, groups, head_size) into the lanes."""
+        ...
+
+    def attend(self, layer: int, query: Tensor) -> Tensor:
+        """Attention of all tokens: queries (tokens, groups, heads of a group, head_size), outputs the same."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The tokens `where` of the pack, of short runs in one pool: each sees its lane as far as itself."""
+
+    pool: Pool
+    where: slice
+    reach: Reach
+
+    def attend(self, layer: int, query: Tensor) -> tuple[slice, Tensor, Tensor]:
+        return self.where, *attend_rows(query[self.where], *self.pool.slots(layer), self.reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +124,7 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Long:
-    """A long run: tokens first..last of the pack."""
+    """A long run: tokens first..last of the pack. Without a mask it is causal."""
 
     run: Run
     first: int
@@ -93,34 +135,45 @@ class _Long:
         where = slice(self.first, self.first + len(self.run.ids))
         key = pool.keys[layer][lane, : self.run.end]
         value = pool.values[layer][lane, : self.run.end]
-        output, logsumexp = _over_heads(query[where], key, value, self.mask, causal=self.mask is None)
-        return where, output, logsumexp
+        return where, *_over_heads(query[where], key, value, self.mask)
 
 
 class Pack:
-    """What a step feeds the model: `ids` and `positions` (rows,), `wanted` (rows of the hidden states to keep).
+    """The `Step` of some runs: rows are their tokens, run by run in the order of `runs`, shorter ones first; what is
+    behind the first `size` rows fills up and counts nowhere.
 
-    Of the rows the first `size` are tokens, run by run in the order of `runs`, shorter ones first; the rest fills up
-    and counts nowhere.
+    `fuse` says how attention is divided into calls; by default as it is fastest on the device.
     """
 
-    def __init__(self, runs: Sequence[Run], shape: KeyShape) -> None:
+    def __init__(self, runs: Sequence[Run], shape: KeyShape, *, fuse: bool | None = None) -> None:
         runs = sorted(runs, key=_order)
         self.runs = runs
         self.shape = shape
+        self._fuse = fused.works(shape.device, shape.dtype, shape.head_size) if fuse is None else fuse
         firsts = [0]
         for run in runs:
             firsts.append(firsts[-1] + len(run.ids))
         self.size = firsts.pop()
         self.firsts = firsts
-        ids = [token for run in runs for token in run.ids]
-        positions = [run.offset + place for run in runs for place in range(run.start, run.end)]
-        wanted = [first + place for run, first in zip(runs, firsts, strict=True) for place in _last(run)]
-        self.ids = torch.tensor(_filled_up(ids), device=shape.device)
-        self.positions = torch.tensor(_filled_up(positions), device=shape.device)
-        self.wanted = torch.tensor(_filled_up(wanted), dtype=torch.long, device=shape.device)
         self.places: object = None
         """Kept here by operations that want places in another form."""
+
+    @property
+    def ids(self) -> Tensor:
+        return self._inputs[0]
+
+    @property
+    def positions(self) -> Tensor:
+        return self._inputs[1]
+
+    @property
+    def wanted(self) -> Tensor:
+        return self._inputs[2]
+
+    @cached_property
+    def wanted_rows(self) -> list[int]:
+        """The rows of `wanted`, without what fills up."""
+        return [first + place for run, first in self._placed for place in _last(run)]
 
     @cached_property
     def shorts(self) -> int:
@@ -128,14 +181,11 @@ class Pack:
         return sum(len(run.ids) <= SHORT for run in self.runs)
 
     def write(self, layer: int, key: Tensor, value: Tensor) -> None:
-        """Put keys and values (tokens, groups, head_size) into the lanes."""
         for pool, tokens, slots in self._writes:
-            for target, source in ((pool.keys[layer], key), (pool.values[layer], value)):
-                rows = source if tokens is None else source[tokens]
-                target.view(-1, *target.shape[2:]).index_copy_(0, slots, rows)
+            for target, source in zip(pool.slots(layer), (key, value), strict=True):
+                target.index_copy_(0, slots, source if tokens is None else source[tokens])
 
     def attend(self, layer: int, query: Tensor) -> Tensor:
-        """Attention of all tokens: queries (tokens, groups, heads of a group, head_size), outputs the same."""
         output = torch.empty_like(query, memory_format=torch.contiguous_format)
         self._attend(layer, query, output, self._parts, self._prefixes)
         return output
@@ -149,7 +199,7 @@ class Pack:
         layer: int,
         query: Tensor,
         output: Tensor,
-        parts: Sequence[_Batch | _Long],
+        parts: Sequence[_Rows | _Batch | _Long],
         prefixes: Sequence[tuple[Prefix, Tensor | slice]],
     ) -> None:
         logsumexp = query.new_empty(query.shape[:3], dtype=torch.float32)
@@ -157,7 +207,7 @@ class Pack:
             where, outputs, sums = part.attend(layer, query)
             output[where], logsumexp[where] = outputs, sums
         for prefix, rows in prefixes:
-            shared = _over_heads(query[rows], prefix.keys[layer], prefix.values[layer], None, causal=False)
+            shared = over_prefix(query[rows], prefix, layer)
             output[rows] = join(shared, (output[rows], logsumexp[rows]))
 
     @property
@@ -166,21 +216,30 @@ class Pack:
         return list(zip(self.runs, self.firsts, strict=True))
 
     @cached_property
+    def _inputs(self) -> tuple[Tensor, ...]:
+        ids = [token for run in self.runs for token in run.ids]
+        positions = [run.offset + place for run in self.runs for place in range(run.start, run.end)]
+        return _numbers(self.shape.device, *map(_filled_up, (ids, positions, self.wanted_rows)))
+
+    @cached_property
     def _writes(self) -> list[tuple[Pool, Tensor | None, Tensor]]:
         return _writes(self.runs, self.firsts, self.shape.device)
 
     @cached_property
-    def _parts(self) -> list[_Batch | _Long]:
-        """Rectangles of the shortest runs, all others one by one."""
+    def _parts(self) -> list[_Rows | _Batch | _Long]:
+        """Rows of all short runs, or rectangles of the shortest; all others one by one."""
+        if self._fuse:
+            pools = groupby(self._placed[: self.shorts], key=lambda item: item[0].lane.pool)
+            return [*(_rows(pool, list(items), self.shape) for pool, items in pools), *self._long_parts]
         narrow = [(run, first) for run, first in self._placed if len(run.ids) <= _WIDEST]
         batches = [
             _batch(pool, list(items), self.shape) for pool, items in groupby(narrow, key=lambda item: item[0].lane.pool)
         ]
-        return [*batches, *_longs(self._placed[len(narrow) :], self.shape)]
+        return [*batches, *_longs(self._placed[len(narrow) :], self.shape, masked=True)]
 
     @cached_property
     def _long_parts(self) -> list[_Long]:
-        return _longs(self._placed[self.shorts :], self.shape)
+        return _longs(self._placed[self.shorts :], self.shape, masked=not self._fuse)
 
     @cached_property
     def _prefixes(self) -> list[tuple[Prefix, Tensor | slice]]:
@@ -198,12 +257,29 @@ def _order(run: Run) -> tuple[int, int, int]:
     return kind, run.lane.pool.capacity, run.lane.index
 
 
-def _over_heads(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, causal: bool) -> Attended:
-    """One sequence: the groups are the batch, and the heads of a group read the same keys (a stride of zero)."""
-    each = query.shape[2]
-    key, value = (part.permute(1, 0, 2).unsqueeze(1).expand(-1, each, -1, -1) for part in (key, value))
-    output, logsumexp = attend(query.permute(1, 2, 0, 3), key, value, mask, causal)
+def over_prefix(query: Tensor, prefix: Prefix, layer: int) -> Attended:
+    """Attention of queries (tokens, groups, heads of a group, head_size) over a prefix that is before all of them."""
+    return _of_sequence(attend, query, prefix.keys[layer], prefix.values[layer])
+
+
+def _over_heads(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Attended:
+    """One sequence whose last tokens ask."""
+    if mask is None:
+        return _of_sequence(attend_continued, query, key, value)
+    return _of_sequence(partial(attend, mask=mask), query, key, value)
+
+
+def _of_sequence(how: Callable[[Tensor, Tensor, Tensor], Attended], query: Tensor, *kept: Tensor) -> Attended:
+    """Queries, keys and values by tokens, as `how` wants them by groups."""
+    key, value = (fused.over_heads(part, query.shape[2]) for part in kept)
+    output, logsumexp = how(query.permute(1, 2, 0, 3), key, value)
     return output.permute(2, 0, 1, 3), logsumexp.permute(2, 0, 1)
+
+
+def _numbers(device: torch.device, *lists: Sequence[int]) -> tuple[Tensor, ...]:
+    """Lists of numbers as int64, sent to the device in one piece."""
+    together = sent(torch.tensor([number for each in lists for number in each], dtype=torch.long), device)
+    return torch.split(together, [len(each) for each in lists])
 
 
 def _filled_up(numbers: list[int]) -> list[int]:
@@ -225,10 +301,20 @@ def _writes(
         tokens.setdefault(pool, []).extend(range(first, first + len(run.ids)))
         slots.setdefault(pool, []).extend(range(base + run.start, base + run.end))
     alone = len(tokens) == 1
+    placed = _numbers(device, *tokens.values(), *slots.values())
     return [
-        (pool, None if alone else torch.tensor(tokens[pool], device=device), torch.tensor(slots[pool], device=device))
-        for pool in tokens
+        (pool, None if alone else where, slot)
+        for pool, where, slot in zip(tokens, placed, placed[len(tokens) :], strict=False)
     ]
+
+
+def _rows(pool: Pool, items: Sequence[tuple[Run, int]], shape: KeyShape) -> _Rows:
+    starts = [run.lane.index * pool.capacity for run, _ in items for _ in run.ids]
+    counts = [place + 1 for run, _ in items for place in range(run.start, run.end)]
+    first = items[0][1]
+    placed = _numbers(shape.device, starts, counts)
+    reach = Reach.of(placed[0], placed[1], shape.heads_of_a_group, pool.capacity)
+    return _Rows(pool, slice(first, first + len(starts)), reach)
 
 
 def _batch(pool: Pool, items: Sequence[tuple[Run, int]], shape: KeyShape) -> _Batch:
@@ -253,8 +339,8 @@ def _batch(pool: Pool, items: Sequence[tuple[Run, int]], shape: KeyShape) -> _Ba
     )
 
 
-def _longs(items: Sequence[tuple[Run, int]], shape: KeyShape) -> list[_Long]:
-    return [_Long(run, first, _behind(run, shape) if run.start else None) for run, first in items]
+def _longs(items: Sequence[tuple[Run, int]], shape: KeyShape, *, masked: bool) -> list[_Long]:
+    return [_Long(run, first, _behind(run, shape) if run.start and masked else None) for run, first in items]
 
 
 def _behind(run: Run, shape: KeyShape) -> Tensor:
@@ -272,4 +358,4 @@ def _prefixes(items: Sequence[tuple[Run, int]], device: torch.device) -> list[tu
     if len(users) == 1 and all(run.prefix is not None for run, _ in items):
         ((prefix, tokens),) = users.items()
         return [(prefix, slice(tokens[0], tokens[-1] + 1))]
-    return [(prefix, torch.tensor(tokens, device=device)) for prefix, tokens in users.items()]
+    return list(zip(users, _numbers(device, *users.values()), strict=True))

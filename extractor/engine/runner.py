@@ -8,8 +8,9 @@ alike). The same weights give the same logits; a test compares them with `GlmFor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import torch
@@ -21,8 +22,8 @@ from extractor.chatglm3.products import Norm
 from extractor.chatglm3.shape import ModelShape
 from extractor.engine.cache import KeyShape
 from extractor.engine.linear import Linear, Product, mlp_of, of_norm, output_of, product_of, stacked_of
-from extractor.engine.operations import operations
-from extractor.engine.packing import Pack
+from extractor.engine.operations import Rotary, TorchOperations, operations
+from extractor.engine.packing import Pack, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,30 @@ class Runner:
 
     def forward(self, pack: Pack) -> Tensor:
         """The final hidden states of the tokens that the pack wants: (wanted, hidden)."""
-        hidden = functional.embedding(pack.ids, self._embedding)
-        rotary = self._cos[pack.positions], self._sin[pack.positions]
-        for number, layer in enumerate(self._layers):
-            states = layer.query_key_value(hidden)
-            mixed = self._operations.attend(pack, number, states, rotary)
-            if number == len(self._layers) - 1:  # nothing reads the other rows any more
-                hidden, mixed = hidden[pack.wanted], mixed[pack.wanted]
-            hidden = layer.mlp(layer.output.plus(mixed, hidden))
-        return self._normed(hidden, self._norm)
+        return self._through(pack, partial(self._operations.attend, pack))
+
+    def forward_static(self, step: Step) -> Tensor:
+        """The same of any step, by torch's operations alone. Nothing is read on the host: a graph can be captured.
+
+        Only where the cache is laid out for these operations (`shape.block` is 1).
+        """
+        return self._through(step, partial(TorchOperations(self.shape).attend, step))
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Logits in float32 (rows, vocabulary), or (rows, tokens) of these tokens alone."""
         return (self._output(hidden) if tokens is None else self._output.some(hidden, tokens)).float()
+
+    def _through(self, step: Step, attend: Callable[[int, Tensor, Rotary], Tensor]) -> Tensor:
+        hidden = functional.embedding(step.ids, self._embedding)
+        rotary = self._cos[step.positions], self._sin[step.positions]
+        for number, layer in enumerate(self._layers):
+            mixed = attend(number, layer.query_key_value(hidden), rotary)
+            if number == len(self._layers) - 1:  # nothing reads the other rows any more
+                hidden, mixed = hidden[step.wanted], mixed[step.wanted]
+                if not len(hidden):  # a part of a prompt: its keys and values are all that was asked for
+                    return hidden
+            hidden = layer.mlp(layer.output.plus(mixed, hidden))
+        return self._normed(hidden, self._norm)
 
     def _normed(self, x: Tensor, norm: Norm) -> Tensor:
         return self._operations.normed(x, norm.weight, norm.eps)
@@ -96,7 +108,7 @@ class Runner:
     def _query_key_value(self, *parts: nn.Linear) -> Linear:
         """One product for the three, with the rows of queries and keys in the order in which they are rotated."""
         order = _rotated_order(self._heads + self._groups, self._groups, self._size, 2 * self._cos.shape[1])
-        return stacked_of(parts, order)
+        return stacked_of(parts, order.to(self._embedding.device))
 
 
 def _give_up(module: nn.Module) -> None:

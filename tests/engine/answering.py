@@ -10,6 +10,7 @@ from transformers import DynamicCache, GlmForCausalLM
 
 from extractor.chatglm3 import Tokenizer, load_model
 from extractor.chatglm3.checkpoint import load_parameters
+from extractor.engine.capture import Recorder
 from extractor.engine.constraint import Vocabulary
 from extractor.engine.engine import Answer, Engine, Limits, Request
 from extractor.engine.runner import Runner
@@ -49,9 +50,13 @@ def run(engine: Engine) -> dict[int, Answer]:
 
 
 def answer_all(
-    requests: Sequence[Request], limits: Limits = LIMITS, cache_bytes: int = 2**30, stop_ids: Sequence[int] = ()
+    requests: Sequence[Request],
+    limits: Limits = LIMITS,
+    cache_bytes: int = 2**30,
+    stop_ids: Sequence[int] = (),
+    recorder: Recorder | None = None,
 ) -> list[Answer]:
-    engine = Engine(runner(), stop_ids or TOKENIZER.stop_ids, limits, cache_bytes)
+    engine = Engine(runner(), stop_ids or TOKENIZER.stop_ids, limits, cache_bytes, recorder)
     keys = [engine.add(each) for each in requests]
     answers = run(engine)
     engine.close()

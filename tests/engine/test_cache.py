@@ -55,6 +55,50 @@ def test_growing_a_pool_keeps_what_is_in_its_lanes() -> None:
     assert torch.equal(lane.pool.keys[1][lane.index], _ramp(1))
 
 
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_pool_that_could_not_grow_is_as_it_was_and_can_grow_later(
+    layer: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(SHAPE, 2**22)
+    lanes = [cache.allocate(60) for _ in range(2)]
+    assert lanes[1] is not None
+    _fill(lanes[1])
+    really, left = torch.Tensor.new_zeros, layer
+
+    def scarce(tensor: torch.Tensor, *sizes: int) -> torch.Tensor:
+        nonlocal left
+        left -= 1
+        if left == -1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return really(tensor, *sizes)
+
+    pool = lanes[1].pool
+    before = pool.version, pool.lanes, cache.bytes
+    monkeypatch.setattr(torch.Tensor, "new_zeros", scarce)
+    with pytest.raises(torch.OutOfMemoryError):
+        cache.allocate(60)
+    assert pool.version != before[0]  # some tensors are others, perhaps
+    assert (pool.lanes, cache.bytes) == before[1:]
+    more = [cache.allocate(60) for _ in range(5)]
+    assert [lane.index for lane in more if lane is not None] == [2, 3, 4, 5, 6]
+    assert torch.equal(pool.keys[1][1], _ramp(1))
+    assert {len(tensor) for tensor in (*pool.keys, *pool.values)} == {pool.lanes}
+
+
+def test_a_pool_whose_last_lane_is_in_use_keeps_its_tensors() -> None:
+    cache = Cache(SHAPE, 2**22)
+    first, last = cache.allocate(60), cache.allocate(60)
+    assert first is not None
+    assert last is not None
+    cache.free(first)
+    before = last.pool.version, last.pool.keys[0].data_ptr()
+    last.pool.shrink()
+    assert (last.pool.version, last.pool.keys[0].data_ptr()) == before
+    cache.free(last)
+    last.pool.shrink()
+    assert last.pool.lanes == 0
+
+
 def test_a_prefix_counts_until_it_is_dropped() -> None:
     cache = Cache(SHAPE, 2**20)
     lane = cache.allocate(40)

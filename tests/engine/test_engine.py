@@ -1,12 +1,14 @@
 """The engine's answers are those of plain decoding, whatever runs beside them, on a real (tiny, random) model."""
 
+import gc
 import json
 from dataclasses import replace
+from weakref import ref
 
 import pytest
 import torch
 
-from extractor.chatglm3.checkpoint import load_parameters
+from extractor.engine.capture import Recorder, uncaptured
 from extractor.engine.engine import Engine, Limits
 from extractor.engine.runner import Runner
 from extractor.tasks import make_task
@@ -183,6 +185,23 @@ def test_out_of_memory_halves_the_batch_and_gives_the_same_answers(monkeypatch: 
     assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
 
 
+@pytest.mark.parametrize("recorder", [None, uncaptured])
+def test_an_engine_that_is_let_go_is_gone_at_once(recorder: Recorder | None) -> None:
+    """With its model and its cache: their memory is asked back for right then."""
+    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 2**28, recorder)
+    for text in MANY:
+        engine.add(request(text, constrain=True, max_tokens=20))
+    run(engine)
+    engine.close()
+    engines, caches = ref(engine), ref(engine._scheduler.cache)
+    gc.disable()
+    try:
+        del engine
+        assert (engines(), caches()) == (None, None)
+    finally:
+        gc.enable()
+
+
 def test_an_error_that_is_not_lack_of_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Runner, pack: object) -> torch.Tensor:
         raise RuntimeError("shapes do not match")
@@ -190,17 +209,6 @@ def test_an_error_that_is_not_lack_of_memory_is_raised(monkeypatch: pytest.Monke
     monkeypatch.setattr(Runner, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         answer_all([request("x", constrain=False)])
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_the_gpu_gives_the_same_tokens_in_float32() -> None:
-    there = Engine(Runner(load_parameters(CHECKPOINT, "float32", "cuda")), TOKENIZER.stop_ids, LIMITS, 2**30)
-    requests = [request(text, constrain=constrain) for text in TEXTS for constrain in (True, False)]
-    keys = [there.add(each) for each in requests]
-    answers = run(there)
-    there.close()
-    assert [answers[key].ids for key in keys] == [plain(each)[0] for each in requests]
 
 
 def test_a_prompt_that_goes_on_from_one_just_answered_reads_only_what_is_new() -> None:
