@@ -18,7 +18,7 @@ LAYERS = [  # a layer may import from those below it
     {"api", "planning", "cluster"},
     {"pipeline", "rereading", "reporting"},
     {*STAGES, "readers", "sinks", "backends", "redacting", "grouping", "doctor", "evaluating", "sharing"},
-    {"remote"},
+    {"remote", "stepping"},
     {"engine", "answer"},
     {"withholding"},
     {"chatglm3", "text", "pointers"},
