@@ -21,9 +21,10 @@ LAYERS = [  # a layer may import from those below it
     {"remote", "stepping"},
     {"engine", "answer"},
     {"withholding"},
-    {"chatglm3", "text", "pointers"},
+    {"chatglm3", "text"},
     {"tasks"},
-    {"registry", "config", "examples", "plugins", "addresses"},
+    {"registry", "config", "examples", "plugins", "addresses", "checking", "shorthand", "violations"},
+    {"pointers"},
     {"types"},
     {"errors"},
 ]

@@ -7,7 +7,8 @@ import pytest
 
 from extractor.errors import SchemaError, UsageError
 from extractor.registry import PROMPTS, SCHEMAS
-from extractor.tasks import Schema, Task, ground_of, load_task, make_task, schema_from_fields, value_type
+from extractor.shorthand import schema_from_fields
+from extractor.tasks import Schema, Task, ground_of, load_task, make_task, value_type
 from extractor.types import Json
 from tests.builders import INTEGER, STRING, STRINGS, a_task
 

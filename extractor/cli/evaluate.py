@@ -24,8 +24,9 @@ from extractor.evaluating import (
     evaluate_all,
 )
 from extractor.evaluating.summary import as_json, comparison_as_json, wrong_as_json
+from extractor.pointers import escape_pointer
 from extractor.rereading import reread
-from extractor.tasks import Task, escape_pointer, load_task
+from extractor.tasks import Task, load_task
 from extractor.types import Json
 
 EXAMPLES = """\b

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from extractor.merging.overlaps import standing
 from extractor.merging.values import Thing, Value
-from extractor.tasks import Schema, Task, escape_pointer
+from extractor.pointers import escape_pointer
+from extractor.tasks import Schema, Task
 from extractor.types import FLAGS, Extraction, Json, Span
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from extractor.tasks import escape_pointer
+from extractor.pointers import escape_pointer
 from extractor.types import FLAGS, Extraction, Json, Span
 
 
