@@ -31,6 +31,8 @@ _RULES: Mapping[str, str] = {
 def message(error: jsonschema.ValidationError) -> str:
     """One line about one error."""
     where = "".join(f"/{escape_pointer(str(part))}" for part in error.absolute_path) or "/"
+    if error.validator is None:  # `false` is the schema of something inside
+        return f"{where}: has a value where the schema allows none"
     if error.validator == "required":
         missing = [name for name in cast(list[str], error.validator_value) if name not in cast(Json, error.instance)]
         return f"{where}: {', '.join(map(str, missing))} is required"

@@ -118,6 +118,11 @@ def test_messages_name_fields_and_rules_and_never_values(data: Json, messages: t
     assert "secret" not in " ".join(found)
 
 
+def test_a_property_that_must_not_be_there_is_told_in_words() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "object", "properties": {"b": False}}}}
+    assert make_task(schema).validate({"a": {"b": 1}}) == ("/a: has a value where the schema allows none",)
+
+
 def test_local_references_are_followed_and_loops_refused() -> None:
     schema = {
         "properties": {"a": {"$ref": "#/$defs/x", "title": "甲"}, "b": {"$ref": "#/$defs/loop"}},

@@ -43,7 +43,7 @@ A row of GOLD has an `id` and `data` (field to value), or `text` and `entities` 
 _RESAMPLING = Resampling()
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Compare results with gold.")
 @click.argument("results")
 @click.argument("gold")
 @click.option("-s", "--schema", help="The schema of the run: its fields count, and its x-ground says what is made up.")

@@ -22,7 +22,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Extract from one document; JSON on stdout.")
 @click.argument("file")
 @_options.task_options
 @_options.model_options

@@ -22,12 +22,13 @@ from extractor.types import Document, Json, Prompt
 
 
 @click.group(
+    short_help="Show prompt templates, and what they make of a document.",
     epilog="""\b
 Examples:
   extractor prompts list
   extractor prompts show zh > my-prompt.jinja     a start for your own: extractor run ... -p my-prompt.jinja
   extractor prompts show my-prompt.jinja --render letter.txt -s contact
-"""
+""",
 )
 def command() -> None:
     """Show the bundled prompt templates (Jinja2), and what a template makes of a document."""

@@ -36,7 +36,7 @@ REASONS = {
 }
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Make one HTML page of results.")
 @click.argument("results")
 @click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE", help="- for stdout.")
 @click.option("-s", "--schema", help="The schema of the run: what is sensitive, and what needs a place in the text.")
