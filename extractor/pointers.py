@@ -1,11 +1,10 @@
-"""The scalars of data, each with its JSON Pointer, where no schema is at hand to say more."""
+"""JSON Pointers (RFC 6901), and the scalars of data with theirs, where no schema is at hand to say more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from extractor.tasks import escape_pointer
 from extractor.types import Json
 
 
@@ -28,3 +27,8 @@ def scalars(data: Json, pointer: str = "", field: str = "") -> Iterator[Scalar]:
             yield from scalars(item, f"{pointer}/{index}", field)
     else:
         yield Scalar(field, pointer, None if isinstance(data, dict | list) else data)
+
+
+def escape_pointer(name: str) -> str:
+    """One reference token of a JSON Pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,7 +1,7 @@
 """One backend for several runs at once: prompts of all of them ride in its batches, and each run gets its own answers.
 
 Runs may be in different threads, or one inside the loop over another. The backend itself is used by one thread at a
-time: the one that waits for an answer does the work, for whoever it is.
+time: the one that waits for an answer collects those of the others as well.
 """
 
 from __future__ import annotations

@@ -9,35 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, cast
+from typing import cast
 
-import jsonschema
 import referencing
 from jsonschema import Draft202012Validator
 
+from extractor.checking import check_schema, lookup, subschemas
 from extractor.errors import SchemaError
 from extractor.examples import Example
+from extractor.pointers import escape_pointer
 from extractor.registry import PROMPTS, SCHEMAS
-from extractor.types import UNGROUNDED, Json, Ungrounded
+from extractor.types import Ground, Json, Ungrounded
+from extractor.violations import message
 
 Schema = Mapping[str, Json]
-Ground = Literal["verbatim", "normalized", "none"]
 
-_GROUNDS: tuple[Ground, ...] = ("verbatim", "normalized", "none")
 _DATES = ("date", "date-time", "time")
 _PASSED_ON = ("x-ungrounded",)
-_REFERENCES = ("$ref", "$dynamicRef")
-_SHORTHAND_TYPES: Mapping[str, Schema] = {
-    "string": {"type": "string"},
-    "integer": {"type": "integer"},
-    "number": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "date": {"type": "string", "format": "date"},
-}
 _OF_THE_WHOLE = frozenset(
     "required dependentRequired dependentSchemas if then else allOf anyOf oneOf not unevaluatedProperties "
     "minProperties minItems contains minContains".split()
@@ -147,7 +138,7 @@ class Task:
     def _definitions(self, properties: Json) -> dict[str, Json]:
         """What references may lead to; the whole schema among it where one leads outside the definitions."""
         found = {key: self.schema[key] for key in _DEFINITIONS if key in self.schema}
-        references = [str(sub["$ref"]) for sub in _subschemas([properties, found]) if "$ref" in sub]
+        references = [str(sub["$ref"]) for sub in subschemas([properties, found]) if "$ref" in sub]
         if all(_is_definition(reference) for reference in references):
             return found
         whole = {key: value for key, value in self.schema.items() if key not in (*_DEFINITIONS, "$id", "$schema")}
@@ -179,7 +170,7 @@ class Task:
                 raise SchemaError(f"{reference} refers to itself")
             seen.add(reference)
             siblings = {key: value for key, value in schema.items() if key != "$ref"}
-            schema = {**_lookup(self.schema, reference), **siblings}
+            schema = {**lookup(self.schema, reference), **siblings}
         return schema if isinstance(schema, Mapping) else {}
 
     def validate(self, data: Json) -> tuple[str, ...]:
@@ -188,7 +179,7 @@ class Task:
         A null of an optional property counts as absent. Messages name fields and rules, never values.
         """
         errors = self._validator.iter_errors(self.without_nulls(data))
-        return tuple(sorted({_message(error) for error in errors}))
+        return tuple(sorted({message(error) for error in errors}))
 
     def accepts(self, schema: Schema, value: Json) -> bool:
         """Whether a part of the schema accepts a value, on the terms of `validate`."""
@@ -251,43 +242,6 @@ def make_task(schema: Json, prompt: str = "zh", name: str = "custom", examples: 
     return replace(task, examples=tuple(replace(each, data=task.completed(each.data)) for each in examples))
 
 
-def schema_from_fields(spec: str) -> Schema:
-    """Make a schema of `"姓名, 年龄:integer, 标签:string[]"`: names, each with a type (string when none is given).
-
-    Types: string, integer, number, boolean, date; `[]` behind one makes a list of it.
-    """
-    properties: dict[str, Schema] = {}
-    for part in filter(None, (piece.strip() for piece in re.split(r"[,，、]", spec))):
-        name, _, kind = (piece.strip() for piece in part.replace("：", ":").partition(":"))
-        base = (kind or "string").removesuffix("[]")
-        if not name or base not in _SHORTHAND_TYPES:
-            raise SchemaError(f"{part!r} is no field. Write name or name:type, type one of {_known_types()}.")
-        if name in properties:
-            raise SchemaError(f"The field {name!r} is named twice.")
-        item = _SHORTHAND_TYPES[base]
-        properties[name] = {"type": "array", "items": item} if kind.endswith("[]") else item
-    if not properties:
-        raise SchemaError('--fields names no field. Example: --fields "姓名, 年龄:integer"')
-    return {"title": "fields", "type": "object", "properties": properties, "additionalProperties": False}
-
-
-def check_schema(schema: Json) -> None:
-    """Raise SchemaError unless `schema` is a valid, self-contained schema of an object with properties."""
-    if not isinstance(schema, Mapping) or not isinstance(schema.get("properties"), Mapping) or not schema["properties"]:
-        raise SchemaError(
-            'A schema describes an object: {"type": "object", "properties": {"手机号": {"type": "string"}}}'
-        )
-    if schema.get("type", "object") != "object":
-        raise SchemaError(f'The schema\'s type must be "object", not {schema["type"]!r}.')
-    try:
-        Draft202012Validator.check_schema(cast(Json, schema))
-    except jsonschema.SchemaError as error:
-        where = "/".join(str(part) for part in error.absolute_path) or "the top"
-        raise SchemaError(f"Not a valid JSON Schema (draft 2020-12), at {where}: {error.message}") from error
-    for sub in _subschemas(schema):
-        _check_keywords(sub, schema)
-
-
 def ground_of(schema: Schema) -> Ground:
     """How a value of this schema must be found in the document."""
     if "x-ground" in schema:
@@ -307,11 +261,6 @@ def value_type(schema: Schema) -> str:
     kinds = schema.get("type", "object" if "properties" in schema else "string")
     named = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
     return str(named[0]) if named else "null"
-
-
-def escape_pointer(name: str) -> str:
-    """One reference token of a JSON Pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _is_definition(reference: str) -> bool:
@@ -345,73 +294,6 @@ def _without_nulls(value: Json, schema: Json, task: Task) -> Json:
     return value
 
 
-def _subschemas(schema: Json) -> Iterator[Schema]:
-    """Every object inside the schema that may be a schema (a superset: annotations are looked at, too)."""
-    if isinstance(schema, Mapping):
-        yield schema
-        for key, value in schema.items():
-            if key not in ("enum", "const", "default", "examples"):
-                yield from _subschemas(value)
-    elif isinstance(schema, list):
-        for item in schema:
-            yield from _subschemas(item)
-
-
-def _check_keywords(sub: Schema, root: Schema) -> None:
-    for keyword in _REFERENCES:
-        reference = sub.get(keyword)
-        if isinstance(reference, str):
-            if not reference.startswith("#"):
-                raise SchemaError(
-                    f"Remote reference {reference!r}: copy what it names under $defs; nothing is fetched."
-                )
-            _lookup(root, reference)
-    if isinstance(sub.get("x-ground"), str) and sub["x-ground"] not in _GROUNDS:
-        raise SchemaError(f"x-ground is {sub['x-ground']!r}; it must be one of {', '.join(_GROUNDS)}.")
-    if isinstance(sub.get("x-ungrounded"), str) and sub["x-ungrounded"] not in UNGROUNDED:
-        raise SchemaError(f"x-ungrounded is {sub['x-ungrounded']!r}; it must be one of {', '.join(UNGROUNDED)}.")
-
-
-def _lookup(root: Schema, reference: str) -> Schema:
-    target: Json = root
-    for part in filter(None, reference.removeprefix("#").split("/")):
-        name = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(target, Mapping) or name not in target:
-            raise SchemaError(f"{reference!r} points to nothing in the schema.")
-        target = target[name]
-    return target if isinstance(target, Mapping) else {}
-
-
-_RULES: Mapping[str, str] = {
-    "type": "must be of type {}",
-    "enum": "must be one of {}",
-    "const": "must be {}",
-    "pattern": "must match the pattern {}",
-    "format": "must have the format {}",
-    "minLength": "is shorter than {} characters",
-    "maxLength": "is longer than {} characters",
-    "minItems": "has fewer than {} items",
-    "maxItems": "has more than {} items",
-    "minimum": "is less than {}",
-    "maximum": "is more than {}",
-    "additionalProperties": "has a property that the schema does not know",
-}
-
-
-def _message(error: jsonschema.ValidationError) -> str:
-    """Name the place and the rule, not the value: messages go to logs, records and the next prompt."""
-    where = "".join(f"/{escape_pointer(str(part))}" for part in error.absolute_path) or "/"
-    if error.validator == "required":
-        missing = [name for name in cast(list[str], error.validator_value) if name not in cast(Json, error.instance)]
-        return f"{where}: {', '.join(map(str, missing))} is required"
-    rule = _RULES.get(str(error.validator), f"violates {error.validator} {{}}")
-    return f"{where}: {rule.format(json.dumps(error.validator_value, ensure_ascii=False))}"
-
-
 def digest(text: str) -> str:
     """What tells versions of a schema or a template apart: 16 digits of its SHA-256."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _known_types() -> str:
-    return ", ".join(_SHORTHAND_TYPES)

@@ -22,10 +22,14 @@ Json = Any
 Span = tuple[int, int]
 """Half-open character range in a document's text."""
 
+Ground = Literal["verbatim", "normalized", "none"]
+"""How a value must stand in the text."""
+
 Ungrounded = Literal["retry", "null", "keep"]
 """What becomes of a value that does not stand in the text: the question is asked again, or the value is withheld, or
 it is kept with a flag."""
 
+GROUNDS: tuple[Ground, ...] = get_args(Ground)
 UNGROUNDED: tuple[Ungrounded, ...] = get_args(Ungrounded)
 
 FLAGS = ("ungrounded", "example")

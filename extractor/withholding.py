@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from extractor.pointers import scalars
-from extractor.tasks import Schema, Task, escape_pointer
+from extractor.pointers import escape_pointer, scalars
+from extractor.tasks import Schema, Task
 from extractor.types import Extraction, Json, Withheld, WithheldReason
 
 T = TypeVar("T")

@@ -7,7 +7,8 @@ import pytest
 
 from extractor.errors import SchemaError, UsageError
 from extractor.registry import PROMPTS, SCHEMAS
-from extractor.tasks import Schema, Task, ground_of, load_task, make_task, schema_from_fields, value_type
+from extractor.shorthand import schema_from_fields
+from extractor.tasks import Schema, Task, ground_of, load_task, make_task, value_type
 from extractor.types import Json
 from tests.builders import INTEGER, STRING, STRINGS, a_task
 
@@ -115,6 +116,11 @@ def test_messages_name_fields_and_rules_and_never_values(data: Json, messages: t
     found = a_task(required=["a"], a=STRING, n=INTEGER, l=STRINGS).validate(data)
     assert [message.split("does not know")[0] for message in found] == [m.split("does not know")[0] for m in messages]
     assert "secret" not in " ".join(found)
+
+
+def test_a_property_that_must_not_be_there_is_told_in_words() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "object", "properties": {"b": False}}}}
+    assert make_task(schema).validate({"a": {"b": 1}}) == ("/a: has a value where the schema allows none",)
 
 
 def test_local_references_are_followed_and_loops_refused() -> None:

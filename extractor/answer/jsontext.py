@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from extractor.tasks import escape_pointer
+from extractor.pointers import escape_pointer
 from extractor.types import Json, Span
 
 MAX_DEPTH = 100

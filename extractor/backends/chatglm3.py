@@ -1,10 +1,12 @@
 """ChatGLM3 on this machine, in batches, with answers confined to schema and document.
 
-Turns prompts into token ids and answers back into text; how they are decoded is the engine's business.
+Turns prompts into token ids and answers back into text, beside the engine, which has a thread of its own; how they are
+decoded is its business.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import time
 from collections.abc import Sequence
@@ -22,26 +24,33 @@ from extractor.engine.engine import Answer, Engine, Limits, Request
 from extractor.engine.runner import Runner
 from extractor.engine.sequence import Constrain
 from extractor.errors import ModelError
+from extractor.stepping import Stepper
 from extractor.types import Completion, Prompt, Usage
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    engine: Engine
-    vocabulary: Vocabulary
+_M_ARENA_MAX = -8  # mallopt(3)
+_PAUSE_HARD = 2  # omp_pause_resource_t of OpenMP 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
     prompt: Prompt
-    ids: tuple[int, ...]
+    tokens: int
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    engine: Engine
+    stepper: Stepper[_Flight, Request, Answer]
+    vocabulary: Vocabulary
+
+
 class Backend:
-    """A queue in front of a local model: prompts join and leave its batch at every step.
+    """A queue in front of a local model: prompts join and leave its batch at every step. It is used by one thread at a
+    time; leaving it waits for the step that is under way and drops what is in flight.
 
     A prompt whose keys and values do not fit into memory, even alone, comes back as an `error`.
     Raises ModelError on entering when the model cannot be had.
@@ -53,9 +62,9 @@ class Backend:
         self._shape = read_shape(self._location.path)
         self._tokenizer = Tokenizer(self._location.path)
         self._newline = tuple(self._tokenizer.encode("\n"))
-        self._flights: dict[int, _Flight] = {}
         self._finished: list[Completion] = []
         self._loaded: _Loaded | None = None
+        _share_an_arena()
         self.name = self._location.name
 
     @property
@@ -73,15 +82,19 @@ class Backend:
         cache = self._config.kv_memory or machine.free_for_cache(device)
         limits = Limits(self._config.batch_size, machine.step_tokens(device), machine.guessing_rows(device))
         engine = Engine(runner, self._tokenizer.stop_ids, limits, cache)
-        self._loaded = _Loaded(engine, Vocabulary(self._tokenizer, self._shape.vocab_size))
+        vocabulary = Vocabulary(self._tokenizer, self._shape.vocab_size)
+        _end_idle_threads()
+        stepper = Stepper[_Flight, Request, Answer](engine, partial(torch.set_num_threads, torch.get_num_threads()))
+        self._loaded = _Loaded(engine, stepper, vocabulary)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._loaded is not None:
-            log.info("engine: %s", self._loaded.engine.statistics)
-            self._loaded.engine.close()
-        self._loaded = None
-        self._flights.clear()
+        loaded, self._loaded = self._loaded, None
+        self._finished.clear()
+        if loaded is not None:
+            loaded.stepper.close()
+            log.info("engine: %s", loaded.engine.statistics)
+        del loaded
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -95,7 +108,7 @@ class Backend:
             self._finished.append(Completion(prompt, "", "overflow", Usage(len(ids)), detail=detail))
             return
         request = Request(ids, prompt.max_tokens, prompt.sampling, self._constrain(prompt))
-        self._flights[self._ready.engine.add(request)] = _Flight(prompt, ids, time.perf_counter())
+        self._ready.stepper.submit(_Flight(prompt, len(ids), time.perf_counter()), request)
 
     @property
     def _ready(self) -> _Loaded:
@@ -104,9 +117,9 @@ class Backend:
         return self._loaded
 
     def collect(self) -> list[Completion]:
-        while not self._finished and self._flights:
-            for key, answer in self._ready.engine.step():
-                self._finished.append(self._completion(self._flights.pop(key), answer))
+        if self._loaded is not None:
+            answered = self._loaded.stepper.collect(wait=not self._finished)
+            self._finished += [self._completion(flight, answer) for flight, answer in answered]
         finished, self._finished = self._finished, []
         return finished
 
@@ -117,9 +130,9 @@ class Backend:
 
     def _completion(self, flight: _Flight, answer: Answer) -> Completion:
         """Text and tokens of an answer. The newline that ChatGLM3 begins with was given; the space behind it goes."""
-        usage = Usage(len(flight.ids), len(answer.ids), time.perf_counter() - flight.since)
+        usage = Usage(flight.tokens, len(answer.ids), time.perf_counter() - flight.since)
         if answer.finish == "memory":
-            detail = f"out of memory with {len(flight.ids)} tokens; free memory, raise --kv-memory or lower --precision"
+            detail = f"out of memory with {flight.tokens} tokens; free memory, raise --kv-memory or lower --precision"
             return Completion(flight.prompt, "", "error", usage, detail=detail)
         decoder = self._tokenizer.decoder()
         pieces = [decoder.feed(token) for token in answer.ids]
@@ -138,3 +151,21 @@ def _without_first(pieces: Sequence[str], count: int) -> list[str]:
         trimmed.append(piece[count:])
         count = max(0, count - len(piece))
     return trimmed
+
+
+def _share_an_arena() -> None:
+    """Let threads allocate where the main thread does: the arenas that glibc gives them hand a step's buffers back to
+    the system, which faults them in again at the next step, whatever `machine.prepare` says."""
+    try:
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    except (AttributeError, OSError, TypeError):
+        return
+
+
+def _end_idle_threads() -> None:
+    """End the helpers that OpenMP has given this thread for loading. While they are there, those of the engine's thread
+    are more than the processor has cores and sleep between any two operations, which takes a quarter longer."""
+    try:
+        ctypes.CDLL("libgomp.so.1").omp_pause_resource_all(_PAUSE_HARD)
+    except (AttributeError, OSError):
+        return

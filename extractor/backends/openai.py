@@ -12,6 +12,7 @@ import queue
 import re
 import time
 from concurrent.futures import Future
+from http import HTTPStatus
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -119,7 +120,7 @@ class Backend:
             except openai.APIStatusError as error:
                 with translated(self._config):
                     _raise_if_useless(error)
-                if error.status_code == 413 or _TOO_LONG.search(_message(error)):
+                if _is_too_long(error):
                     detail = f"the server finds the prompt too long (HTTP {error.status_code})"
                     return Completion(prompt, "", "overflow", detail=detail, means=manner.means)
                 refused = error
@@ -185,6 +186,12 @@ def _context(config: ServerConfig, served: int | None) -> int:
 def _raise_if_useless(error: openai.APIStatusError) -> None:
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError | openai.NotFoundError):
         raise error
+
+
+def _is_too_long(error: openai.APIStatusError) -> bool:
+    """Whether the prompt is; a limit on the tokens of a minute (429) only sounds so."""
+    said = error.status_code != HTTPStatus.TOO_MANY_REQUESTS and _TOO_LONG.search(_message(error)) is not None
+    return said or error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 def _pause(error: openai.APIStatusError) -> float:

@@ -87,7 +87,8 @@ class Backend:
         try:
             self._engine = LLMEngine.from_engine_args(arguments)
         except (ValueError, RuntimeError, OSError) as error:
-            raise ModelError(f"vLLM cannot load {self._folder}: {str(error).splitlines()[0]}") from error
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ModelError(f"vLLM cannot load {self._folder}: {said}") from error
         return self
 
     def __exit__(self, *exc: object) -> None:

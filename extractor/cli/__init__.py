@@ -6,6 +6,7 @@ The only package that knows click. `main` is where errors become messages and ex
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import pkgutil
@@ -13,11 +14,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
+from typing import Any
 
 import click
 
 from extractor import __version__
-from extractor.errors import ExtractorError
+from extractor.errors import ExtractorError, OutputError
 
 INTERRUPTED = 130
 
@@ -42,6 +44,17 @@ class Commands(click.Group):
         except click.UsageError as error:
             raise click.UsageError(f"{error.message} Commands: {', '.join(self.list_commands(ctx))}.", ctx) from error
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """What stdout makes of rows is settled here: click would end with 1 where its reader has gone."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return _closed_pipe()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise OutputError("No space left for the output. Free some and run the same line again.") from error
+
 
 @click.command(
     cls=Commands,
@@ -64,8 +77,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
         result = cli.main(arguments, prog_name="extractor", standalone_mode=False)
-    except BrokenPipeError:
-        return _closed_pipe()
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED

@@ -15,8 +15,9 @@ from extractor.config import ModelConfig, RunConfig, ServerConfig
 from extractor.examples import load_examples
 from extractor.pipeline import Pipeline
 from extractor.readers import ReadOptions
+from extractor.shorthand import schema_from_fields
 from extractor.sinks import SinkOptions
-from extractor.tasks import Task, load_task, make_task, schema_from_fields
+from extractor.tasks import Task, load_task, make_task
 from extractor.types import UNGROUNDED
 
 Command = TypeVar("Command", bound=Callable[..., Any])

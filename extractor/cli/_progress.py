@@ -56,6 +56,8 @@ class Tally:
 
     def summary(self, output: str) -> str:
         total, seconds = self.status.total(), perf_counter() - self.began
+        if not total + self.skipped:
+            return "No document was found in the input."
         text = f"{total} document{'' if total == 1 else 's'} in {seconds:.1f} s: {self.status['ok']} ok"
         if self.status["failed"]:
             reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common())

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 
-from extractor.errors import InputError
+from extractor.errors import InputError, OutputError
 from extractor.sinks import csv, gz, parquet, sqlite, zst
 from extractor.sinks.packing import Plain
 from extractor.sinks.parts import parts
@@ -76,7 +76,10 @@ def _unpacked(path: str, suffix: str) -> Iterator[Iterable[bytes]]:
             raise InputError(
                 f"{path} cannot be read: {error.strerror}. Give a .jsonl file, or a folder of them."
             ) from error
-        yield lines
+        try:
+            yield lines
+        except OutputError as error:  # the codec of an output tells a writer what to do
+            raise InputError(f"{path} is damaged, or not packed as its suffix says ({error.__cause__}).") from error
 
 
 def _row(line: bytes, where: str) -> Row | None:

@@ -24,8 +24,9 @@ from extractor.evaluating import (
     evaluate_all,
 )
 from extractor.evaluating.summary import as_json, comparison_as_json, wrong_as_json
+from extractor.pointers import escape_pointer
 from extractor.rereading import reread
-from extractor.tasks import Task, escape_pointer, load_task
+from extractor.tasks import Task, load_task
 from extractor.types import Json
 
 EXAMPLES = """\b
@@ -42,7 +43,7 @@ A row of GOLD has an `id` and `data` (field to value), or `text` and `entities` 
 _RESAMPLING = Resampling()
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Compare results with gold.")
 @click.argument("results")
 @click.argument("gold")
 @click.option("-s", "--schema", help="The schema of the run: its fields count, and its x-ground says what is made up.")

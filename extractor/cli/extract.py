@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from extractor import backends, readers
-from extractor.cli import _options
+from extractor import backends
+from extractor.cli import _documents, _options
 from extractor.pipeline import Pipeline
 from extractor.sinks.rows import to_row
-from extractor.types import Document, Unreadable
 
 EXAMPLES = """\b
 Examples:
@@ -25,7 +22,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Extract from one document; JSON on stdout.")
 @click.argument("file")
 @_options.task_options
 @_options.model_options
@@ -38,7 +35,8 @@ def command(file: str, **options: Any) -> int:
     """Extract from one document (- for stdin); pretty JSON on stdout, exit code 1 when it failed."""
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
-    document = _only_document(file, options)
+    read_options = _options.make_read_options(options, stdin="text")
+    document = _documents.only_one(file, read_options, f"Use: extractor run {file} ...")
     backend = backends.make(options["backend"], _options.model_config(options))
     pipeline = Pipeline(task, backend, _options.run_config(options))
     pipeline.check()
@@ -52,11 +50,3 @@ def command(file: str, **options: Any) -> int:
     for failure in record.errors if record.status == "failed" else ():
         click.echo(f"Failed: {failure.reason}: {failure.message}", err=True)
     return 0 if record.status == "ok" else 1
-
-
-def _only_document(file: str, options: Mapping[str, Any]) -> Document | Unreadable:
-    found = readers.read([file], _options.make_read_options(options, stdin="text"))
-    first, *others = itertools.islice(found, 2)
-    if others:
-        raise click.UsageError(f"{file} holds several documents. Use: extractor run {file} ...")
-    return first

@@ -25,7 +25,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Count what a run would do, and estimate its time.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @_options.task_options
 @_options.model_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from typing import Any
 
 import click
 
-from extractor import backends, readers
+from extractor import backends
 from extractor.chatglm3 import Tokenizer, resolve
-from extractor.cli import _options
+from extractor.cli import _documents, _options
 from extractor.config import ModelConfig
 from extractor.errors import InputError
 from extractor.pipeline import Pipeline
@@ -23,12 +22,13 @@ from extractor.types import Document, Json, Prompt
 
 
 @click.group(
+    short_help="Show prompt templates, and what they make of a document.",
     epilog="""\b
 Examples:
   extractor prompts list
   extractor prompts show zh > my-prompt.jinja     a start for your own: extractor run ... -p my-prompt.jinja
   extractor prompts show my-prompt.jinja --render letter.txt -s contact
-"""
+""",
 )
 def command() -> None:
     """Show the bundled prompt templates (Jinja2), and what a template makes of a document."""
@@ -122,9 +122,8 @@ class _Rendered:
 
 def _document(file: str) -> Document:
     """The one document of a file. Raises InputError where it cannot be read."""
-    found = list(itertools.islice(readers.read([file], ReadOptions(stdin="text")), 2))
-    if len(found) != 1:
-        raise click.UsageError(f"{file} holds several documents. Put the one to look at into a file of its own.")
-    if isinstance(found[0], Document):
-        return found[0]
-    raise InputError(f"{file} cannot be read: {found[0].message}.")
+    advice = "Put the one to look at into a file of its own."
+    found = _documents.only_one(file, ReadOptions(stdin="text"), advice)
+    if isinstance(found, Document):
+        return found
+    raise InputError(f"{file} cannot be read: {found.message}.")

@@ -21,7 +21,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Print the text of documents as a model sees it.")
 @click.argument("file")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each document: text, source and segments.")
 @_options.read_options

@@ -13,6 +13,7 @@ import click
 from extractor.cli import _options
 from extractor.cli._rows import rows
 from extractor.errors import InputError, OutputError
+from extractor.readers.walking import STDIN
 from extractor.reporting import Collected, NoText, View, collect, page
 from extractor.rereading import reread
 from extractor.sinks import disk, runfile
@@ -35,7 +36,7 @@ REASONS = {
 }
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Make one HTML page of results.")
 @click.argument("results")
 @click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE", help="- for stdout.")
 @click.option("-s", "--schema", help="The schema of the run: what is sensitive, and what needs a place in the text.")
@@ -65,9 +66,11 @@ def command(results: str, **options: Any) -> None:
 
 
 def _records(path: str) -> Iterator[Record]:
-    """The records of a file, the last one of each document. The file is gone through twice, so that it may be large."""
-    last = {str(row["id"]): where for where, row in rows(path)}
-    for where, row in rows(path, again=True):
+    """The records of a file, the last one of each document. The file is gone through twice, so that it may be large;
+    standard input is held."""
+    held = [*rows(path)] if path == STDIN else []
+    last = {str(row["id"]): where for where, row in held or rows(path)}
+    for where, row in held or rows(path, again=True):
         if last[str(row["id"])] == where:
             try:
                 yield from_row(row)

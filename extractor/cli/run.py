@@ -35,7 +35,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Extract from many documents; a row for each.")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @_options.task_options
 @click.option(

@@ -13,12 +13,13 @@ RECORD = "record"
 
 
 @click.group(
+    short_help="Show schemas, and that of the rows that come out.",
     epilog="""\b
 Examples:
   extractor schemas list
   extractor schemas show contact > my-schema.json     a start for your own
   extractor schemas show record                       the envelope of a row of output
-"""
+""",
 )
 def command() -> None:
     """Show the bundled schemas; `show record` is the schema of the rows that come out."""

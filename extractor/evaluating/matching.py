@@ -13,8 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from extractor.evaluating.answers import Place
-from extractor.pointers import scalars
-from extractor.tasks import escape_pointer
+from extractor.pointers import escape_pointer, scalars
 from extractor.types import Json, Span
 
 Key = Callable[[Json], Hashable]

@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from openai.types.chat import ChatCompletion
+from openai.types.chat import ChatCompletion, ChatCompletionMessage
 from openai.types.chat.chat_completion import Choice
 
 from extractor.remote.spelling import spelled
@@ -19,10 +19,10 @@ _FINISHES: Mapping[str | None, Literal["stop", "length"]] = {
 
 def completion(prompt: Prompt, reply: object, seconds: float, means: str) -> Completion:
     """The first choice of a reply. One that is none, or that ended before its time, is an `error`."""
-    if not isinstance(reply, ChatCompletion) or not reply.choices:
+    choice = _choice(reply)
+    if choice is None or not isinstance(reply, ChatCompletion):
         detail = "the server's reply is no chat completion: check --base-url, which ends in /v1 with most servers"
         return Completion(prompt, "", "error", Usage(seconds=seconds), detail=detail, means=means)
-    choice = reply.choices[0]
     usage = _usage(reply, seconds)
     finish = _FINISHES.get(choice.finish_reason)
     if finish is None:
@@ -30,6 +30,14 @@ def completion(prompt: Prompt, reply: object, seconds: float, means: str) -> Com
         return Completion(prompt, "", "error", usage, detail=detail, means=means)
     written = choice.message.content or ""
     return Completion(prompt, written.strip(), finish, usage, spelled(written, _tokens(choice)), means=means)
+
+
+def _choice(reply: object) -> Choice | None:
+    """The first choice, if it is one of a chat: the client hands on whatever a server sends."""
+    choices = reply.choices if isinstance(reply, ChatCompletion) else None
+    message = choices[0].message if choices else None
+    is_chat = isinstance(message, ChatCompletionMessage) and isinstance(message.content, str | None)
+    return choices[0] if choices and is_chat else None
 
 
 def _usage(reply: ChatCompletion, seconds: float) -> Usage:

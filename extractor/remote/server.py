@@ -96,4 +96,5 @@ def reason(error: openai.APIConnectionError) -> str:
     """One line about a connection that failed."""
     if isinstance(error, openai.APITimeoutError):
         return "it took too long"
-    return str(error.__cause__ or error.message).splitlines()[0]
+    said = error.__cause__ or error
+    return next(iter(str(said).splitlines()), type(said).__name__)

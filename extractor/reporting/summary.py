@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from extractor.pointers import scalars
+from extractor.pointers import escape_pointer, scalars
 from extractor.reporting.entries import placeless
-from extractor.tasks import Task, escape_pointer
+from extractor.tasks import Task
 from extractor.types import Json, Record, RunInfo
 
 CONFIDENCE_BINS = 10

@@ -7,11 +7,11 @@ and all data of its document is in `data_json`, which is null otherwise: nothing
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from extractor.sinks import SinkOptions, flat
-from extractor.sinks.columns import text_of
+from extractor.sinks.fitting import fitted, text_of
 from extractor.sinks.jsontext import flat_row
 from extractor.sinks.kinds import JSON, Kind, kind_of
 from extractor.sinks.restart import Row
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Stored = dict[str, Json]
 FLAT_KINDS = {"string": Kind("string"), "integer": Kind("integer"), "number": Kind("number")}
-LARGEST = 2**63
 
 
 class Layout(ABC):
@@ -107,36 +106,6 @@ class Whole(Layout):
         tokens = usage["prompt_tokens"], usage["completion_tokens"]
         inner = row["source"]["sha256"], row["status"], row["run"]["fingerprint"]
         return Row(row["id"], *inner, row["reason"] or "", *tokens)
-
-
-def fitted(kind: Kind, value: Json) -> tuple[Json, bool]:
-    """The value for a column of that kind, and whether it is all of it."""
-    if value is None:
-        return None, True
-    if kind.name == "json":
-        return text_of(value), True
-    if kind.name == "list" and isinstance(value, list) and kind.items:
-        items = [fitted(kind.items, item) for item in value]
-        return [item for item, _ in items], all(exact for _, exact in items)
-    if kind.name == "object" and isinstance(value, Mapping):
-        found = {name: fitted(member, value.get(name)) for name, member in kind.members.items()}
-        exact = value.keys() <= found.keys() and all(exact for _, exact in found.values())
-        return {name: item for name, (item, _) in found.items()}, exact
-    return _scalar(kind.name, value)
-
-
-def _scalar(name: str, value: Json) -> tuple[Json, bool]:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if name == "string" and isinstance(value, str):
-        clean = text_of(value, quoted=False)
-        return clean, clean == value
-    if name == "boolean" and isinstance(value, bool):
-        return value, True
-    if name == "number" and is_number:
-        return float(value), float(value) == value
-    if name == "integer" and is_number and value == int(value) and -LARGEST <= value < LARGEST:
-        return int(value), True
-    return None, False
 
 
 def _type(kind: Kind) -> pa.DataType:

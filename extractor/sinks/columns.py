@@ -2,25 +2,24 @@
 
 A field that is called like a column of the envelope, or like another field but for case, is in the column
 `data.NAME`. What is no scalar is JSON text. Values that no column is for (the schema lets a document have properties
-of its own) are in `data_json`, with all the others, where there are any.
+of its own) or that no column of the type holds whole (an integer of more than 64 bits) are in `data_json`, with all
+the others, where there are any.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from extractor.sinks import SinkOptions, flat
+from extractor.sinks.fitting import fitted, text_of
 from extractor.sinks.flat import flat_rows
-from extractor.sinks.kinds import SCALARS, kind_of
+from extractor.sinks.kinds import SCALARS, Kind, kind_of
 from extractor.sinks.restart import reason_of
 from extractor.sinks.rows import to_row
 from extractor.tasks import Task
 from extractor.types import Json, Record
 
-SURROGATE = re.compile("[\ud800-\udfff]")
 BEFORE = {"id": "string", "status": "string", "reason": "string"}
 BEHIND = {
     **dict.fromkeys(("data_json", "spans", "where", "confidence", "errors", "conflicts", "how"), "json"),
@@ -62,9 +61,15 @@ class Columns:
         row = to_row(record)
         data = row.pop("data")
         values = {column: (data or {}).get(name) for name, column in self.fields.items()}
-        more = data if data is not None and not data.keys() <= self.fields.keys() else None
+        more = None if data is None or self._hold(data) else data
         inner = {**row.pop("source"), **row.pop("run"), **row.pop("usage")}
         return {**values, **row, **inner, "reason": reason_of(record) or None, "data_json": more}
+
+    def _hold(self, data: Mapping[str, Json]) -> bool:
+        """Whether the columns hold all of some data."""
+        return data.keys() <= self.fields.keys() and all(
+            fitted(Kind(self.types[self.fields[name]]), value)[1] for name, value in data.items()
+        )
 
 
 def _kinds(task: Task) -> dict[str, str]:
@@ -93,8 +98,3 @@ def _cell(value: Json, kind: str) -> Json:
     if kind == "json" or isinstance(value, dict | list | tuple):
         return text_of(value)
     return text_of(value, quoted=False) if isinstance(value, str) else value
-
-
-def text_of(value: Json, *, quoted: bool = True) -> str:
-    """A value as JSON text, or a text as it is; a lone surrogate, which no table can hold, becomes U+FFFD."""
-    return SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False) if quoted else value)

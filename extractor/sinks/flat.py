@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from extractor.pointers import escape_pointer
 from extractor.sinks.restart import reason_of
-from extractor.tasks import escape_pointer
 from extractor.types import Json, Record
 
 COLUMNS = {

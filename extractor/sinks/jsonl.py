@@ -4,6 +4,7 @@ everything reads."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from typing import IO
@@ -35,6 +36,7 @@ class StreamSink:
 
     def __init__(self, path: str, text: JsonText) -> None:
         self._path = path
+        self._name = "standard output" if path == STDOUT else path
         self._text = text
         self._rows = 0
         self._resources = contextlib.ExitStack()
@@ -43,11 +45,13 @@ class StreamSink:
         try:
             self._stream = self._open()
         except OSError as error:
-            raise disk.output_error(self._path, error, "nothing was written yet") from error
+            raise disk.output_error(self._name, error, "nothing was written yet") from error
         return self
 
     def _open(self) -> IO[bytes]:
         if self._path == STDOUT:
+            if sys.stdout is None:  # Python's word for a descriptor that the shell has closed
+                raise OSError(errno.EBADF, "it is closed")
             return sys.stdout.buffer
         return self._resources.enter_context(open(self._path, "wb", buffering=0))
 
@@ -66,5 +70,5 @@ class StreamSink:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise disk.output_error(self._path, error, f"{self._rows} rows were written") from error
+            raise disk.output_error(self._name, error, f"{self._rows} rows were written") from error
         self._rows += 1

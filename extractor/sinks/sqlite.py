@@ -16,12 +16,12 @@ from extractor.errors import OutputError
 from extractor.sinks import Sink, SinkOptions
 from extractor.sinks.columns import Columns
 from extractor.sinks.filing import FileSink
+from extractor.sinks.fitting import LARGEST
 from extractor.sinks.restart import ADVICE, Done, Row, check, foreign
 from extractor.types import Json, Record
 
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "INTEGER", "json": "TEXT"}
-LARGEST = 2**63
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
@@ -153,8 +153,8 @@ class SqliteTable:
 
 
 def _storable(value: Json) -> Json:
-    """SQLite's integers have 64 bits; longer ones are kept as text."""
-    return str(value) if isinstance(value, int) and not -LARGEST <= value < LARGEST else value
+    """SQLite's integers have 64 bits, and of longer ones it keeps the first digits, even of their text."""
+    return None if isinstance(value, int) and not -LARGEST <= value < LARGEST else value
 
 
 def _quoted(name: str) -> str:

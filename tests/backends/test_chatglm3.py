@@ -1,14 +1,22 @@
 """The local backend as a queue, on a real (tiny, random) model."""
 
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from extractor import backends, prompting
 from extractor.backends.chatglm3 import Backend
 from extractor.config import ModelConfig
+from extractor.engine import machine
+from extractor.engine.engine import Answer, Engine
 from extractor.errors import ModelError, UsageError
 from extractor.tasks import load_task
 from extractor.types import Backend as Protocol
@@ -104,3 +112,71 @@ def test_an_unknown_backend_is_refused_with_those_that_there_are() -> None:
 def test_a_backend_whose_package_is_missing_says_how_to_install_it() -> None:
     with pytest.raises(UsageError, match=r"pip install 'extractor\[vllm\]'"):
         backends.make("vllm", ModelConfig())
+
+
+def test_steps_have_a_thread_of_their_own_with_as_many_threads_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, int]] = []
+
+    def step(engine: Engine) -> list[tuple[int, Answer]]:
+        seen.append((threading.current_thread() is threading.main_thread(), torch.get_num_threads()))
+        return original(engine)
+
+    original = Engine.step
+    monkeypatch.setattr(Engine, "step", step)
+    monkeypatch.setattr(machine, "prepare", lambda _: None)  # gives a small model one thread
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with Backend(_config()) as backend:
+            _drain(backend, [_prompt("x")])
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {(False, 2)}
+
+
+def test_an_error_in_a_step_reaches_who_collects_and_the_model_can_be_loaded_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(engine: Engine) -> list[tuple[int, Answer]]:
+        raise ArithmeticError("the step broke")
+
+    backend = Backend(_config())
+    with monkeypatch.context() as patched, backend:
+        patched.setattr(Engine, "step", broken)
+        backend.submit(_prompt("x"))
+        with pytest.raises(ArithmeticError, match="the step broke"):
+            backend.collect()
+    with backend:
+        assert len(_drain(backend, [_prompt("x")])) == 1
+
+
+UNDER_WAY = """
+import itertools, sys
+from extractor import Extractor, ModelConfig, RunConfig
+extractor = Extractor("contact", ModelConfig(sys.argv[1], precision="float32", device="cpu"))
+for record in extractor.run("手机号18888888888 " * 20 for _ in itertools.count()):
+    print(record.status, flush=True)
+    if sys.argv[2:] == ["stop"]:
+        break
+"""
+
+
+def test_a_process_ends_quietly_in_the_middle_of_a_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNDER_WAY, str(CHECKPOINT), "stop"], capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_interrupt_ends_a_run_within_a_step_or_so() -> None:
+    command = [sys.executable, "-c", UNDER_WAY, str(CHECKPOINT)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        assert run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        began = time.perf_counter()
+        said = run.communicate(timeout=60)[1]
+    assert time.perf_counter() - began < 10
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert "Exception ignored" not in said

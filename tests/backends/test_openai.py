@@ -4,6 +4,7 @@ import json
 import math
 import time
 
+import openai
 import pytest
 
 from extractor import Extractor, ModelConfig, RunConfig, ServerConfig, backends
@@ -11,6 +12,7 @@ from extractor.backends.openai import Backend
 from extractor.chatglm3 import Tokenizer
 from extractor.errors import ModelError, UsageError
 from extractor.remote.counting import Estimate
+from extractor.remote.server import reason
 from extractor.types import Document, Record, Source
 from tests.backends.chat_server import FIELDS, PHONE, Body, ChatServer, Fault, prompt_of, read, serving
 from tests.cli.conftest import ROOT, SAMPLES
@@ -162,6 +164,8 @@ def test_a_slow_answer_fails_its_document_when_the_time_is_over() -> None:
         Fault(200, body="{}"),
         Fault(200, body='{"choices": []}'),
         Fault(200, body='{"choices": [{"message": {"content": "x"}, "finish_reason": "content_filter"}]}'),
+        Fault(200, body='{"choices": [{"text": "x", "finish_reason": "stop"}]}'),
+        Fault(200, body='{"choices": [{"message": {"content": [1]}, "finish_reason": "stop"}]}'),
         Fault(418, "no tea"),
     ],
     ids=lambda fault: fault.body or fault.message,
@@ -179,6 +183,20 @@ def test_a_document_that_the_server_finds_too_long_is_asked_about_in_halves() ->
     (record,) = _records(server, text).values()
     assert (record.status, record.how["chunks"]) == ("ok", 2)
     assert [text[slice(*span)] for span in record.spans["/手机号"]] == ["18888888888"]
+
+
+def test_a_limit_of_tokens_a_minute_is_no_document_that_is_too_long() -> None:
+    server = ChatServer(read, faults=[Fault(429, "Limit reached: maximum of 10000 tokens a minute.")])
+    (record,) = _records(server, PHONE, attempts=1).values()
+    assert record.errors[0].reason == "error"
+    assert "HTTP 429" in record.errors[0].message
+
+
+@pytest.mark.parametrize(("cause", "said"), [(OSError("reset\nby peer"), "reset"), (EOFError(), "EOFError")])
+def test_a_broken_connection_has_a_reason_even_where_it_says_nothing(cause: Exception, said: str) -> None:
+    error = openai.APIConnectionError(request=None)  # type: ignore[arg-type]
+    error.__cause__ = cause
+    assert reason(error) == said
 
 
 def test_no_more_requests_are_under_way_than_was_said() -> None:

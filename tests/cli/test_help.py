@@ -50,3 +50,10 @@ def test_a_command_shows_examples_and_stands_in_both_readmes(path: tuple[str, ..
     assert any(f"extractor {path[0]}" in epilog for epilog in epilogs)
     for readme in ("README.md", "README.zh.md"):
         assert f"extractor {path[0]}" in (ROOT / readme).read_text("utf-8"), readme
+
+
+def test_the_list_of_commands_is_cut_off_nowhere() -> None:
+    context = click.Context(cli, max_content_width=80, terminal_width=80)
+    commands = cli.get_help(context).partition("Commands:")[2]
+    assert "evaluate" in commands
+    assert "..." not in commands

@@ -73,6 +73,7 @@ def test_a_record_names_the_version_of_its_prompt_that_the_list_shows(extractor:
         (["--render", RESUME], "Say what to extract"),
         (["--render", "no-such-file", "-s", "contact"], "no-such-file"),
         (["--render", SAMPLES / "contact" / "tickets.jsonl", "-s", "contact"], "several documents"),
+        (["--render", ".", "-s", "contact"], "holds no document"),
     ],
 )
 def test_what_cannot_be_rendered_is_a_usage_error(extractor: Run, arguments: list[str | Path], message: str) -> None:

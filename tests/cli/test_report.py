@@ -122,3 +122,21 @@ def test_what_cannot_be_reported_on_is_a_usage_error(
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "report.html").exists()
+
+
+def test_results_may_come_from_standard_input(tmp_path: Path, extractor: Run) -> None:
+    results = write(tmp_path, {}, [found("a", "手机号18888888888", {})])
+    lines = results.read_text("utf-8")
+    done = extractor("report", "-", "-o", "page.html", stdin=lines * 2)
+    assert done.returncode == 0, done.stderr
+    assert "1 documents" in done.stderr
+
+
+def test_packed_results_that_are_damaged_are_named_and_nothing_is_said_of_writing(
+    tmp_path: Path, extractor: Run
+) -> None:
+    (tmp_path / "results.jsonl.gz").write_bytes(b"no gzip at all")
+    done = extractor("report", "results.jsonl.gz")
+    assert done.returncode == 2
+    assert "results.jsonl.gz is damaged" in done.stderr
+    assert "--overwrite" not in done.stderr

@@ -139,6 +139,7 @@ def test_logs_hold_no_values_unless_asked_and_never_sensitive_ones(tmp_path: Pat
         (["run", SAMPLES, "-s", "contact", "--max-tokens", "4000"], 2, "no room for text"),
         (["run", SAMPLES, "-s", "contact", "--device", "tpu"], 2, "unknown device"),
         (["extract", SAMPLES / "contact" / "tickets.jsonl", "-s", "contact"], 2, "several documents"),
+        (["extract", ".", "-s", "contact"], 2, "holds no document"),
         (["extract", "nowhere.txt", "-s", "contact"], 2, "nowhere.txt"),
         (["walk"], 2, "Commands: chat"),
     ],

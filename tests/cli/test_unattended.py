@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, Row, Run, assert_same_rows, by_id, command, environment, rows
+from tests.cli.conftest import ROOT, SAMPLES, Row, Run, assert_same_rows, by_id, command, environment, rows
 
 COUNT = 24
 LINE = ["-s", "contact", "--precision", "float32", "--batch-size", "2", "--max-attempts", "1"]
@@ -229,7 +229,32 @@ def test_a_closed_stdout_ends_quietly(documents: Path) -> None:
         timeout=120,
         check=False,
     )
+    assert done.returncode == 0
     assert len(done.stdout.splitlines()) == 1
     assert json.loads(done.stdout)["status"] in ("ok", "failed")
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run {} --backend scripted -s contact > /dev/full", "No space left on the disk of standard output."),
+        ("extract {} --backend scripted -s contact > /dev/full", "No space left for the output."),
+        ("run {} --backend scripted -s contact >&-", "standard output cannot be written: it is closed."),
+    ],
+)
+def test_a_stdout_that_takes_nothing_is_an_error_with_a_reason(line: str, said: str) -> None:
+    whole = f"{' '.join(command())} {line.format(SAMPLES / 'contact' / 'book.txt')}"
+    done = subprocess.run(
+        ["bash", "-c", whole], stderr=subprocess.PIPE, text=True, env=environment(), timeout=120, check=False
+    )
+    assert done.returncode == 4
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_without_documents_is_said_to_have_none(tmp_path: Path, extractor: Run) -> None:
+    (tmp_path / "inbox").mkdir()
+    done = extractor("run", "inbox", "-s", "contact", "-o", "rows.jsonl")
+    assert (done.returncode, done.stderr) == (0, "No document was found in the input.\n")

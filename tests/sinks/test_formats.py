@@ -74,6 +74,14 @@ def test_what_is_done_is_known_to_the_next_run_and_a_clean_end_leaves_two_files(
     assert ids(out) == ["a", "b", "c"]
 
 
+def test_no_digit_is_lost_of_a_number_that_is_too_long_for_its_column(out: Path) -> None:
+    account, endless = 62262001234567890123, 10**400
+    _write(out, record("a", data={"ID": account, "金额": endless}), record("b"))
+    assert ids(out) == ["a", "b"]
+    for number in (account, endless):
+        assert str(number) in json.dumps(read(out)[0])
+
+
 def test_a_run_that_has_nothing_to_do_changes_nothing(out: Path) -> None:
     _write(out, record("a"), record("b"))
     before = {path.name: path.read_bytes() for path in out.parent.iterdir()}
