@@ -3,16 +3,22 @@
 Lanes of like capacity lie in one pool, so that attention of a whole batch over them is a single call without padding
 to the longest sequence of all and without a gather. A pool grows and shrinks with its use; `Cache` keeps the sum of
 all pools and prefixes under a number of bytes. Memory is zeroed once, because what stands behind a mask must be finite.
+On the CPU a pool reserves more than it uses, since that takes nothing, and need not be copied when it grows.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
+
+_RESERVED = 128
+"""Lanes that are reserved at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +46,20 @@ class KeyShape:
 
     def empty(self, *sizes: int) -> list[Tensor]:
         """One zeroed tensor (*sizes, groups, head_size) for each layer."""
+        return [self.zeros(*sizes) for _ in range(self.layers)]
+
+    def zeros(self, *sizes: int) -> Tensor:
+        """A zeroed tensor (*sizes, groups, head_size). In main memory what is never written to takes no room."""
         size = (*sizes, self.groups, self.head_size)
-        return [torch.zeros(size, dtype=self.dtype, device=self.device) for _ in range(self.layers)]
+        bytes_ = math.prod(size) * self.dtype.itemsize
+        if self.device.type != "cpu" or not bytes_:
+            return torch.zeros(size, dtype=self.dtype, device=self.device)
+        return torch.from_numpy(np.zeros(bytes_, np.uint8)).view(self.dtype).view(size)
 
 
 class Pool:
-    """Lanes of one capacity: keys and values (lanes, capacity, groups, head_size) for each layer."""
+    """Lanes of one capacity: keys and values (lanes, capacity, groups, head_size) for each layer, or more lanes that
+    are not in use yet."""
 
     def __init__(self, shape: KeyShape, capacity: int) -> None:
         self.capacity = capacity
@@ -74,12 +88,9 @@ class Pool:
         """Double the lanes, to at most `most` more. Where memory runs out on the way, the pool is as it was, but for
         tensors that are longer than they need be."""
         more = min(max(1, self.lanes), most)
-        self.version += 1
-        for tensors in (self.keys, self.values):
-            for layer, old in enumerate(tensors):
-                new = old.new_zeros(self.lanes + more, *old.shape[1:])
-                new[: self.lanes] = old[: self.lanes]
-                tensors[layer] = new
+        if self.lanes + more > len(self.keys[-1]) or self.lanes + more > len(self.values[-1]):
+            reserved = min(most, _RESERVED) if self._shape.device.type == "cpu" else more
+            self._replace(self.lanes + max(more, reserved))
         for lane in range(self.lanes, self.lanes + more):
             heapq.heappush(self._free, lane)
         self.lanes += more
@@ -93,10 +104,17 @@ class Pool:
         self._free = [lane for lane in self._free if lane < keep]
         heapq.heapify(self._free)
         self.lanes = keep
+        self._replace(keep)
+
+    def _replace(self, lanes: int) -> None:
+        """Put tensors of so many lanes in the place of those that are there, with what is in them."""
         self.version += 1
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
-                tensors[layer] = old[:keep].clone()
+                new = self._shape.zeros(lanes, self.capacity)
+                kept = min(self.lanes, lanes)
+                new[:kept] = old[:kept]
+                tensors[layer] = new
 
     def take(self) -> int | None:
         """The lowest free lane, so that the lanes in use stay together; None when all are taken."""

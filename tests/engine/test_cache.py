@@ -59,22 +59,23 @@ def test_growing_a_pool_keeps_what_is_in_its_lanes() -> None:
 def test_a_pool_that_could_not_grow_is_as_it_was_and_can_grow_later(
     layer: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("extractor.engine.cache._RESERVED", 1)
     cache = Cache(SHAPE, 2**22)
     lanes = [cache.allocate(60) for _ in range(2)]
     assert lanes[1] is not None
     _fill(lanes[1])
-    really, left = torch.Tensor.new_zeros, layer
+    really, left = KeyShape.zeros, layer
 
-    def scarce(tensor: torch.Tensor, *sizes: int) -> torch.Tensor:
+    def scarce(shape: KeyShape, *sizes: int) -> torch.Tensor:
         nonlocal left
         left -= 1
         if left == -1:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return really(tensor, *sizes)
+        return really(shape, *sizes)
 
     pool = lanes[1].pool
     before = pool.version, pool.lanes, cache.bytes
-    monkeypatch.setattr(torch.Tensor, "new_zeros", scarce)
+    monkeypatch.setattr(KeyShape, "zeros", scarce)
     with pytest.raises(torch.OutOfMemoryError):
         cache.allocate(60)
     assert pool.version != before[0]  # some tensors are others, perhaps
@@ -118,3 +119,16 @@ def _fill(lane: Lane) -> None:
     for layer in range(SHAPE.layers):
         lane.pool.keys[layer][lane.index] = _ramp(layer)
         lane.pool.values[layer][lane.index] = -_ramp(layer)
+
+
+def test_a_pool_grows_into_what_it_reserved_and_takes_no_room_for_it() -> None:
+    cache = Cache(SHAPE, 2**28)
+    first = cache.allocate(60)
+    assert first is not None
+    _fill(first)
+    before = first.pool.version, first.pool.keys[0].data_ptr()
+    more = [cache.allocate(60) for _ in range(20)]
+    assert all(more)
+    assert (first.pool.version, first.pool.keys[0].data_ptr()) == before
+    assert cache.bytes == first.pool.lanes * first.pool.lane_bytes < len(first.pool.keys[0]) * first.pool.lane_bytes
+    assert torch.equal(first.pool.keys[1][first.index], _ramp(1))
