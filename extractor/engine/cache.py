@@ -157,7 +157,10 @@ class Cache:
 
     def allocate(self, tokens: int) -> Lane | None:
         """A lane for at least `tokens`; None while there is no room for one."""
-        pool = self._pools.setdefault(capacity_for(tokens), Pool(self.shape, capacity_for(tokens)))
+        capacity = capacity_for(tokens)
+        if capacity not in self._pools:
+            self._pools[capacity] = Pool(self.shape, capacity)
+        pool = self._pools[capacity]
         index = pool.take()
         if index is None:
             self._make_room(pool)
