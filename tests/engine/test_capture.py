@@ -22,6 +22,12 @@ SHAPE = KeyShape(2, 2, 16, 2, torch.float32, torch.device("cpu"))
 CAPACITIES = (64, 128, 256)
 
 
+@pytest.fixture(autouse=True)
+def _pools_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their tensors are replaced whenever they grow."""
+    monkeypatch.setattr("extractor.engine.cache._RESERVED", 1)
+
+
 @pytest.fixture
 def eager_to_capture(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step is made static when its kind comes up for the first time."""
