@@ -43,8 +43,8 @@ def choose(runner: Runner, hidden: Tensor, rows: Sequence[Row]) -> list[Choice]:
     for places in filter(None, (free, bound)):
         some = [rows[place] for place in places]
         states = hidden[sent(torch.tensor([row.index for row in some]), hidden.device)]
-        logits, tokens = _allowed_logits(runner, states, [row.bits for row in some if row.bits is not None])
-        picked.append(_pick(logits, some))
+        found, tokens = _choose(runner, states, some)
+        picked.append(found)
         names += [tokens] * len(some)
     if not picked:
         return []
@@ -54,22 +54,32 @@ def choose(runner: Runner, hidden: Tensor, rows: Sequence[Row]) -> list[Choice]:
     return [choices[place] for place in range(len(rows))]
 
 
-def _allowed_logits(
-    runner: Runner, hidden: Tensor, masks: Sequence[np.ndarray[tuple[int], np.dtype[np.uint32]]]
-) -> tuple[Tensor, np.ndarray | None]:
-    """Logits of the tokens that any row allows, minus infinity where a row does not, and these tokens (ascending);
-    of all tokens, and None, where they are many or nothing is masked."""
-    if not masks:
-        return runner.logits(hidden), None
-    bits = np.stack(masks)
-    words = np.flatnonzero(np.bitwise_or.reduce(bits, axis=0))
-    if 32 * len(words) * _FEW > runner.vocabulary:
-        return runner.logits(hidden).masked_fill_(_forbidden(bits, runner.vocabulary, hidden.device), -torch.inf), None
+def _choose(runner: Runner, hidden: Tensor, rows: Sequence[Row]) -> tuple[Tensor, np.ndarray | None]:
+    """For each row the column that was taken and its log-probability, in float64, and the tokens that columns stand
+    for (ascending), those that any row allows; None for all, where they are many or nothing is masked."""
+    masks = [row.bits for row in rows if row.bits is not None]
+    bits = np.stack(masks) if masks else None
+    words = None if bits is None else np.flatnonzero(np.bitwise_or.reduce(bits, axis=0))
+    if bits is not None and words is not None and 32 * len(words) * _FEW <= runner.vocabulary:
+        return _choose_among(runner, hidden, rows, bits, words)
+    if not any(row.generation.sampled for row in rows) and (picked := runner.pick(hidden, bits)) is not None:
+        return picked, None
+    logits = runner.logits(hidden)
+    if bits is not None:
+        logits.masked_fill_(_forbidden(bits, runner.vocabulary, hidden.device), -torch.inf)
+    return _pick(logits, rows), None
+
+
+def _choose_among(
+    runner: Runner, hidden: Tensor, rows: Sequence[Row], bits: Bits, words: np.ndarray
+) -> tuple[Tensor, np.ndarray]:
+    """The same of tokens that only stand in these words of the masks."""
     flags = np.unpackbits(np.ascontiguousarray(bits[:, words]).view(np.uint8), axis=1, bitorder="little")
     used = np.flatnonzero(flags.any(axis=0))
     tokens = words[used // 32] * 32 + used % 32
     logits = runner.logits(hidden, sent(torch.from_numpy(tokens), hidden.device))
-    return logits.masked_fill_(sent(torch.from_numpy(flags[:, used] == 0), logits.device), -torch.inf), tokens
+    logits.masked_fill_(sent(torch.from_numpy(flags[:, used] == 0), logits.device), -torch.inf)
+    return _pick(logits, rows), tokens
 
 
 def _forbidden(bits: Bits, size: int, device: torch.device) -> Tensor:

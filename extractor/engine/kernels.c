@@ -365,4 +365,39 @@ void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struc
         _tile_release();
     }
 }
+
+static inline __mmask16 allowed_of(const uint32_t *bits, int64_t i, int64_t size) {
+    __mmask16 there = first(size - i);
+    return bits ? there & (__mmask16)(bits[i / 32] >> (i % 32)) : there;
+}
+
+/* For each row of logits the largest that its bits allow (null: all), the first of equal ones, and its log-probability
+   among those; 0 and no number where none is allowed. Bit t % 32 of word t / 32 is for token t. */
+void pick_rows(const uint16_t *logits, int64_t rows, int64_t size, const uint32_t *bits, int64_t words, double *picked) {
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const uint16_t *row = logits + r * size;
+        const uint32_t *mine = bits ? bits + r * words : bits;
+        __m512 tops = _mm512_set1_ps(-INFINITY), total = _mm512_setzero_ps();
+        for (int64_t i = 0; i < size; i += 16) {
+            __mmask16 allowed = allowed_of(mine, i, size);
+            __m512i half = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(allowed, row + i));
+            tops = _mm512_mask_max_ps(tops, allowed, tops, _mm512_castsi512_ps(_mm512_slli_epi32(half, 16)));
+        }
+        float top = _mm512_reduce_max_ps(tops);
+        int64_t place = -1;
+        for (int64_t i = 0; i < size; i += 16) {
+            __mmask16 allowed = allowed_of(mine, i, size);
+            if (!allowed) continue;
+            __m512i half = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(allowed, row + i));
+            __m512 value = _mm512_castsi512_ps(_mm512_slli_epi32(half, 16));
+            __mmask16 equal = _mm512_mask_cmp_ps_mask(allowed, value, _mm512_set1_ps(top), _CMP_EQ_OQ);
+            if (place < 0 && equal) place = i + __builtin_ctz(equal);
+            __m512 less = _mm512_mul_ps(_mm512_sub_ps(value, _mm512_set1_ps(top)), _mm512_set1_ps(1.44269504f));
+            total = _mm512_add_ps(total, _mm512_maskz_mov_ps(allowed, power_of_two(less)));
+        }
+        picked[2 * r] = place < 0 ? 0 : (double)place;
+        picked[2 * r + 1] = place < 0 ? NAN : -log(_mm512_reduce_add_ps(total));
+    }
+}
 #endif

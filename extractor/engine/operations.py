@@ -1,4 +1,4 @@
-"""What surrounds the matrix products of a layer: the norm, and all from rotation to the outputs of attention.
+"""What surrounds the matrix products: norms, all from rotation to the outputs of attention, and the choice of tokens.
 
 Two ways to the same numbers, but for rounding: torch's operations, on any device, and `kernels.c` in bfloat16 on a CPU
 where there is gcc, which spares passes over memory and reads the keys of an answer once for all its heads.
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from extractor.chatglm3.compiled import Array, call, load
 from extractor.engine.cache import KeyShape
+from extractor.engine.constraint import Bits
 from extractor.engine.packing import Pack, Step
 
 Rotary = tuple[Tensor, Tensor]
@@ -30,9 +31,10 @@ _TILED_SIZE, _TILE_ROWS, _TILE_KEYS = 128, 16, 32  # what its attention in the m
 
 
 class Operations(Protocol):
-    """Norm and attention of a runner. `shape` says how they lay out the cache."""
+    """Norm and attention of a runner. `shape` says how they lay out the cache, `picks` whether they `pick`."""
 
     shape: KeyShape
+    picks: bool
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """weight * x / root mean square of each row."""
@@ -46,9 +48,16 @@ class Operations(Protocol):
         """
         ...
 
+    def pick(self, logits: Tensor, bits: Bits | None) -> Tensor:
+        """For each row of logits (rows, vocabulary) the largest that its bits allow (None: all), and its
+        log-probability among those, in float64 (rows, 2)."""
+        ...
+
 
 class TorchOperations:
     """With torch's operations."""
+
+    picks = False
 
     def __init__(self, shape: KeyShape) -> None:
         self.shape = shape
@@ -71,6 +80,9 @@ class TorchOperations:
         attended = step.attend(layer, query.reshape(step.size, groups, each, size))
         return functional.pad(attended.view(step.size, -1), (0, 0, 0, len(states) - step.size))
 
+    def pick(self, logits: Tensor, bits: Bits | None) -> Tensor:
+        raise NotImplementedError
+
 
 class CompiledOperations:
     """With `kernels.c`: attention is in the matrix unit where the processor has one that they know; else short runs
@@ -79,6 +91,7 @@ class CompiledOperations:
     def __init__(self, shape: KeyShape, library: ctypes.CDLL, *, tiles: bool = True) -> None:
         self._library = library
         self._tiles = tiles and shape.head_size == _TILED_SIZE and bool(library.has_tiles())
+        self.picks = hasattr(library, "pick_rows")
         self.shape = replace(shape, block=_TILE_KEYS) if self._tiles else shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -105,6 +118,12 @@ class CompiledOperations:
             query = states[:, : heads * size].view(-1, groups, each, size)
             pack.attend_long(layer, query, output.view(-1, groups, each, size))
         return output
+
+    def pick(self, logits: Tensor, bits: Bits | None) -> Tensor:
+        picked = torch.empty(len(logits), 2, dtype=torch.float64)
+        masks = (None, 0) if bits is None else (torch.from_numpy(bits.view(np.int32)), bits.shape[1])
+        call(self._library, "pick_rows", logits.contiguous(), *logits.shape, *masks, picked)
+        return picked
 
 
 class _Places:

@@ -21,6 +21,7 @@ from extractor.chatglm3.parameters import Layer, Parameters
 from extractor.chatglm3.products import Norm
 from extractor.chatglm3.shape import ModelShape
 from extractor.engine.cache import KeyShape
+from extractor.engine.constraint import Bits
 from extractor.engine.linear import Linear, Product, mlp_of, of_norm, output_of, product_of, stacked_of
 from extractor.engine.operations import Rotary, TorchOperations, operations
 from extractor.engine.packing import Pack, Step
@@ -78,6 +79,11 @@ class Runner:
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Logits in float32 (rows, vocabulary), or (rows, tokens) of these tokens alone."""
         return (self._output(hidden) if tokens is None else self._output.some(hidden, tokens)).float()
+
+    def pick(self, hidden: Tensor, bits: Bits | None) -> Tensor | None:
+        """For each row the most probable of the tokens that its bits allow and its log-probability among them, in
+        float64 (rows, 2); None where that is to be had from the logits alone."""
+        return self._operations.pick(self._output(hidden), bits) if self._operations.picks else None
 
     def _through(self, step: Step, attend: Callable[[int, Tensor, Rotary], Tensor]) -> Tensor:
         hidden = functional.embedding(step.ids, self._embedding)
