@@ -188,3 +188,13 @@ def test_what_the_kernels_do_not_take_goes_to_torch(shape: KeyShape) -> None:
 @compiled_only
 def test_bfloat16_on_this_machine_is_compiled() -> None:
     assert isinstance(operations.operations(_shape()), CompiledOperations)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_norm_that_cuda_has_in_one_kernel_is_rounded_before_the_weight_as_ours_is(dtype: torch.dtype) -> None:
+    """Given the weight, torch rounds once, behind it, and a quarter of the numbers are others."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(33, 1024).to(dtype), torch.randn(1024).to(dtype)
+    ours = TorchOperations(_shape(dtype=dtype)).normed(x, weight, 1e-5)
+    theirs = torch.nn.functional.rms_norm(x, x.shape[-1:], None, 1e-5).mul_(weight)
+    assert (ours != theirs).float().mean() < 0.001
