@@ -171,8 +171,7 @@ INLINE void finish(const struct product *p, const char *sums, int64_t block, int
             one = _mm512_add_ps(one, widened(p->residual + place));
             other = _mm512_add_ps(other, widened(p->residual + place + 16));
         }
-        store_narrowed(p->y + place, one);
-        store_narrowed(p->y + place + 16, other);
+        _mm512_storeu_si512(p->y + place, (__m512i)_mm512_cvtne2ps_pbh(other, one));
     }
 }
 
