@@ -60,24 +60,28 @@ class Scheduler:
 
     def queue(self, generation: Generation) -> None:
         """Put a sequence behind those that wait, or before them if it goes on from one that has just finished."""
-        shared = (_shared(each.ids[: each.stored], generation.ids) - each.offset for each in self._left)
-        if any(tokens >= SHARED for tokens in shared):
+        if self._goes_on(generation):
             self.waiting.appendleft(generation)
         else:
             self.waiting.append(generation)
 
     def admit(self) -> None:
-        """Let waiting sequences in, in their order, while there is room.
+        """Let waiting sequences in, in their order, while there is room and the next step has room for their prompts.
 
-        While the first of them is not ready, the lanes stay that it may go on in.
+        Those that came in early would hold lanes that others can use meanwhile. While the first that waits is not
+        ready, the lanes stay that it may go on in.
         """
+        unread = sum(len(each.pending) for each in self.running)
         while self.waiting and len(self.running) < self.limits.sequences:
             generation = self.waiting[0]
+            if unread >= self.limits.tokens and not self._goes_on(generation):
+                break
             if not generation.is_ready(wait=not self.running):
                 return
             if not self._place(generation):
                 break
             self.running.append(self.waiting.popleft())
+            unread += len(generation.pending)
         self._forget_left()
 
     def make_room(self) -> list[Generation]:
@@ -128,6 +132,11 @@ class Scheduler:
     def fail_first(self) -> Generation:
         """End the first sequence that waits: it does not fit."""
         return self._fail(self.waiting.popleft())
+
+    def _goes_on(self, generation: Generation) -> bool:
+        """Whether it goes on from a sequence that has just finished."""
+        shared = (_shared(each.ids[: each.stored], generation.ids) - each.offset for each in self._left)
+        return any(tokens >= SHARED for tokens in shared)
 
     def _place(self, generation: Generation) -> bool:
         """Find the sequence a lane: that of a finished one whose beginning it shares, or a new one."""
