@@ -107,7 +107,8 @@ class Scheduler:
 
     def plan(self) -> list[Turn]:
         """The next step: the pending tokens of all that are answering, then parts of prompts up to the budget."""
-        most = self.limits.guessing // max(1, len(self.running)) - 1
+        crowd = min(self.limits.sequences, len(self.running) + len(self.waiting))
+        most = self.limits.guessing // max(1, crowd) - 1
         turns = [_answering(each, most) for each in self.running if len(each.pending) <= SHORT]
         room = self.limits.tokens - sum(len(turn.run.ids) for turn in turns)
         for generation in self.running:
