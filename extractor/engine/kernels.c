@@ -215,6 +215,7 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
    keys, so they are rows of one matrix: row = token * heads of a group + head. */
 #ifdef HAS_TILES
 #define CHUNK 512 /* keys whose scores are kept before their values are read */
+#define TOGETHER 8 /* blocks of 16 rows of a run */
 #define AHEAD 2   /* blocks of 32 keys between those that are asked for and those that are read */
 
 static inline void ask_for(const uint16_t *block) {
@@ -303,64 +304,83 @@ static inline float soften(const float *scores, uint16_t *weights, int64_t seen,
 /* `used` queries, how many keys of what is looked at each of them sees (more from row to row), and their softmax under
    way. The rows behind them are computed as well, and never read. */
 struct rows {
-    float mixed[ROWS][HEAD], scores[ROWS][CHUNK], largest[ROWS], sum[ROWS];
-    uint16_t queries[ROWS][HEAD], weights[ROWS][CHUNK];
+    float mixed[ROWS][HEAD], largest[ROWS], sum[ROWS];
+    uint16_t queries[ROWS][HEAD];
     int64_t seen[ROWS], used;
 };
 
-/* Take in keys and values, in blocks that are `stride` apart, as far as they are seen. */
-static void look(struct rows *rows, const uint16_t *keys, const uint16_t *values, int64_t stride) {
-    int64_t end = rows->seen[rows->used - 1];
+/* What is not kept from one block of rows to the next. */
+struct scratch {
+    float scores[ROWS][CHUNK];
+    uint16_t weights[ROWS][CHUNK];
+};
+
+/* Take in the keys and values of a chunk, in blocks that are `stride` apart, as far as they are seen. */
+static void look(struct rows *rows, struct scratch *scratch, const uint16_t *keys, const uint16_t *values, int64_t stride,
+                 int64_t from) {
+    int64_t left = rows->seen[rows->used - 1] - from;
+    if (left <= 0) return;
     float scale = 1.44269504f / sqrtf((float)HEAD);
-    for (int64_t from = 0; from < end; from += CHUNK) {
-        int64_t some = end - from < CHUNK ? (end - from + PAIRS - 1) / PAIRS * PAIRS : CHUNK;
-        const uint16_t *value = values + from / PAIRS * stride;
-        score(rows->queries[0], keys + from / PAIRS * stride, stride, some, rows->scores);
-        for (int64_t i = 0; i < rows->used; i++) {
-            int64_t seen = rows->seen[i] - from < 0 ? 0 : rows->seen[i] - from < some ? rows->seen[i] - from : some;
-            float shrink = soften(rows->scores[i], rows->weights[i], seen, some, scale, &rows->largest[i], &rows->sum[i]);
-            for (int64_t c = 0; c < HEAD; c++) rows->mixed[i][c] *= shrink;
-        }
-        weigh(rows->weights, value, stride, some, rows->mixed[0]);
-        weigh(rows->weights, value + 4 * ROWS * PAIRS, stride, some, rows->mixed[0] + HEAD / 2);
+    int64_t some = left < CHUNK ? (left + PAIRS - 1) / PAIRS * PAIRS : CHUNK;
+    const uint16_t *value = values + from / PAIRS * stride;
+    score(rows->queries[0], keys + from / PAIRS * stride, stride, some, scratch->scores);
+    for (int64_t i = 0; i < rows->used; i++) {
+        int64_t seen = rows->seen[i] - from < 0 ? 0 : rows->seen[i] - from < some ? rows->seen[i] - from : some;
+        float shrink = soften(scratch->scores[i], scratch->weights[i], seen, some, scale, &rows->largest[i], &rows->sum[i]);
+        for (int64_t c = 0; c < HEAD; c++) rows->mixed[i][c] *= shrink;
     }
+    weigh(scratch->weights, value, stride, some, rows->mixed[0]);
+    weigh(scratch->weights, value + 4 * ROWS * PAIRS, stride, some, rows->mixed[0] + HEAD / 2);
 }
 
-/* The same as attend_runs, for heads of 128 channels and keys and values in tiles. Run n has the blocks of 16 rows from
-   blocks[n] on. */
+/* The same as attend_runs, for heads of 128 channels and keys and values in tiles. Run n has the tasks from tasks[n] on:
+   TOGETHER blocks of 16 rows each, which look at a chunk of keys while it is in the second cache. */
 void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struct run *runs, int64_t count,
-                  const int64_t *blocks, const uint16_t *const *keys, const uint16_t *const *values,
+                  const int64_t *tasks, const uint16_t *const *keys, const uint16_t *const *values,
                   const uint16_t *const *prefix_keys, const uint16_t *const *prefix_values, const int64_t *prefix_length,
                   uint16_t *restrict output) {
     int64_t each = sizes->heads / sizes->groups, row = (sizes->heads + 2 * sizes->groups) * HEAD;
     int64_t stride = sizes->groups * PAIRS * HEAD;
 #pragma omp parallel
     {
-        struct rows rows;
-        memset(&rows, 0, sizeof rows);
+        struct rows blocks[TOGETHER];
+        struct scratch scratch;
+        memset(blocks, 0, sizeof blocks);
+        memset(&scratch, 0, sizeof scratch);
         _tile_loadconfig(&ALL_TILES);
-#pragma omp for schedule(dynamic, 2)
-        for (int64_t task = 0; task < blocks[count] * sizes->groups; task++) {
-            int64_t group = task / blocks[count], block = task % blocks[count], shift = group * PAIRS * HEAD, n = 0;
-            while (blocks[n + 1] <= block) n++;
-            int64_t first = (block - blocks[n]) * ROWS, left = runs[n].count * each - first;
-            rows.used = left < ROWS ? left : ROWS;
-            memset(rows.mixed, 0, sizeof rows.mixed);
-            for (int64_t i = 0; i < rows.used; i++) {
-                int64_t token = (first + i) / each, head = group * each + (first + i) % each;
-                memcpy(rows.queries[i], states + (runs[n].first + token) * row + head * HEAD, sizeof rows.queries[i]);
-                rows.largest[i] = -1e30f;
-                rows.sum[i] = 0;
-                rows.seen[i] = prefix_length[n];
+#pragma omp for schedule(dynamic)
+        for (int64_t task = 0; task < tasks[count] * sizes->groups; task++) {
+            int64_t group = task / tasks[count], part = task % tasks[count], shift = group * PAIRS * HEAD, n = 0;
+            while (tasks[n + 1] <= part) n++;
+            int64_t first = (part - tasks[n]) * TOGETHER * ROWS, left = runs[n].count * each - first;
+            int64_t some = left < TOGETHER * ROWS ? (left + ROWS - 1) / ROWS : TOGETHER, end = 0;
+            for (int64_t b = 0; b < some; b++) {
+                struct rows *rows = &blocks[b];
+                rows->used = left - b * ROWS < ROWS ? left - b * ROWS : ROWS;
+                memset(rows->mixed, 0, sizeof rows->mixed);
+                for (int64_t i = 0; i < rows->used; i++) {
+                    int64_t mine = first + b * ROWS + i, token = mine / each, head = group * each + mine % each;
+                    memcpy(rows->queries[i], states + (runs[n].first + token) * row + head * HEAD, sizeof rows->queries[i]);
+                    rows->largest[i] = -1e30f;
+                    rows->sum[i] = 0;
+                    rows->seen[i] = prefix_length[n];
+                }
             }
-            if (prefix_length[n]) look(&rows, prefix_keys[n] + shift, prefix_values[n] + shift, stride);
-            for (int64_t i = 0; i < rows.used; i++) rows.seen[i] = runs[n].start + (first + i) / each + 1;
-            look(&rows, keys[n] + shift, values[n] + shift, stride);
-            for (int64_t i = 0; i < rows.used; i++) {
-                int64_t token = runs[n].first + (first + i) / each, head = group * each + (first + i) % each;
-                uint16_t *target = output + (token * sizes->heads + head) * HEAD;
-                for (int64_t c = 0; c < HEAD; c++) target[c] = narrow(rows.mixed[i][c] / rows.sum[i]);
-            }
+            for (int64_t from = 0; from < prefix_length[n]; from += CHUNK)
+                for (int64_t b = 0; b < some; b++)
+                    look(&blocks[b], &scratch, prefix_keys[n] + shift, prefix_values[n] + shift, stride, from);
+            for (int64_t b = 0; b < some; b++)
+                for (int64_t i = 0; i < blocks[b].used; i++)
+                    end = blocks[b].seen[i] = runs[n].start + (first + b * ROWS + i) / each + 1;
+            for (int64_t from = 0; from < end; from += CHUNK)
+                for (int64_t b = 0; b < some; b++)
+                    look(&blocks[b], &scratch, keys[n] + shift, values[n] + shift, stride, from);
+            for (int64_t b = 0; b < some; b++)
+                for (int64_t i = 0; i < blocks[b].used; i++) {
+                    int64_t mine = first + b * ROWS + i, token = runs[n].first + mine / each;
+                    uint16_t *target = output + (token * sizes->heads + group * each + mine % each) * HEAD;
+                    for (int64_t c = 0; c < HEAD; c++) target[c] = narrow(blocks[b].mixed[i][c] / blocks[b].sum[i]);
+                }
         }
         _tile_release();
     }

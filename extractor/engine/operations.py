@@ -27,7 +27,7 @@ Rotary = tuple[Tensor, Tensor]
 """Cosine and sine for each row: (rows, half of the rotated channels)."""
 
 _MOST_HEADS, _MOST_SIZE, _MULTIPLE = 64, 256, 16  # what kernels.c takes
-_TILED_SIZE, _TILE_ROWS, _TILE_KEYS = 128, 16, 32  # what its attention in the matrix unit takes, in which blocks
+_TILED_SIZE, _TASK_ROWS, _TILE_KEYS = 128, 128, 32  # what its attention in the matrix unit takes, in which parts
 
 
 class Operations(Protocol):
@@ -110,8 +110,8 @@ class CompiledOperations:
         output = states.new_zeros(len(states), heads * size)
         lanes = (keys, values, *places.prefixes(layer))
         if self._tiles:
-            blocks = places.blocks
-            call(self._library, "attend_tiles", states, sizes, places.runs, len(pack.runs), blocks, *lanes, output)
+            tasks = places.tasks
+            call(self._library, "attend_tiles", states, sizes, places.runs, len(pack.runs), tasks, *lanes, output)
             return output
         call(self._library, "attend_runs", states, sizes, places.runs, pack.shorts, *lanes, output)
         if pack.shorts < len(pack.runs):
@@ -141,7 +141,7 @@ class _Places:
         rows = [(first, len(run.ids), run.start) for run, first in zip(pack.runs, pack.firsts, strict=True)]
         self.runs: Array = np.array(rows)
         rows_of = [len(run.ids) * pack.shape.heads_of_a_group for run in pack.runs]
-        self.blocks: Array = np.cumsum([0, *(-(-count // _TILE_ROWS) for count in rows_of)])
+        self.tasks: Array = np.cumsum([0, *(-(-count // _TASK_ROWS) for count in rows_of)])
 
     @classmethod
     def of(cls, pack: Pack) -> _Places:
