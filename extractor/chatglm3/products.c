@@ -1,6 +1,7 @@
 /* Products with weights that are laid out for the matrix unit, in bfloat16, int8 or int4, with the norm before them and
-   what follows: scales, bias, residual, gate. A row of the result is the same bits alone and among others: sums are always taken in the same
-   order. Compiled for the machine by products.py. */
+   what follows: scales, bias, residual, gate. A row of the result is the same bits alone and among others, since sums
+   are always taken in the same order, but in int4, where few rows are multiplied by the codes themselves. Compiled for
+   the machine by products.py. */
 
 #include "bfloat16.h"
 #include "tiles.h"

@@ -1,7 +1,8 @@
 """Products in the matrix unit of the processor (AMX), in bfloat16, int8 and int4, with what stands around them.
 
 `products.c` is compiled once where there is gcc and the processor has the unit; elsewhere it `takes` nothing, and
-oneDNN's products do. A row of a result is the same bits alone and among others, which oneDNN does not promise.
+oneDNN's products do. A row of a result is the same bits alone and among others, which oneDNN does not promise; in int4
+that holds up to a rounding, since few rows are multiplied otherwise than many.
 """
 
 from __future__ import annotations
