@@ -49,6 +49,8 @@ static inline float row_scale(const uint16_t *restrict x, int64_t columns) {
     return scale < 1e-30f ? 1e-30f : scale;
 }
 
+static inline int8_t code(uint16_t x, float inverse) { return (int8_t)(int32_t)rintf(wide(x) * inverse); }
+
 /* y = weight * (x / root mean square of x), rounded before the weight as the model does. */
 static inline void norm_row(const uint16_t *restrict x, int64_t columns, const uint16_t *restrict weight, float eps,
                             uint16_t *restrict y) {

@@ -233,8 +233,8 @@ static void take_few_row(const struct product *p, int64_t row) {
     float scale = row_scale(source, p->columns), inverse = 1.0f / scale;
     p->input_scales[row] = scale;
     for (int64_t i = 0; i < p->columns / 2; i++) {
-        even[i] = (int8_t)(int32_t)rintf(wide(source[2 * i]) * inverse);
-        odd[i] = (int8_t)(int32_t)rintf(wide(source[2 * i + 1]) * inverse);
+        even[i] = code(source[2 * i], inverse);
+        odd[i] = code(source[2 * i + 1], inverse);
     }
     for (int64_t s = 0; s < p->steps; s++) {
         int32_t sum = 0;

@@ -44,6 +44,7 @@ static void store_in_tiles(const uint16_t *key, const uint16_t *value, int64_t p
     for (int64_t g = 0; g < groups; g++, key += HEAD, value += HEAD) {
         int64_t block = (place / PAIRS * groups + g) * PAIRS * HEAD, n = place % PAIRS;
         uint16_t *to_keys = keys + block + n / 16 * 16 * HEAD + n % 16 * 2, *to_values = values + block + n / 2 * PAIRS + n % 2;
+        if (n == 0) memset(values + block, 0, PAIRS * HEAD * sizeof(uint16_t)); /* what a weight of 0 meets must be a number */
         for (int64_t i = 0; i < HEAD / 2; i++) memcpy(to_keys + i * PAIRS, key + 2 * i, 4);
         for (int64_t i = 0; i < HEAD; i++) to_values[i / 16 * 16 * PAIRS + i % 16 * 2] = value[i];
     }

@@ -31,10 +31,9 @@ _TILED_SIZE, _TASK_ROWS, _TILE_KEYS = 128, 128, 32  # what its attention in the 
 
 
 class Operations(Protocol):
-    """Norm and attention of a runner. `shape` says how they lay out the cache, `picks` whether they `pick`."""
+    """Norm and attention of a runner. `shape` says how they lay out the cache."""
 
     shape: KeyShape
-    picks: bool
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """weight * x / root mean square of each row."""
@@ -48,16 +47,9 @@ class Operations(Protocol):
         """
         ...
 
-    def pick(self, logits: Tensor, bits: Bits | None) -> Tensor:
-        """For each row of logits (rows, vocabulary) the largest that its bits allow (None: all), and its
-        log-probability among those, in float64 (rows, 2)."""
-        ...
-
 
 class TorchOperations:
     """With torch's operations."""
-
-    picks = False
 
     def __init__(self, shape: KeyShape) -> None:
         self.shape = shape
@@ -79,9 +71,6 @@ class TorchOperations:
         step.write(layer, key, value)
         attended = step.attend(layer, query.reshape(step.size, groups, each, size))
         return functional.pad(attended.view(step.size, -1), (0, 0, 0, len(states) - step.size))
-
-    def pick(self, logits: Tensor, bits: Bits | None) -> Tensor:
-        raise NotImplementedError
 
 
 class CompiledOperations:
@@ -120,6 +109,8 @@ class CompiledOperations:
         return output
 
     def pick(self, logits: Tensor, bits: Bits | None) -> Tensor:
+        """For each row of logits (rows, vocabulary) the largest that its bits allow (None: all), and its
+        log-probability among those, in float64 (rows, 2). Only where `picks` says that there is a kernel for it."""
         picked = torch.empty(len(logits), 2, dtype=torch.float64)
         masks = (None, 0) if bits is None else (torch.from_numpy(bits.view(np.int32)), bits.shape[1])
         call(self._library, "pick_rows", logits.contiguous(), *logits.shape, *masks, picked)

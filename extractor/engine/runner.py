@@ -23,7 +23,7 @@ from extractor.chatglm3.shape import ModelShape
 from extractor.engine.cache import KeyShape
 from extractor.engine.constraint import Bits
 from extractor.engine.linear import Linear, Product, mlp_of, of_norm, output_of, product_of, stacked_of
-from extractor.engine.operations import Rotary, TorchOperations, operations
+from extractor.engine.operations import CompiledOperations, Rotary, TorchOperations, operations
 from extractor.engine.packing import Pack, Step
 
 
@@ -83,7 +83,10 @@ class Runner:
     def pick(self, hidden: Tensor, bits: Bits | None) -> Tensor | None:
         """For each row the most probable of the tokens that its bits allow and its log-probability among them, in
         float64 (rows, 2); None where that is to be had from the logits alone."""
-        return self._operations.pick(self._output(hidden), bits) if self._operations.picks else None
+        operations = self._operations
+        if not isinstance(operations, CompiledOperations) or not operations.picks:
+            return None
+        return operations.pick(self._output(hidden), bits)
 
     def _through(self, step: Step, attend: Callable[[int, Tensor, Rotary], Tensor]) -> Tensor:
         hidden = functional.embedding(step.ids, self._embedding)

@@ -169,6 +169,19 @@ def _exact(pack: Pack, shape: KeyShape) -> Tensor:
 
 
 @compiled_only
+def test_what_a_lane_held_before_reaches_no_answer() -> None:
+    outputs = []
+    for left in (0.0, float("nan")):
+        shape = _shape()
+        _, pack = _world(shape, [(45, 0, None)])
+        for tensors in (pack.runs[0].lane.pool.keys, pack.runs[0].lane.pool.values):
+            tensors[0].fill_(left)
+        states, rotary = _inputs(shape, pack)
+        outputs.append(_compiled(shape).attend(pack, 0, states, rotary)[: pack.size])
+    assert torch.equal(*outputs)
+
+
+@compiled_only
 @pytest.mark.parametrize("columns", [16, 100, 1024])
 def test_norms_agree_with_torch_to_a_rounding(columns: int) -> None:
     torch.manual_seed(0)

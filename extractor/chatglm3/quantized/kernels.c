@@ -9,8 +9,6 @@
 #define GROUP 32  /* columns of a 4-bit weight that share scale and zero */
 #define AT_ONCE 4 /* rows of x for which a 4-bit weight is read once */
 
-static inline int8_t code(uint16_t x, float inverse) { return (int8_t)(int32_t)rintf(wide(x) * inverse); }
-
 /* x (rows, columns) to codes in int8 and a scale for each row. */
 void quantize_rows(const uint16_t *restrict x, int64_t rows, int64_t columns, int8_t *restrict codes,
                    float *restrict scales) {
