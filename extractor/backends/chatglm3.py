@@ -6,7 +6,6 @@ decoded is its business.
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import time
 from collections.abc import Sequence
@@ -28,10 +27,6 @@ from extractor.stepping import Stepper
 from extractor.types import Completion, Prompt, Usage
 
 log = logging.getLogger(__name__)
-
-
-_M_ARENA_MAX = -8  # mallopt(3)
-_PAUSE_HARD = 2  # omp_pause_resource_t of OpenMP 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ class Backend:
         self._newline = tuple(self._tokenizer.encode("\n"))
         self._finished: list[Completion] = []
         self._loaded: _Loaded | None = None
-        _share_an_arena()
+        machine.share_an_arena()
         self.name = self._location.name
 
     @property
@@ -83,7 +78,7 @@ class Backend:
         limits = Limits(self._config.batch_size, machine.step_tokens(device), machine.guessing_rows(device))
         engine = Engine(runner, self._tokenizer.stop_ids, limits, cache)
         vocabulary = Vocabulary(self._tokenizer, self._shape.vocab_size)
-        _end_idle_threads()
+        machine.end_idle_threads()
         stepper = Stepper[_Flight, Request, Answer](engine, partial(torch.set_num_threads, torch.get_num_threads()))
         self._loaded = _Loaded(engine, stepper, vocabulary)
         return self
@@ -151,21 +146,3 @@ def _without_first(pieces: Sequence[str], count: int) -> list[str]:
         trimmed.append(piece[count:])
         count = max(0, count - len(piece))
     return trimmed
-
-
-def _share_an_arena() -> None:
-    """Let threads allocate where the main thread does: the arenas that glibc gives them hand a step's buffers back to
-    the system, which faults them in again at the next step, whatever `machine.prepare` says."""
-    try:
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-    except (AttributeError, OSError, TypeError):
-        return
-
-
-def _end_idle_threads() -> None:
-    """End the helpers that OpenMP has given this thread for loading. While they are there, those of the engine's thread
-    are more than the processor has cores and sleep between any two operations, which takes a quarter longer."""
-    try:
-        ctypes.CDLL("libgomp.so.1").omp_pause_resource_all(_PAUSE_HARD)
-    except (AttributeError, OSError):
-        return

@@ -15,7 +15,8 @@ from torch import Tensor
 _SMALL_MODEL = 50_000_000
 """Parameters below which a second thread costs more in waiting than it saves."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # mallopt(3)
+_PAUSE_HARD = 2  # omp_pause_resource_t of OpenMP 5.0
 _LARGEST_MMAP_THRESHOLD = 32 * 1024**2
 _KEEP = 1024**3
 _GROUP = Path("/sys/fs/cgroup")
@@ -35,6 +36,24 @@ def prepare(parameters: int) -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
     mallopt(_M_TRIM_THRESHOLD, _KEEP)
+
+
+def share_an_arena() -> None:
+    """Let threads allocate where the main thread does: the arenas that glibc gives them hand a step's buffers back to
+    the system, which faults them in again at the next step, whatever `prepare` says."""
+    try:
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
+    except (AttributeError, OSError, TypeError):
+        return
+
+
+def end_idle_threads() -> None:
+    """End the helpers that OpenMP has given this thread for loading. While they are there, those of the engine's thread
+    are more than the processor has cores and sleep between any two operations, which takes a quarter longer."""
+    try:
+        ctypes.CDLL("libgomp.so.1").omp_pause_resource_all(_PAUSE_HARD)
+    except (AttributeError, OSError):
+        return
 
 
 def free_for_cache(device: torch.device) -> int:
