@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from extractor.chatglm3.shape import ModelShape
+from extractor.chatglm3.model_dims import ModelShape
 
 HALF = 2
 """Bytes of a weight and of a cached value in half precision."""

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor
 
 from extractor.chatglm3.checkpoint import weight_plan
-from extractor.chatglm3.layout import TOKENIZER_FILE, is_complete
-from extractor.chatglm3.shape import read_shape
-from extractor.types import Json
+from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, is_complete
+from extractor.chatglm3.model_dims import read_shape
+from extractor.data import Json
 
 DEMO_TOKENIZER = Path(__file__).parent.parent / "extractor" / "models" / "demo" / TOKENIZER_FILE
 DEVIATION = 0.02

@@ -19,10 +19,10 @@ from time import perf_counter, process_time
 from benchmarks.machine import describe
 from benchmarks.results import write_section
 from benchmarks.streaming_memory import TEXT
-from extractor.cluster.job import Reading
-from extractor.cluster.working import read
-from extractor.readers import ReadOptions
-from extractor.sinks.digests import DigestTable
+from extractor.distributed.job import Reading
+from extractor.distributed.worker import read
+from extractor.ingest import ReadOptions
+from extractor.storage.digest_table import DigestTable
 
 ALONE: tuple[str, ...] = ()
 

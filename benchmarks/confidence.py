@@ -30,12 +30,12 @@ from extractor.backends.chatglm3 import Backend
 from extractor.chatglm3 import load_model
 from extractor.chatglm3.hub import DEMO_FOLDER
 from extractor.config import ModelConfig, RunConfig
-from extractor.evaluating import Answer, evaluate
-from extractor.grounding import ground
-from extractor.parsing import parse, value_ranges
+from extractor.data import Completion, Document, Extraction, Json, Source
+from extractor.evaluation import Answer, evaluate
 from extractor.pipeline import Pipeline
-from extractor.tasks import Task, load_task, make_task
-from extractor.types import Completion, Document, Extraction, Json, Source
+from extractor.stages.grounding import ground
+from extractor.stages.parsing import parse, value_ranges
+from extractor.task.task import Task, load_task, make_task
 from training.synth.documents import example
 
 HEAD = ("confidence of a value", "AUROC", "against the first, 95 %", "calibration error", "keep 90 %", "keep 75 %")

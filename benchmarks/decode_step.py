@@ -26,15 +26,15 @@ from benchmarks.machine import describe, peak_device_memory, peak_memory
 from benchmarks.rates import measure, seconds
 from benchmarks.rounds import ROOT
 from extractor.chatglm3.checkpoint import find_device, load_parameters
-from extractor.chatglm3.precisions import Precision, find_precision
-from extractor.chatglm3.shape import ModelShape, read_shape
-from extractor.engine import machine
-from extractor.engine.cache import Cache, Lane, Prefix
-from extractor.engine.capture import Graphs, recorder_for
-from extractor.engine.choosing import Row, choose
-from extractor.engine.packing import Pack, Run
-from extractor.engine.runner import Runner
+from extractor.chatglm3.model_dims import ModelShape, read_shape
+from extractor.engine import platform
+from extractor.engine.batch import Pack, Run
+from extractor.engine.cuda_graphs import Graphs, recorder_for
+from extractor.engine.kv_cache import Cache, Lane, Prefix
+from extractor.engine.model_runner import Runner
+from extractor.engine.sampler import Row, choose
 from extractor.engine.sequence import Generation, Request
+from extractor.precisions import Precision, find_precision
 
 ROUNDS = 20
 
@@ -133,7 +133,7 @@ def _captured(graphs: Graphs, runner: Runner, pack: Pack) -> Tensor:
 
 
 def _prompts(bench: Bench, shape: ModelShape, rates: Rates) -> str:
-    count, taken = bench.prompts(machine.step_tokens(bench.runner.shape.device))
+    count, taken = bench.prompts(platform.step_tokens(bench.runner.shape.device))
     least = prefill_costs(shape, Work([bench.load.context] * count, 0, 1)).operations / rates.operations
     rate = count * bench.load.context / taken
     return _line(f"{count} prompts of {bench.load.context} tokens ({rate:,.0f} tokens/s)", taken, least)

@@ -23,8 +23,8 @@ import torch
 from benchmarks.checkpoints import DEMO_TOKENIZER, Layout, config, write_checkpoint
 from benchmarks.machine import describe, peak_memory
 from benchmarks.results import write_section
-from extractor.chatglm3.exporting import export
-from extractor.chatglm3.layout import TOKENIZER_FILE
+from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE
+from extractor.chatglm3.export import export
 
 LIMIT = 2.5e9
 SHARD_BYTES = 2 * 10**9

@@ -29,10 +29,10 @@ import torch
 from benchmarks.checkpoints import DEMO_TOKENIZER, Layout, write_checkpoint
 from benchmarks.machine import describe, peak_memory
 from benchmarks.results import write_section
+from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, weight_files
 from extractor.chatglm3.glm import load_model
-from extractor.chatglm3.layout import TOKENIZER_FILE, weight_files
-from extractor.chatglm3.precisions import QUANTIZED
-from extractor.chatglm3.quantizing import quantize
+from extractor.chatglm3.quantize import quantize
+from extractor.precisions import QUANTIZED
 
 LIMIT = 1.25
 SHARD_BYTES = 300 * 10**6

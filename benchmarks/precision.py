@@ -34,13 +34,13 @@ from benchmarks.rounds import ROOT, Bench, compare
 from extractor import Extractor
 from extractor.chatglm3 import Tokenizer, load_model
 from extractor.chatglm3.hub import DEMO_FOLDER
-from extractor.chatglm3.precisions import QUANTIZED
 from extractor.config import ModelConfig, RunConfig
+from extractor.data import Chunk, Document
 from extractor.engine.linear import product_of
-from extractor.prompting import render
-from extractor.readers import read
-from extractor.tasks import load_task
-from extractor.types import Chunk, Document
+from extractor.ingest import read
+from extractor.precisions import QUANTIZED
+from extractor.stages.prompting import render
+from extractor.task.task import load_task
 
 PRECISIONS = ("half", *QUANTIZED)
 PREFILL, STEPS, ROUNDS = 1024, 48, 5

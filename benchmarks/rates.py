@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from benchmarks.bound import HALF, Rates, layer_weights
 from extractor.chatglm3.checkpoint import find_device
-from extractor.chatglm3.shape import ModelShape, read_shape
+from extractor.chatglm3.model_dims import ModelShape, read_shape
 
 LARGE = 3 * 2**29
 """Bytes that no cache holds."""

@@ -21,7 +21,7 @@ from benchmarks import contenders, workload
 from benchmarks.bound import Rates
 from benchmarks.contenders.job import Item, Job, Report
 from extractor.chatglm3.tokenizer import Tokenizer
-from extractor.types import Document
+from extractor.data import Document
 
 ROOT = Path(__file__).parent.parent
 WARM = 4

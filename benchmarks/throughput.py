@@ -28,9 +28,9 @@ from benchmarks.contenders.job import Report
 from benchmarks.machine import describe
 from benchmarks.results import write_section
 from benchmarks.rounds import DISTURBED, ROOT, Bench, Reports, compare, measure_rates
-from extractor.chatglm3.shape import ModelShape, read_shape
+from extractor.chatglm3.model_dims import ModelShape, read_shape
 from extractor.chatglm3.tokenizer import Tokenizer
-from extractor.types import Document
+from extractor.data import Document
 
 USUAL = ("book-bfloat16", "batches-16", "ours-free", "ours-schema", "ours-verbatim")
 VLLM = ("vllm-free", "vllm-xgrammar", "vllm-guidance")

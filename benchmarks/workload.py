@@ -13,9 +13,9 @@ from pathlib import Path
 from random import Random
 
 from extractor.chatglm3.tokenizer import Tokenizer
-from extractor.prompting import render
-from extractor.tasks import Task, make_task
-from extractor.types import Chunk, Document, Json, Prompt, Source
+from extractor.data import Chunk, Document, Json, Prompt, Source
+from extractor.stages.prompting import render
+from extractor.task.task import Task, make_task
 from training.synth import values
 
 TEMPLATE = Path(__file__).parent / "prompt.jinja"

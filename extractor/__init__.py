@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from extractor.api import Extractor
     from extractor.chatglm3 import ChatGLM3
     from extractor.config import ModelConfig, RunConfig, ServerConfig
+    from extractor.data import Document, Record, Unreadable
     from extractor.errors import ExtractorError
-    from extractor.tasks import Task, load_task, make_task
-    from extractor.types import Document, Record, Unreadable
+    from extractor.task.task import Task, load_task, make_task
 
 __all__ = [
     "ChatGLM3",

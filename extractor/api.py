@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from extractor import backends
+from extractor.backends._support.shared import Shared
 from extractor.config import ModelConfig, RunConfig, ServerConfig
-from extractor.examples import Example, load_examples, make_examples
+from extractor.data import Document, Json, Record, Source, Unreadable
 from extractor.pipeline import Pipeline, check_examples
-from extractor.sharing import Shared
-from extractor.tasks import Task, load_task, make_task
-from extractor.types import Document, Json, Record, Source, Unreadable
+from extractor.task.examples import Example, load_examples, make_examples
+from extractor.task.task import Task, load_task, make_task
 
 
 class Extractor:

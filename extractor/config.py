@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
+from extractor.data import UNGROUNDED, Ungrounded
 from extractor.errors import UsageError
-from extractor.types import UNGROUNDED, Ungrounded
 
 
 @dataclass(frozen=True, slots=True)

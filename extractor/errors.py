@@ -13,7 +13,7 @@
         └── OutputMismatch    the output belongs to a run with other settings
 
 An expected failure of one document (bad JSON, an ungrounded value, an unreadable file) is never an exception: it is
-a value of `extractor.types`.
+a value of `extractor.data`.
 """
 
 

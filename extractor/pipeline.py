@@ -9,13 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from extractor import chunking, generating, grounding, grouping, merging, parsing, prompting
 from extractor.config import RunConfig
-from extractor.errors import UsageError
-from extractor.generating import Job, Result
-from extractor.redacting import redact
-from extractor.tasks import Task
-from extractor.types import (
+from extractor.data import (
     GREEDY,
     Backend,
     Chunk,
@@ -30,7 +25,13 @@ from extractor.types import (
     Sampling,
     Unreadable,
 )
-from extractor.withholding import withhold_unsure
+from extractor.errors import UsageError
+from extractor.stages import batching, chunking, grounding, merging, parsing, prompting
+from extractor.stages.batching import Job, Result
+from extractor.stages.thresholds import withhold_unsure
+from extractor.task import field_groups
+from extractor.task.redaction import redact
+from extractor.task.task import Task
 
 _TURN_TOKENS = 8  # what a chat turn adds to its content, and a little to spare
 _SMALLEST_CHUNK = 32  # tokens: a prompt that leaves less room for the document is refused
@@ -49,8 +50,8 @@ class Pipeline:
     def run(self, documents: Iterable[Document | Unreadable]) -> Iterator[Record]:
         """Yield one Record per document. Setting `stop` ends it after what is in flight."""
         jobs = (Job(document, self.questions(document)) for document in documents)
-        results = generating.generate(jobs, self.backend, self._judge, self._follow, self.config.window, self.stop)
-        for result in generating.in_order(results) if self.config.ordered else results:
+        results = batching.generate(jobs, self.backend, self._judge, self._follow, self.config.window, self.stop)
+        for result in batching.in_order(results) if self.config.ordered else results:
             yield self._record(result)
 
     def check(self) -> None:
@@ -80,7 +81,7 @@ class Pipeline:
     @cached_property
     def groups(self) -> tuple[Task, ...]:
         """The task in as many parts as it takes for the usual answer to each, and its instructions, to leave room."""
-        return grouping.groups(self.task, self._holds)
+        return field_groups.groups(self.task, self._holds)
 
     @cached_property
     def chunk_budget(self) -> int:
@@ -101,7 +102,7 @@ class Pipeline:
         room."""
         wanted = self.config.overlap
         if wanted is None:
-            wanted = max(_LEAST_OVERLAP, 2 * grouping.longest_value(self.task))
+            wanted = max(_LEAST_OVERLAP, 2 * field_groups.longest_value(self.task))
         return min(wanted, self.chunk_budget // 4)
 
     def questions(self, document: Document | Unreadable) -> tuple[Prompt, ...]:
@@ -114,7 +115,7 @@ class Pipeline:
 
     def _holds(self, task: Task) -> bool:
         """Whether one answer holds what a task asks for, and half of what that answer leaves the instructions."""
-        usual = self.backend.count_tokens(grouping.usual_answer(task))
+        usual = self.backend.count_tokens(field_groups.usual_answer(task))
         room = (self.backend.context - self.answer_budget) // 2
         return usual <= self.answer_budget and self._instructions(task) <= room
 

@@ -3,10 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from extractor.grounding import ground
-from extractor.parsing import parse
-from extractor.tasks import Schema, Task
-from extractor.types import (
+from extractor.data import (
     GREEDY,
     Chunk,
     Completion,
@@ -20,6 +17,9 @@ from extractor.types import (
     Sampling,
     Source,
 )
+from extractor.stages.grounding import ground
+from extractor.stages.parsing import parse
+from extractor.task.task import Schema, Task
 
 RUN = RunInfo("0123456789abcdef", "scripted", "custom", "zh")
 STRING: Schema = {"type": "string"}

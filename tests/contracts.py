@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from extractor.tasks import Schema
-from extractor.types import Json, Prompt, Span
+from extractor.data import Json, Prompt, Span
+from extractor.task.task import Schema
 
 STRING: Schema = {"type": "string"}
 SCHEMA: Schema = {

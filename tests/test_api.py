@@ -13,8 +13,8 @@ import pytest
 import extractor
 from extractor import Document, Extractor, Record, RunConfig, Unreadable
 from extractor.backends import scripted
+from extractor.data import Completion, Prompt, Source
 from extractor.errors import ExtractorError
-from extractor.types import Completion, Prompt, Source
 
 FOUND = '{"手机号": "%s", "邮箱": null, "账号": null, "密码": null}'
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.tasks import load_task
+from extractor.task.task import load_task
 from tests.cli.conftest import ROOT, command, environment, rows
 
 PAGE = ROOT / "docs" / "schemas-and-prompts.md"

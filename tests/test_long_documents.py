@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from extractor import Extractor, backends
 from extractor.backends.scripted import Backend
 from extractor.config import ModelConfig, RunConfig
+from extractor.data import Json, Prompt, Record, Span
 from extractor.pipeline import Pipeline
-from extractor.tasks import Schema, make_task
-from extractor.types import Json, Prompt, Record, Span
+from extractor.task.task import Schema, make_task
 from tests import contracts
 from tests.builders import a_document
 

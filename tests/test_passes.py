@@ -8,10 +8,10 @@ import pytest
 
 from extractor.backends.scripted import Backend
 from extractor.config import RunConfig
+from extractor.data import Completion, Json, Prompt, Record, Usage
 from extractor.errors import UsageError
 from extractor.pipeline import Pipeline
-from extractor.tasks import Task, load_task
-from extractor.types import Completion, Json, Prompt, Record, Usage
+from extractor.task.task import Task, load_task
 from tests.builders import STRING, STRINGS, a_document, a_task
 
 TEXT = "张三与李四在北京大学附属医院会面，王五在场。电话一13800138000，电话二13900139000。"

@@ -8,10 +8,10 @@ import pytest
 
 from extractor.backends.scripted import Backend
 from extractor.config import RunConfig
+from extractor.data import Completion, Document, Json, Prompt, Record, Source, Unreadable
 from extractor.errors import UsageError
 from extractor.pipeline import Pipeline
-from extractor.tasks import load_task, make_task
-from extractor.types import Completion, Document, Json, Prompt, Record, Source, Unreadable
+from extractor.task.task import load_task, make_task
 
 CONTACT = load_task("contact")
 PERSON = make_task({"type": "object", "properties": {"姓名": {"type": "array", "items": {"type": "string"}}}})

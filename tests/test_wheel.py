@@ -25,7 +25,11 @@ def test_the_wheel_holds_prompts_schemas_the_demo_model_and_the_record_schema(wh
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("prompts", "schemas"):
         assert {f"extractor/{folder}/{path.name}" for path in (ROOT / folder).iterdir()} <= names
-    assert {"extractor/record.schema.json", "extractor/py.typed", "extractor/models/demo/tokenizer.model"} <= names
+    assert {
+        "extractor/storage/record.schema.json",
+        "extractor/py.typed",
+        "extractor/models/demo/tokenizer.model",
+    } <= names
     assert {f"extractor/reporting/page.{kind}" for kind in ("html", "css", "js")} <= names
     assert not any(name.startswith(("tests/", "training/", "benchmarks/")) for name in names)
     demo = sum(info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/models/demo/" in info.filename)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor import Extractor, readers
+from extractor import Extractor, ingest
 from extractor.sinks import SinkOptions, open_sink
 from tests.cli.conftest import ROOT, SAMPLES, environment
 
@@ -23,7 +23,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the outputs that the examples read, of the demo model."""
     folder = tmp_path_factory.mktemp("outputs")
     with Extractor("contact") as extractor:
-        records = list(extractor.run(readers.read([str(SAMPLES / "contact")])))
+        records = list(extractor.run(ingest.read([str(SAMPLES / "contact")])))
     for name, flatten in (("results.parquet", False), ("results.sqlite", False), ("values.csv", True)):
         options = SinkOptions(records[0].run.fingerprint, task=extractor.task, flatten=flatten)
         with open_sink(str(folder / name), options) as sink:

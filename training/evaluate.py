@@ -21,9 +21,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractor.evaluating import Answer as Answered
-from extractor.evaluating import evaluate
-from extractor.evaluating.scores import FOUND, GOLD
+from extractor.evaluation import Answer as Answered
+from extractor.evaluation import evaluate
+from extractor.evaluation.scores import FOUND, GOLD
 from training.batches import tail
 from training.model import Attention, ChatGLM, Shape, rotate
 from training.prompts import ROOT, Codec, answer, render

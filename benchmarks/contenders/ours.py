@@ -10,10 +10,10 @@ from benchmarks import workload
 from benchmarks.contenders.job import Answer, Item, Job
 from extractor import backends
 from extractor.config import ModelConfig, RunConfig
-from extractor.engine import constraint, machine
-from extractor.prompting import render
-from extractor.tasks import Task, make_task
-from extractor.types import Chunk, Completion, Document, Prompt, Source
+from extractor.data import Chunk, Completion, Document, Prompt, Source
+from extractor.engine import constraint, platform
+from extractor.stages.prompting import render
+from extractor.task.task import Task, make_task
 
 VARIANTS = {"free": None, "schema": None, "verbatim": None, "alone": 16, "unassisted": 16}
 """`alone` is `verbatim` with one document at a time, as `extract` has it; `unassisted` is the same without guesses, and
@@ -58,7 +58,7 @@ class Contender:
 
 def _leave_alone() -> None:
     """Take from the engine of this process what makes decoding more than one token a step."""
-    machine.guessing_rows = lambda device: 0
+    platform.guessing_rows = lambda device: 0
     constraint.Constraint.forced = lambda self: []  # type: ignore[method-assign]
 
 

@@ -1,7 +1,7 @@
 """What can answer prompts. Each module holds one backend: a class `Backend` made from a ModelConfig.
 
 Adding a file adds a backend under its name (`--backend NAME`), and so does an entry point of the group
-`extractor.backends` in another installed package; the protocol is `extractor.types.Backend`.
+`extractor.backends` in another installed package; the protocol is `extractor.data.Backend`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import cast
 
 from extractor import plugins
 from extractor.config import ModelConfig
+from extractor.data import Backend
 from extractor.errors import UsageError
-from extractor.types import Backend
 
 
 def names() -> list[str]:

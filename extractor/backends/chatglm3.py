@@ -17,14 +17,14 @@ import torch
 from extractor.chatglm3 import Tokenizer, read_shape, resolve
 from extractor.chatglm3.checkpoint import load_parameters
 from extractor.config import ModelConfig
-from extractor.engine import machine
+from extractor.data import Completion, Prompt, Usage
+from extractor.engine import platform
 from extractor.engine.constraint import Vocabulary
 from extractor.engine.engine import Answer, Engine, Limits, Request
-from extractor.engine.runner import Runner
+from extractor.engine.engine_thread import Stepper
+from extractor.engine.model_runner import Runner
 from extractor.engine.sequence import Constrain
 from extractor.errors import ModelError
-from extractor.stepping import Stepper
-from extractor.types import Completion, Prompt, Usage
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Backend:
         self._newline = tuple(self._tokenizer.encode("\n"))
         self._finished: list[Completion] = []
         self._loaded: _Loaded | None = None
-        machine.share_an_arena()
+        platform.share_an_arena()
         self.name = self._location.name
 
     @property
@@ -71,14 +71,14 @@ class Backend:
         return f"{self._location.identity} {self._config.precision}"
 
     def __enter__(self) -> Backend:
-        machine.prepare(self._shape.parameters)
+        platform.prepare(self._shape.parameters)
         runner = Runner(load_parameters(self._location.path, self._config.precision, self._config.device))
         device = runner.shape.device
-        cache = self._config.kv_memory or machine.free_for_cache(device)
-        limits = Limits(self._config.batch_size, machine.step_tokens(device), machine.guessing_rows(device))
+        cache = self._config.kv_memory or platform.free_for_cache(device)
+        limits = Limits(self._config.batch_size, platform.step_tokens(device), platform.guessing_rows(device))
         engine = Engine(runner, self._tokenizer.stop_ids, limits, cache)
         vocabulary = Vocabulary(self._tokenizer, self._shape.vocab_size)
-        machine.end_idle_threads()
+        platform.end_idle_threads()
         stepper = Stepper[_Flight, Request, Answer](engine, partial(torch.set_num_threads, torch.get_num_threads()))
         self._loaded = _Loaded(engine, stepper, vocabulary)
         return self

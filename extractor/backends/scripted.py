@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from extractor.config import ModelConfig
-from extractor.types import Completion, Prompt, Usage
+from extractor.data import Completion, Prompt, Usage
 
 Answer = Callable[[Prompt], str | Completion]
 

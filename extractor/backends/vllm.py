@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extractor.chatglm3 import layout
+from extractor.backends._support.align_tokens import spelled
+from extractor.backends._support.escape_control_tokens import plain
+from extractor.chatglm3 import checkpoint_files
 from extractor.config import ModelConfig
-from extractor.engine.grammar import ANY_LEAD, grammar
+from extractor.data import Completion, Json, Prompt, Usage
 from extractor.errors import CheckpointError, ModelError, UsageError
-from extractor.remote.plaintext import plain
-from extractor.remote.spelling import spelled
-from extractor.types import Completion, Json, Prompt, Usage
+from extractor.task.answer_grammar import ANY_LEAD, grammar
 
 QUIET = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
 """What vLLM reads while it is imported: stdout carries rows and nothing else. What the user sets goes first."""
@@ -69,7 +69,7 @@ class Backend:
     @property
     def identity(self) -> str:
         files = [self._folder / name for name in _TEXT_FILES if (self._folder / name).is_file()]
-        digest = layout.digest_of((*files, *layout.weight_files(self._folder)))
+        digest = checkpoint_files.digest_of((*files, *checkpoint_files.weight_files(self._folder)))
         return f"sha256:{digest[:32]} vllm {vllm.__version__} {self._config.precision}"
 
     def __enter__(self) -> Backend:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from extractor.chatglm3.chat import ChatGLM3
     from extractor.chatglm3.glm import load_model
     from extractor.chatglm3.hub import ModelLocation, resolve
-    from extractor.chatglm3.shape import ModelShape, read_shape
+    from extractor.chatglm3.model_dims import ModelShape, read_shape
     from extractor.chatglm3.tokenizer import Tokenizer
 
 __all__ = ["ChatGLM3", "ModelLocation", "ModelShape", "Tokenizer", "load_model", "read_shape", "resolve"]

@@ -16,14 +16,14 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from extractor.chatglm3.layout import weight_files
+from extractor.chatglm3.checkpoint_files import weight_files
+from extractor.chatglm3.model_dims import ModelShape, read_shape
 from extractor.chatglm3.parameters import Parameters
-from extractor.chatglm3.precisions import Precision, find_precision
-from extractor.chatglm3.quantized import QuantizedLinear, layer_type
-from extractor.chatglm3.shape import ModelShape, read_shape
-from extractor.chatglm3.stored import stored_precision
+from extractor.chatglm3.quantization_config import stored_precision
 from extractor.chatglm3.weights import copy_in_groups, iter_all
 from extractor.errors import CheckpointError, ModelError, UsageError
+from extractor.precisions import Precision, find_precision
+from extractor.precisions._support import QuantizedLinear, layer_type
 
 Model = TypeVar("Model", bound=nn.Module)
 

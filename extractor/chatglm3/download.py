@@ -16,8 +16,8 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from extractor.chatglm3 import layout
-from extractor.chatglm3.known import DEFAULT_RETRY, THREE_WAYS, KnownModel, Retry
+from extractor.chatglm3 import checkpoint_files
+from extractor.chatglm3.registry import DEFAULT_RETRY, THREE_WAYS, KnownModel, Retry
 from extractor.errors import DownloadError
 
 _log = logging.getLogger(__name__)
@@ -55,12 +55,12 @@ def _download_once(known: KnownModel, revision: str, folder: Path) -> None:
     from modelscope.hub.snapshot_download import snapshot_download
 
     listed = {entry["Path"]: int(entry["Size"] or 0) for entry in HubApi().get_model_files(known.hub_id, revision)}
-    names = layout.needed_names(listed)
+    names = checkpoint_files.needed_names(listed)
     _check_room(folder, {name: listed[name] for name in names})
     snapshot_download(
         known.hub_id, revision=revision, local_dir=str(folder), allow_patterns=list(names), max_workers=_WORKERS
     )
-    if not layout.is_complete(folder):
+    if not checkpoint_files.is_complete(folder):
         raise DownloadError(
             f"{known.hub_id}, revision {revision}, lacks files of a checkpoint (it has {', '.join(names) or 'none'}): "
             f"choose another --revision. {THREE_WAYS}"

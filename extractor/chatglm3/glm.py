@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers import GlmConfig, GlmForCausalLM
 
 from extractor.chatglm3.checkpoint import find_device, load_into
-from extractor.chatglm3.shape import ModelShape
+from extractor.chatglm3.model_dims import ModelShape
 
 
 def load_model(path: str | Path, precision: str = "half", device: str = "auto") -> GlmForCausalLM:

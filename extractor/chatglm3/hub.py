@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from extractor.chatglm3 import layout
+from extractor.chatglm3 import checkpoint_files
 from extractor.chatglm3.download import download
-from extractor.chatglm3.known import DEFAULT_RETRY, KNOWN, THREE_WAYS, KnownModel, Retry
+from extractor.chatglm3.registry import DEFAULT_RETRY, KNOWN, THREE_WAYS, KnownModel, Retry
 from extractor.errors import DownloadError, ModelError
 
 DEMO = "demo"
@@ -79,7 +79,7 @@ def find_cached(known: KnownModel, revision: str | None = None) -> Path | None:
     Folders of older clients do not say their revision, so they count only when no revision was asked for.
     """
     folders = [snapshot_folder(known, revision or known.revision), *([] if revision else _old_folders(known))]
-    return next((folder for folder in folders if layout.is_complete(folder)), None)
+    return next((folder for folder in folders if checkpoint_files.is_complete(folder)), None)
 
 
 def _old_folders(known: KnownModel) -> list[Path]:
@@ -100,4 +100,4 @@ def _fetch(known: KnownModel, revision: str, offline: bool, progress: bool | Non
 
 
 def _located(path: Path, name: str, revision: str) -> ModelLocation:
-    return ModelLocation(path, name, revision, f"sha256:{layout.digest(path)[:32]}")
+    return ModelLocation(path, name, revision, f"sha256:{checkpoint_files.digest(path)[:32]}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from extractor.chatglm3.shape import ModelShape
+from extractor.chatglm3.model_dims import ModelShape
 
 
 class Parameters(nn.Module):

@@ -22,11 +22,11 @@ from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers.models import BPE
 
-from extractor.chatglm3.layout import TOKENIZER_FILE
-from extractor.chatglm3.pieces import Kind, PieceModel, read_pieces
+from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE
+from extractor.chatglm3.sentencepiece_model import Kind, PieceModel, read_pieces
 from extractor.chatglm3.tokenizer import SPECIAL_NAMES
+from extractor.data import Json
 from extractor.errors import CheckpointError
-from extractor.types import Json
 
 MARK, ESCAPE = "\ufdd0", "\ufdd1"
 """Two of Unicode's noncharacters, which are never part of interchanged text."""

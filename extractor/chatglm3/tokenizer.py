@@ -16,9 +16,9 @@ from typing import Any
 
 import sentencepiece
 
-from extractor.chatglm3.layout import TOKENIZER_FILE
+from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE
+from extractor.data import Message
 from extractor.errors import CheckpointError, UsageError
-from extractor.types import Message
 
 SPECIAL_NAMES = (
     "[MASK]",

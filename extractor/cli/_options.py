@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 import click
 
 from extractor import backends
-from extractor.chatglm3.precisions import PRECISIONS
 from extractor.config import ModelConfig, RunConfig, ServerConfig
-from extractor.examples import load_examples
+from extractor.data import UNGROUNDED
+from extractor.ingest import ReadOptions
 from extractor.pipeline import Pipeline
-from extractor.readers import ReadOptions
-from extractor.shorthand import schema_from_fields
+from extractor.precisions import PRECISIONS
 from extractor.sinks import SinkOptions
-from extractor.tasks import Task, load_task, make_task
-from extractor.types import UNGROUNDED
+from extractor.task.examples import load_examples
+from extractor.task.shorthand import schema_from_fields
+from extractor.task.task import Task, load_task, make_task
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from extractor.data import Document, Record, Unreadable
 from extractor.sinks import Sink
-from extractor.types import Document, Record, Unreadable
 
 
 @dataclass

@@ -14,15 +14,15 @@ import click
 from extractor import sinks
 from extractor.cli import _options
 from extractor.cli._progress import Progress, Tally
-from extractor.cluster.job import Job, Reading
-from extractor.cluster.machines import connected, lay_out
+from extractor.data import Backend, Record
+from extractor.distributed.job import Job, Reading
+from extractor.distributed.resources import connected, lay_out
 from extractor.errors import UsageError
+from extractor.ingest import ReadOptions
+from extractor.ingest.discovery import STDIN
 from extractor.pipeline import Pipeline
-from extractor.readers import ReadOptions
-from extractor.readers.walking import STDIN
 from extractor.sinks import STDOUT
-from extractor.sinks.parts import PartsFolder
-from extractor.types import Backend, Record
+from extractor.storage.parts_folder import PartsFolder
 
 _ENGINES = ("local", "ray")
 
@@ -100,7 +100,7 @@ def records(source: Source, progress: Progress, options: Mapping[str, Any], tall
         connected(options["address"], options["workers"]) as machines,
         progress,
     ):
-        from extractor.cluster.leading import Run
+        from extractor.distributed.coordinator import Run
 
         layout = lay_out(machines, options["workers"], options["gpus_per_worker"])
         run = Run(Job.of(pipeline, source.make_backend), reading, folder, layout)

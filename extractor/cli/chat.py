@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from extractor.chatglm3.precisions import PRECISIONS
 from extractor.cli._options import label_demo
 from extractor.errors import UsageError
+from extractor.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     from extractor.chatglm3 import ChatGLM3

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from extractor.doctor import Finding, examine, is_fit
+from extractor.diagnostics import Finding, examine, is_fit
 
 _MARKS = {"ok": "ok  ", "info": "    ", "warn": "WARN", "fail": "FAIL"}
 

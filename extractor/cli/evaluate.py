@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from extractor.cli import _figures, _options
-from extractor.cli._rows import Row, rows, source_of
+from extractor.cli import _evaluation_tables, _options
+from extractor.cli._row_files import Row, rows, source_of
+from extractor.data import Json
 from extractor.errors import InputError
-from extractor.evaluating import (
+from extractor.evaluation import (
     EVERYTHING,
     Answer,
     Comparison,
@@ -23,11 +24,10 @@ from extractor.evaluating import (
     compare,
     evaluate_all,
 )
-from extractor.evaluating.summary import as_json, comparison_as_json, wrong_as_json
-from extractor.pointers import escape_pointer
-from extractor.rereading import reread
-from extractor.tasks import Task, load_task
-from extractor.types import Json
+from extractor.evaluation.summary import as_json, comparison_as_json, wrong_as_json
+from extractor.ingest.reload import reread
+from extractor.task.json_pointer import escape_pointer
+from extractor.task.task import Task, load_task
 
 EXAMPLES = """\b
 Examples:
@@ -93,7 +93,7 @@ class _Report:
     """What is printed: one run, or two and how they compare."""
 
     results: Sequence[_Results]
-    coverages: Sequence[_figures.Coverage]
+    coverages: Sequence[_evaluation_tables.Coverage]
     evaluations: Sequence[Evaluation]
     comparison: Comparison | None
 
@@ -109,11 +109,14 @@ class _Report:
 
     def as_text(self, resampling: Resampling, wrong: bool) -> str:
         first = self.evaluations[0]
-        parts = [_figures.coverage(self.coverages[0]), _figures.evaluation(first, resampling)]
-        parts += [_figures.wrong(first)] if wrong else []
+        parts = [_evaluation_tables.coverage(self.coverages[0]), _evaluation_tables.evaluation(first, resampling)]
+        parts += [_evaluation_tables.wrong(first)] if wrong else []
         if self.comparison is not None:
             name = self.results[1].path
-            parts += [f"{name}: {_figures.coverage(self.coverages[1])}", _figures.comparison(self.comparison, name)]
+            parts += [
+                f"{name}: {_evaluation_tables.coverage(self.coverages[1])}",
+                _evaluation_tables.comparison(self.comparison, name),
+            ]
         return "\n\n".join(parts)
 
 
@@ -166,9 +169,9 @@ def _scope(task: Task) -> Scope:
     return Scope(tuple(escape_pointer(field.name) for field in task.fields), grounded)
 
 
-def _coverage(gold: Sequence[Answer], given: Mapping[str, Answer], replaced: int) -> _figures.Coverage:
+def _coverage(gold: Sequence[Answer], given: Mapping[str, Answer], replaced: int) -> _evaluation_tables.Coverage:
     names = {each.id for each in gold}
-    return _figures.Coverage(
+    return _evaluation_tables.Coverage(
         gold=len(gold),
         failed=tuple(each.id for each in gold if each.id in given and given[each.id].data is None),
         missing=tuple(each.id for each in gold if each.id not in given),

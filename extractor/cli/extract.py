@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from extractor import backends
-from extractor.cli import _documents, _options
+from extractor.cli import _options, _single_document
 from extractor.pipeline import Pipeline
-from extractor.sinks.rows import to_row
+from extractor.storage.rows import to_row
 
 EXAMPLES = """\b
 Examples:
@@ -36,7 +36,7 @@ def command(file: str, **options: Any) -> int:
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
     read_options = _options.make_read_options(options, stdin="text")
-    document = _documents.only_one(file, read_options, f"Use: extractor run {file} ...")
+    document = _single_document.only_one(file, read_options, f"Use: extractor run {file} ...")
     backend = backends.make(options["backend"], _options.model_config(options))
     pipeline = Pipeline(task, backend, _options.run_config(options))
     pipeline.check()

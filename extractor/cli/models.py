@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
-from extractor.chatglm3 import layout
+from extractor.chatglm3 import checkpoint_files
 from extractor.chatglm3.hub import DEMO, DEMO_FOLDER, cache_folder, find_cached, pull, resolve
-from extractor.chatglm3.known import KNOWN, KnownModel
-from extractor.chatglm3.precisions import PRECISIONS, QUANTIZED, Precision
-from extractor.chatglm3.shape import read_shape
-from extractor.chatglm3.stored import stored_precision
+from extractor.chatglm3.model_dims import read_shape
+from extractor.chatglm3.quantization_config import stored_precision
+from extractor.chatglm3.registry import KNOWN, KnownModel
+from extractor.precisions import PRECISIONS, QUANTIZED, Precision
 
 _PUBLISHED = click.Choice(list(KNOWN))
 
@@ -42,7 +42,7 @@ Example:
 )
 def list_() -> None:
     """List the models that have a name, and whether they are here."""
-    here = "bundled" if layout.is_complete(DEMO_FOLDER) else "missing"
+    here = "bundled" if checkpoint_files.is_complete(DEMO_FOLDER) else "missing"
     rows = [(DEMO, here, "a toy of a few million parameters, for trying things out")]
     rows += [(known.name, "here" if find_cached(known) else "not here", known.summary) for known in KNOWN.values()]
     for name, state, summary in rows:
@@ -93,7 +93,7 @@ def info(model: str, revision: str | None) -> None:
     location = resolve(model, revision=revision, offline=True)
     precision = stored_precision(location.path)
     shape = read_shape(location.path)
-    size = sum(file.stat().st_size for file in layout.checkpoint_files(location.path))
+    size = sum(file.stat().st_size for file in checkpoint_files.checkpoint_files(location.path))
     pairs = {
         "name": location.name,
         "folder": str(location.path),
@@ -129,10 +129,10 @@ def quantize(model: str, out: Path, precision: str, revision: str | None, overwr
 
     It loads faster than quantising at every start and takes a half or a third of the disk. Never touches the network.
     """
-    from extractor.chatglm3 import quantizing
+    from extractor.chatglm3 import quantize
 
     location = resolve(model, revision=revision, offline=True)
-    quantizing.quantize(location.path, out, precision, overwrite=overwrite)
+    quantize.quantize(location.path, out, precision, overwrite=overwrite)
     click.echo(str(out))
 
 
@@ -157,7 +157,7 @@ def export(model: str, out: Path, precision: str | None, revision: str | None) -
     OUT is a plain GlmForCausalLM checkpoint: safetensors, config.json, tokenizer.json, chat template. It loads with no
     remote code and gives the original's logits and token ids. Never touches the network.
     """
-    from extractor.chatglm3 import exporting
+    from extractor.chatglm3 import export
 
     location = resolve(model, revision=revision, offline=True)
     with tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr, delay=1) as bar:
@@ -166,7 +166,7 @@ def export(model: str, out: Path, precision: str | None, revision: str | None) -
             bar.total = total
             bar.update(done - bar.n)
 
-        exporting.export(location.path, out, precision, show)
+        export.export(location.path, out, precision, show)
     click.echo(str(out))
 
 

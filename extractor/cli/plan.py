@@ -12,10 +12,10 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from extractor import backends, readers
+from extractor import backends, ingest
 from extractor.cli import _options
+from extractor.estimate import LONGEST_LISTED, Plan, Probe, estimate, probe, survey
 from extractor.pipeline import Pipeline
-from extractor.planning import LONGEST_LISTED, Plan, Probe, estimate, probe, survey
 
 EXAMPLES = """\b
 Examples:
@@ -43,7 +43,7 @@ def command(inputs: tuple[str, ...], seconds: float, as_json: bool, **options: A
     """
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
-    documents = readers.read(inputs, _options.make_read_options(options))
+    documents = ingest.read(inputs, _options.make_read_options(options))
     config = _options.model_config(options)
     pipeline = Pipeline(task, backends.make(options["backend"], config), _options.run_config(options))
     pipeline.check()

@@ -11,14 +11,14 @@ import click
 
 from extractor import backends
 from extractor.chatglm3 import Tokenizer, resolve
-from extractor.cli import _documents, _options
+from extractor.cli import _options, _single_document
 from extractor.config import ModelConfig
+from extractor.data import Document, Json, Prompt
 from extractor.errors import InputError
+from extractor.ingest import ReadOptions
 from extractor.pipeline import Pipeline
-from extractor.readers import ReadOptions
-from extractor.registry import PROMPTS
-from extractor.tasks import digest
-from extractor.types import Document, Json, Prompt
+from extractor.task.bundled import PROMPTS
+from extractor.task.task import digest
 
 
 @click.group(
@@ -123,7 +123,7 @@ class _Rendered:
 def _document(file: str) -> Document:
     """The one document of a file. Raises InputError where it cannot be read."""
     advice = "Put the one to look at into a file of its own."
-    found = _documents.only_one(file, ReadOptions(stdin="text"), advice)
+    found = _single_document.only_one(file, ReadOptions(stdin="text"), advice)
     if isinstance(found, Document):
         return found
     raise InputError(f"{file} cannot be read: {found.message}.")

@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from extractor import readers
+from extractor import ingest
 from extractor.cli import _options
-from extractor.types import Document, Json, Unreadable
+from extractor.data import Document, Json, Unreadable
 
 EXAMPLES = """\b
 Examples:
@@ -30,7 +30,7 @@ def command(file: str, as_json: bool, **options: Any) -> int:
 
     Several documents are set apart by a blank line, and named on stderr.
     """
-    found = readers.read([file], _options.make_read_options(options))
+    found = ingest.read([file], _options.make_read_options(options))
     return _print_json(found) if as_json else _print_text(found)
 
 

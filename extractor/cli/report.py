@@ -11,15 +11,15 @@ from typing import Any
 import click
 
 from extractor.cli import _options
-from extractor.cli._rows import rows
+from extractor.cli._row_files import rows
+from extractor.data import Record
 from extractor.errors import InputError, OutputError
-from extractor.readers.walking import STDIN
-from extractor.reporting import Collected, NoText, View, collect, page
-from extractor.rereading import reread
-from extractor.sinks import disk, runfile
-from extractor.sinks.rows import from_row
-from extractor.tasks import load_task
-from extractor.types import Record
+from extractor.ingest.discovery import STDIN
+from extractor.ingest.reload import reread
+from extractor.report import Collected, NoText, View, collect, page
+from extractor.storage import atomic_files, manifest
+from extractor.storage.rows import from_row
+from extractor.task.task import load_task
 
 EXAMPLES = """\b
 Examples:
@@ -89,7 +89,7 @@ def _texts(records: Sequence[Record], options: Mapping[str, Any]) -> dict[str, s
 
 def _per_second(path: str, collected: Collected) -> float | None:
     """Documents in a second, over all the runs of the output that ended cleanly; None where that is not known."""
-    work = [runfile.read_work(path, run.fingerprint) for run in collected.summary.runs]
+    work = [manifest.read_work(path, run.fingerprint) for run in collected.summary.runs]
     seconds = sum(each.seconds for each in work)
     return sum(each.rows for each in work) / seconds if seconds else None
 
@@ -99,7 +99,7 @@ def _write(output: str, html: str) -> None:
         sys.stdout.write(html)
         return
     try:
-        disk.replace(output, [html.encode()])
+        atomic_files.replace(output, [html.encode()])
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}.") from error
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import click
 
-from extractor import backends, readers, sinks
-from extractor.cli import INTERRUPTED, _options, _ray, _table
+from extractor import backends, ingest, sinks
+from extractor.cli import INTERRUPTED, _options, _ray, _results_table
 from extractor.cli._interrupts import Interrupts
 from extractor.cli._progress import Progress, Tally
+from extractor.data import Document, Record, Unreadable
+from extractor.ingest import ReadOptions
 from extractor.pipeline import Pipeline
-from extractor.readers import ReadOptions
-from extractor.redacting import redact
-from extractor.tasks import Task
-from extractor.types import Document, Record, Unreadable
+from extractor.task.redaction import redact
+from extractor.task.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +62,12 @@ def command(inputs: tuple[str, ...], **options: Any) -> int:
     _options.set_logging(options["quiet"], options["verbose"])
     task = _options.make_task_from(options)
     read_options = _read_options(options)
-    documents = readers.read(inputs, read_options)
+    documents = ingest.read(inputs, read_options)
     make_backend = functools.partial(backends.make, options["backend"], _options.model_config(options))
     pipeline = Pipeline(task, make_backend(), _options.run_config(options))
     pipeline.check()
-    tally, table = Tally(), _table.Table(task)
-    progress = Progress(lambda: readers.estimate(inputs, read_options), options, tally)
+    tally, table = Tally(), _results_table.Table(task)
+    progress = Progress(lambda: ingest.estimate(inputs, read_options), options, tally)
     if options["engine"] == "ray":
         found = _ray.records(_ray.Source(pipeline, make_backend, inputs, read_options), progress, options, tally)
     else:

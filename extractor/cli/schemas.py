@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import click
 
-from extractor.registry import SCHEMAS
+from extractor.task.bundled import SCHEMAS
 
 RECORD = "record"
 
@@ -37,5 +37,9 @@ def list_() -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """Print a schema."""
-    text = (files("extractor") / "record.schema.json").read_text("utf-8") if name == RECORD else SCHEMAS.load(name)[1]
+    text = (
+        (files("extractor.storage") / "record.schema.json").read_text("utf-8")
+        if name == RECORD
+        else SCHEMAS.load(name)[1]
+    )
     click.echo(text.rstrip("\n"))

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from extractor.engine import fused
-from extractor.engine.fused import Reach
+from extractor.engine import flash_attention
+from extractor.engine.flash_attention import Reach
 
 Attended = tuple[Tensor, Tensor]
 """Outputs (batch, heads, queries, head_size) and log-sum-exp (batch, heads, queries) in float32."""
@@ -28,8 +28,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
             query, key, value, 0.0, causal, attn_mask=mask
         )
         return output, logsumexp
-    if mask is None and fused.works(query.device, query.dtype, query.shape[-1]):
-        return fused.attend(query, key, value, causal)
+    if mask is None and flash_attention.works(query.device, query.dtype, query.shape[-1]):
+        return flash_attention.attend(query, key, value, causal)
     return _attend_by_products(query, key, value, mask, causal)
 
 
@@ -47,8 +47,8 @@ def attend_continued(query: Tensor, key: Tensor, value: Tensor) -> Attended:
 def attend_rows(query: Tensor, key: Tensor, value: Tensor, reach: Reach) -> Attended:
     """Attention of rows that each see other keys: queries (rows, groups, heads of a group, head_size), keys and values
     (slots, groups, head_size). Outputs are like the queries, the log-sum-exp is (rows, groups, heads of a group)."""
-    if fused.works(query.device, query.dtype, query.shape[-1]):
-        return fused.attend_rows(query, key, value, reach)
+    if flash_attention.works(query.device, query.dtype, query.shape[-1]):
+        return flash_attention.attend_rows(query, key, value, reach)
     places = torch.arange(reach.most, device=query.device)
     slots = (reach.starts[:-1].unsqueeze(1) + places).clamp_(max=len(key) - 1)
     hidden = (places >= reach.counts.unsqueeze(1)).view(len(query), 1, 1, -1).expand(-1, -1, query.shape[2], -1)

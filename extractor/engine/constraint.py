@@ -14,8 +14,8 @@ import numpy as np
 from llguidance.numpy import fill_next_token_bitmask
 
 from extractor.chatglm3.tokenizer import Tokenizer
-from extractor.engine.grammar import grammar
-from extractor.tasks import Task
+from extractor.task.answer_grammar import grammar
+from extractor.task.task import Task
 
 Bits = np.ndarray[tuple[int, int], np.dtype[np.uint32]]
 """Rows of token masks: bit `t % 32` of word `t // 32` says whether token t may come."""

@@ -15,13 +15,13 @@ from weakref import ref
 import torch
 from torch import Tensor
 
-from extractor.engine.cache import Cache, Prefix
-from extractor.engine.capture import Graphs, Recorder, recorder_for
-from extractor.engine.choosing import Choice, Row, choose
+from extractor.engine.batch import Pack, Run
 from extractor.engine.constraint import Bits
-from extractor.engine.machine import out_of_memory
-from extractor.engine.packing import Pack, Run
-from extractor.engine.runner import Runner
+from extractor.engine.cuda_graphs import Graphs, Recorder, recorder_for
+from extractor.engine.kv_cache import Cache, Prefix
+from extractor.engine.model_runner import Runner
+from extractor.engine.platform import out_of_memory
+from extractor.engine.sampler import Choice, Row, choose
 from extractor.engine.scheduler import Limits, Scheduler, Turn
 from extractor.engine.sequence import Answer, Generation, Request
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extractor.chatglm3 import products
-from extractor.chatglm3.products import Norm, Tiles
-from extractor.chatglm3.quantized import Int4Linear, Int8Linear, QuantizedLinear
+from extractor.kernels import amx
+from extractor.kernels.amx import Norm, Tiles
+from extractor.precisions._support import Int4Linear, Int8Linear, QuantizedLinear
 
 _INT8_COLUMNS = 8
 """CUDA's int8 product wants a multiple of so many outputs."""
@@ -87,10 +87,10 @@ class Tiled:
         self.weight = weight
 
     def __call__(self, x: Tensor) -> Tensor:
-        return products.multiply(x, self.weight)
+        return amx.multiply(x, self.weight)
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        return products.multiply(x, self.weight, residual=residual)
+        return amx.multiply(x, self.weight, residual=residual)
 
 
 class _PlainOutput:
@@ -106,7 +106,7 @@ class _PlainOutput:
 
 class _TiledOutput(Tiled):
     def some(self, x: Tensor, tokens: Tensor) -> Tensor:
-        return functional.linear(x, products.rows(self.weight.tiles, self.weight.columns, tokens))
+        return functional.linear(x, amx.rows(self.weight.tiles, self.weight.columns, tokens))
 
 
 class _QuantizedOutput:
@@ -125,7 +125,7 @@ class _QuantizedOutput:
 def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     """The fastest product with a weight (out, in) on its device."""
     if _tiles(weight):
-        return Tiled(Tiles(products.lay_out(weight), weight.shape[1], bias=bias))
+        return Tiled(Tiles(amx.lay_out(weight), weight.shape[1], bias=bias))
     if _packs(weight):
         return Packed(weight, bias)
     return Plain(lambda x: functional.linear(x, weight, bias))
@@ -148,7 +148,7 @@ def output_of(layer: nn.Module) -> Output:
         return _QuantizedOutput(layer)
     assert isinstance(layer, nn.Linear)
     weight = layer.weight.detach()
-    return _TiledOutput(Tiles(products.lay_out(weight), weight.shape[1])) if _tiles(weight) else _PlainOutput(weight)
+    return _TiledOutput(Tiles(amx.lay_out(weight), weight.shape[1])) if _tiles(weight) else _PlainOutput(weight)
 
 
 def stacked_of(layers: Sequence[nn.Module], order: Tensor) -> Linear:
@@ -165,7 +165,7 @@ def stacked_of(layers: Sequence[nn.Module], order: Tensor) -> Linear:
 def of_norm(product: Linear, norm: Norm, normed: Normed) -> Product:
     """The product of the norm of its input."""
     if isinstance(product, Tiled):
-        return partial(products.multiply, weight=product.weight, norm=norm)
+        return partial(amx.multiply, weight=product.weight, norm=norm)
     return lambda x: product(normed(x, norm))
 
 
@@ -177,7 +177,7 @@ def mlp_of(gate_up: nn.Module, down: nn.Module, norm: Norm, normed: Normed) -> P
         and isinstance(first := product_of(gate_up), Tiled)
         and first.weight.kind == last.weight.kind
     ):
-        return partial(products.mlp, norm=norm, gate_up=first.weight, down=last.weight)
+        return partial(amx.mlp, norm=norm, gate_up=first.weight, down=last.weight)
     gated = _gated_of(gate_up)
     return lambda x: last.plus(gated(normed(x, norm)), x)
 
@@ -199,7 +199,7 @@ def _gate(product: Product, x: Tensor) -> Tensor:
 
 def _tiles(weight: Tensor) -> bool:
     outputs, columns = weight.shape
-    return products.takes(outputs, columns, weight.dtype, weight.device)
+    return amx.takes(outputs, columns, weight.dtype, weight.device)
 
 
 def _packs(weight: Tensor) -> bool:

@@ -1,6 +1,6 @@
 """What surrounds the matrix products: norms, all from rotation to the outputs of attention, and the choice of tokens.
 
-Two ways to the same numbers, but for rounding: torch's operations, on any device, and `kernels.c` in bfloat16 on a CPU
+The same numbers two ways, but for rounding: torch's operations, on any device, and `attention.c` in bfloat16 on a CPU
 where there is gcc, which spares passes over memory and reads the keys of an answer once for all its heads.
 """
 
@@ -10,7 +10,6 @@ import ctypes
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,15 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from extractor.chatglm3.compiled import Array, call, load
-from extractor.engine.cache import KeyShape
+from extractor.engine.batch import Pack, Step
 from extractor.engine.constraint import Bits
-from extractor.engine.packing import Pack, Step
+from extractor.engine.kv_cache import KeyShape
+from extractor.kernels.jit import Array, call, load
 
 Rotary = tuple[Tensor, Tensor]
 """Cosine and sine for each row: (rows, half of the rotated channels)."""
 
-_MOST_HEADS, _MOST_SIZE, _MULTIPLE = 64, 256, 16  # what kernels.c takes
+_MOST_HEADS, _MOST_SIZE, _MULTIPLE = 64, 256, 16  # what attention.c takes
 _TILED_SIZE, _TASK_ROWS, _TILE_KEYS = 128, 128, 32  # what its attention in the matrix unit takes, in which parts
 
 
@@ -74,7 +73,7 @@ class TorchOperations:
 
 
 class CompiledOperations:
-    """With `kernels.c`: attention is in the matrix unit where the processor has one that they know; else short runs
+    """With `attention.c`: attention is in the matrix unit where the processor has one that they know; else short runs
     are attended to with vectors, and long ones by torch."""
 
     def __init__(self, shape: KeyShape, library: ctypes.CDLL, *, tiles: bool = True) -> None:
@@ -166,7 +165,7 @@ def operations(shape: KeyShape) -> Operations:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    return load(Path(__file__).with_name("kernels.c"))
+    return load("attention")
 
 
 def _addresses(tensors: Sequence[Tensor], *more: int) -> Array:

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from extractor.engine.cache import Cache, Prefix
-from extractor.engine.packing import SHORT, Run
+from extractor.engine.batch import SHORT, Run
+from extractor.engine.kv_cache import Cache, Prefix
 from extractor.engine.sequence import Generation
 
 USUAL_ANSWER = 48

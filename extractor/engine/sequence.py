@@ -9,10 +9,10 @@ from typing import Literal
 
 import torch
 
-from extractor.engine.cache import Lane, Prefix
+from extractor.data import Sampling
 from extractor.engine.constraint import Constraint
+from extractor.engine.kv_cache import Lane, Prefix
 from extractor.engine.speculation import Copying
-from extractor.types import Sampling
 
 Constrain = Callable[[], Constraint | None]
 

@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
-from extractor.readers.files import File, ReadOptions
-from extractor.readers.limits import Failed, damaged
-from extractor.readers.office import package
-from extractor.readers.pieces import Pieces
-from extractor.readers.rows import SURROGATE
-from extractor.types import Document, Json
+from extractor.data import Document, Json
+from extractor.readers._support.files import File, ReadOptions
+from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.ooxml_package import package
+from extractor.readers._support.rows import SURROGATE
+from extractor.readers._support.segments import Pieces
 
 SUFFIXES = (".docx", ".docm", ".dotx")
 ISOLATED = True

@@ -20,14 +20,15 @@ from email.message import Message
 from hashlib import sha256
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from extractor.readers import charsets, markup
-from extractor.readers.encoding import Decoded, Undecodable
-from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.readers.limits import Failed, damaged
-from extractor.readers.naming import Names
-from extractor.readers.pieces import Pieces
-from extractor.readers.rows import SURROGATE
-from extractor.types import Document, Unreadable
+from extractor.data import Document, Unreadable
+from extractor.encodings import declared
+from extractor.encodings.detect import Decoded, Undecodable
+from extractor.readers._support import html_text
+from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.rows import SURROGATE
+from extractor.readers._support.segments import Pieces
+from extractor.readers._support.unique_names import Names
 
 SUFFIXES = (".eml", ".mht", ".mhtml")
 ISOLATED = True
@@ -167,11 +168,11 @@ def _decoded(part: Part) -> Decoded:
     if not data.strip():
         return Decoded("", "utf-8")
     is_html = part.get_content_type() == "text/html"
-    decoded = markup.decode(data, label) if is_html else charsets.decode(data, label)
+    decoded = html_text.decode(data, label) if is_html else declared.decode(data, label)
     if isinstance(decoded, Undecodable):
         raise Failed(decoded.reason, f"the text of the mail: {decoded.message}")
     if is_html:
-        return Decoded(markup.visible_text(decoded.text), decoded.encoding)
+        return Decoded(html_text.visible_text(decoded.text), decoded.encoding)
     return Decoded(_flowing(part, decoded.text), decoded.encoding)
 
 
@@ -192,7 +193,7 @@ def _header(value: str, hint: str | None = None) -> str:
     """A header as people read it: unfolded, encoded words decoded, bytes that should not be there read as text."""
     value = UNFOLD.sub(" ", value).strip()
     if SURROGATE.search(value):
-        raw = charsets.decode(value.encode("utf-8", "surrogateescape"), hint)
+        raw = declared.decode(value.encode("utf-8", "surrogateescape"), hint)
         value = raw.text if isinstance(raw, Decoded) else SURROGATE.sub("\ufffd", value)
     try:
         words = decode_header(value)
@@ -204,7 +205,7 @@ def _header(value: str, hint: str | None = None) -> str:
 def _word(word: bytes, label: str | None) -> str:
     if label is None:
         return word.decode("raw-unicode-escape", "replace")
-    decoded = charsets.decode(word, label)
+    decoded = declared.decode(word, label)
     return decoded.text if isinstance(decoded, Decoded) else word.decode("ascii", "replace")
 
 

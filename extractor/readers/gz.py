@@ -7,8 +7,8 @@ import posixpath
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
-from extractor.readers.files import File, ReadOptions
-from extractor.readers.limits import Budget, unpacking
+from extractor.readers._support.files import File, ReadOptions
+from extractor.readers._support.limits import Budget, unpacking
 
 SUFFIXES = (".gz", ".tgz")
 ISOLATED = True

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 
-from extractor.readers import markup
-from extractor.readers.encoding import Undecodable
-from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.readers.limits import Failed
-from extractor.types import Document
+from extractor.data import Document
+from extractor.encodings.detect import Undecodable
+from extractor.readers._support import html_text
+from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.limits import Failed
 
 SUFFIXES = (".html", ".htm", ".xhtml")
 ISOLATED = True
@@ -18,10 +18,10 @@ ISOLATED = True
 def read(file: File, options: ReadOptions) -> Iterator[Document]:
     """The page as one document. Raises OSError where the file cannot be opened, Failed otherwise."""
     data = read_bytes(file, options.max_bytes)
-    decoded = markup.decode(data)
+    decoded = html_text.decode(data)
     if isinstance(decoded, Undecodable):
         raise Failed(decoded.reason, decoded.message)
-    text = markup.visible_text(decoded.text)
+    text = html_text.visible_text(decoded.text)
     if not text.strip():
         raise Failed("empty", "no text: nothing on the page is visible without running its scripts")
     yield file.document(text, sha256(data).hexdigest(), decoded.encoding)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from extractor.data import Document, Json, Unreadable
+from extractor.encodings.detect import Undecodable, decode
 from extractor.readers import jsonl, text
-from extractor.readers.encoding import Undecodable, decode
-from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.readers.limits import Failed
-from extractor.readers.rows import Row
-from extractor.types import Document, Json, Unreadable
+from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.limits import Failed
+from extractor.readers._support.rows import Row
 
 SUFFIXES = (".json",)
 

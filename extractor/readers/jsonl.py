@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import orjson
 
+from extractor.data import Document, Json, Unreadable
+from extractor.encodings.detect import Undecodable
 from extractor.readers import text
-from extractor.readers.encoding import Undecodable
-from extractor.readers.files import File, ReadOptions
-from extractor.readers.lines import Line, detect, failure, lines
-from extractor.readers.lines import count as lines_in
-from extractor.readers.rows import Row
-from extractor.types import Document, Json, Unreadable
+from extractor.readers._support.files import File, ReadOptions
+from extractor.readers._support.lines import Line, detect, failure, lines
+from extractor.readers._support.lines import count as lines_in
+from extractor.readers._support.rows import Row
 
 NO_ROWS = Undecodable("empty", "no rows: the file is empty or holds only blank lines")
 SUFFIXES = (".jsonl", ".ndjson")

@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from extractor.readers.files import File, ReadOptions, too_large
-from extractor.readers.limits import Failed, damaged
-from extractor.readers.rows import Row
-from extractor.types import Document, Unreadable
+from extractor.data import Document, Unreadable
+from extractor.readers._support.files import File, ReadOptions, too_large
+from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.rows import Row
 
 SUFFIXES = (".parquet", ".pq")
 ISOLATED = True

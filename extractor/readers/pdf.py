@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.readers.limits import Failed, damaged
-from extractor.readers.pieces import Pieces
-from extractor.types import Document
+from extractor.data import Document
+from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.segments import Pieces
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
-from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.readers.limits import Failed, damaged
-from extractor.readers.rows import SURROGATE
-from extractor.types import Document
+from extractor.data import Document
+from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.rows import SURROGATE
 
 SUFFIXES = (".rtf",)
 ISOLATED = True

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from extractor.readers.encoding import Undecodable, decode
-from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.types import Document, Unreadable
+from extractor.data import Document, Unreadable
+from extractor.encodings.detect import Undecodable, decode
+from extractor.readers._support.files import File, ReadOptions, read_bytes
 
 SUFFIXES = (".txt", ".text", ".log", ".md", ".markdown")
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from extractor.readers.cellformats import shown
-from extractor.readers.files import File, ReadOptions, too_large
-from extractor.readers.limits import Failed, damaged
-from extractor.readers.office import package
-from extractor.readers.pieces import Pieces
-from extractor.readers.rows import Row
-from extractor.types import Document, Json, Unreadable
+from extractor.data import Document, Json, Unreadable
+from extractor.readers._support.files import File, ReadOptions, too_large
+from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.number_formats import shown
+from extractor.readers._support.ooxml_package import package
+from extractor.readers._support.rows import Row
+from extractor.readers._support.segments import Pieces
 
 SUFFIXES = (".xlsx", ".xlsm", ".xltx")
 ISOLATED = True

@@ -12,11 +12,11 @@ import zipfile
 from collections.abc import Iterator
 from typing import BinaryIO, cast
 
-from extractor.readers.encoding import Decoded, decode
-from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.readers.limits import DAMAGE, MEMBERS, Bomb, Budget, Failed, damaged, unpacking
-from extractor.readers.naming import Names
-from extractor.readers.walking import is_junk
+from extractor.encodings.detect import Decoded, decode
+from extractor.ingest.discovery import is_junk
+from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.limits import DAMAGE, MEMBERS, Bomb, Budget, Failed, damaged, unpacking
+from extractor.readers._support.unique_names import Names
 
 SUFFIXES = (".zip",)
 ISOLATED = True

@@ -18,10 +18,10 @@ from importlib import import_module
 from typing import Literal, Protocol, cast
 
 from extractor import plugins
-from extractor.addresses import is_address
+from extractor.data import Record
 from extractor.errors import UsageError
-from extractor.tasks import Task
-from extractor.types import Record
+from extractor.storage.addresses import is_address
+from extractor.task.task import Task
 
 __all__ = ["STDOUT", "Sink", "SinkOptions", "Status", "beside", "formats", "open_sink"]
 
@@ -97,7 +97,7 @@ def open_sink(path: str, options: SinkOptions) -> Sink:
         known = ", ".join(sorted(formats()))
         raise UsageError(f"{path} has no suffix of a known output format. Use one of {known}, or - for stdout.")
     if is_address(path):
-        from extractor.sinks.remote import RemoteSink
+        from extractor.storage.object_store import RemoteSink
 
         return RemoteSink(path, lambda local: formats()[suffix].open_sink(local, options), options)
     return formats()[suffix].open_sink(path, options)
@@ -105,10 +105,10 @@ def open_sink(path: str, options: SinkOptions) -> Sink:
 
 def beside(path: str) -> tuple[str, ...]:
     """An output and what may stand beside it, now or after a kill: none of it is a document to read."""
-    from extractor.sinks import runfile
+    from extractor.storage import manifest
 
     suffixes = ("", ".lock", ".tmp", ".open.jsonl", ".open.jsonl.tmp", "-wal", "-shm", "-journal")
-    return (*(f"{path}{suffix}" for suffix in suffixes), runfile.path_of(path))
+    return (*(f"{path}{suffix}" for suffix in suffixes), manifest.path_of(path))
 
 
 def _is_stream(path: str) -> bool:

@@ -13,14 +13,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
+from extractor.data import Json, Record
 from extractor.sinks import Sink, SinkOptions
-from extractor.sinks.appending import Appending, Reading
-from extractor.sinks.columns import Columns
-from extractor.sinks.filing import FileSink
-from extractor.sinks.jsontext import flat_row
-from extractor.sinks.packing import Plain
-from extractor.sinks.restart import Row, foreign, other_rows
-from extractor.types import Json, Record
+from extractor.sinks._support.columns import Columns
+from extractor.sinks._support.json_text import flat_row
+from extractor.storage.append_log import Appending, Reading
+from extractor.storage.compression import Plain
+from extractor.storage.resumable_file import FileSink
+from extractor.storage.resume import Row, foreign, other_rows
 
 SUFFIXES = (".csv",)
 FORMULA = re.compile(r"'*[=+\-@\t\r]")

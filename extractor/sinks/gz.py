@@ -6,10 +6,10 @@ import os
 import zlib
 
 from extractor.sinks import Sink, SinkOptions
-from extractor.sinks.appending import Appending
-from extractor.sinks.filing import FileSink
-from extractor.sinks.jsontext import JsonText
-from extractor.sinks.packing import Packed
+from extractor.sinks._support.json_text import JsonText
+from extractor.storage.append_log import Appending
+from extractor.storage.compression import Packed
+from extractor.storage.resumable_file import FileSink
 
 SUFFIXES = (".jsonl.gz", ".ndjson.gz")
 LEVEL = 6

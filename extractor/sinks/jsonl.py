@@ -9,12 +9,13 @@ import os
 import sys
 from typing import IO
 
-from extractor.sinks import STDOUT, Sink, SinkOptions, Status, disk
-from extractor.sinks.appending import Appending
-from extractor.sinks.filing import FileSink
-from extractor.sinks.jsontext import JsonText
-from extractor.sinks.packing import Plain
-from extractor.types import Record
+from extractor.data import Record
+from extractor.sinks import STDOUT, Sink, SinkOptions, Status
+from extractor.sinks._support.json_text import JsonText
+from extractor.storage import atomic_files
+from extractor.storage.append_log import Appending
+from extractor.storage.compression import Plain
+from extractor.storage.resumable_file import FileSink
 
 SUFFIXES = (".jsonl", ".ndjson")
 
@@ -45,7 +46,7 @@ class StreamSink:
         try:
             self._stream = self._open()
         except OSError as error:
-            raise disk.output_error(self._name, error, "nothing was written yet") from error
+            raise atomic_files.output_error(self._name, error, "nothing was written yet") from error
         return self
 
     def _open(self) -> IO[bytes]:
@@ -70,5 +71,5 @@ class StreamSink:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise disk.output_error(self._name, error, f"{self._rows} rows were written") from error
+            raise atomic_files.output_error(self._name, error, f"{self._rows} rows were written") from error
         self._rows += 1

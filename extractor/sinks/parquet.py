@@ -11,17 +11,18 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from extractor.data import Json, Record
 from extractor.errors import OutputError, UsageError
-from extractor.sinks import Sink, SinkOptions, disk
-from extractor.sinks.appending import Appending
-from extractor.sinks.arrow import Layout
-from extractor.sinks.digests import DigestTable, digest
-from extractor.sinks.filing import FileSink
-from extractor.sinks.jsontext import JsonText
-from extractor.sinks.packing import Plain
-from extractor.sinks.restart import ADVICE, Done, Row, check, foreign, other_rows
-from extractor.sinks.rows import from_line
-from extractor.types import Json, Record
+from extractor.sinks import Sink, SinkOptions
+from extractor.sinks._support.arrow import Layout
+from extractor.sinks._support.json_text import JsonText
+from extractor.storage import atomic_files
+from extractor.storage.append_log import Appending
+from extractor.storage.compression import Plain
+from extractor.storage.digest_table import DigestTable, digest
+from extractor.storage.resumable_file import FileSink
+from extractor.storage.resume import ADVICE, Done, Row, check, foreign, other_rows
+from extractor.storage.rows import from_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -150,7 +151,10 @@ class ParquetTable:
         import pyarrow.parquet as pq
 
         schema = self._layout.schema
-        with disk.replacing(self._path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        with (
+            atomic_files.replacing(self._path) as stream,
+            pq.ParquetWriter(stream, schema, compression="zstd") as writer,
+        ):
             for group in _groups(documents):
                 for rows in self._layout.grouped(group):
                     done.add(self._layout.row(rows))

@@ -12,13 +12,13 @@ import os
 import sqlite3
 from collections.abc import Iterator
 
+from extractor.data import Json, Record
 from extractor.errors import OutputError
 from extractor.sinks import Sink, SinkOptions
-from extractor.sinks.columns import Columns
-from extractor.sinks.filing import FileSink
-from extractor.sinks.fitting import LARGEST
-from extractor.sinks.restart import ADVICE, Done, Row, check, foreign
-from extractor.types import Json, Record
+from extractor.sinks._support.cell_types import LARGEST
+from extractor.sinks._support.columns import Columns
+from extractor.storage.resumable_file import FileSink
+from extractor.storage.resume import ADVICE, Done, Row, check, foreign
 
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "INTEGER", "json": "TEXT"}

@@ -6,10 +6,10 @@ import os
 
 from extractor.errors import UsageError
 from extractor.sinks import Sink, SinkOptions
-from extractor.sinks.appending import Appending
-from extractor.sinks.filing import FileSink
-from extractor.sinks.jsontext import JsonText
-from extractor.sinks.packing import Packed
+from extractor.sinks._support.json_text import JsonText
+from extractor.storage.append_log import Appending
+from extractor.storage.compression import Packed
+from extractor.storage.resumable_file import FileSink
 
 SUFFIXES = (".jsonl.zst", ".ndjson.zst")
 LEVEL = 6

@@ -14,9 +14,9 @@ from datetime import datetime, time
 from decimal import Decimal
 from functools import lru_cache
 
+from extractor.data import Json, Span
 from extractor.text.numerals import clocks, dates, numbers
 from extractor.text.places import written
-from extractor.types import Json, Span
 
 _LONGEST = 60
 """Characters: what is longer is neither a number nor a date."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import date, time
 from decimal import Decimal
 
-from extractor.types import Span
+from extractor.data import Span
 
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2212: 0x2D}
 

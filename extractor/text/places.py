@@ -17,8 +17,8 @@ from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import TypeVar
 
+from extractor.data import Json, Span
 from extractor.text.numerals import clocks, dates, narrow, numbers
-from extractor.types import Json, Span
 
 Places = Sequence[Span]
 _Key = TypeVar("_Key", bound=Hashable)

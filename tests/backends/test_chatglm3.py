@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from extractor import backends, prompting
+from extractor import backends
 from extractor.backends.chatglm3 import Backend
 from extractor.config import ModelConfig
-from extractor.engine import machine
+from extractor.data import Backend as Protocol
+from extractor.data import Chunk, Completion, Document, Prompt, Source
+from extractor.engine import platform
 from extractor.engine.engine import Answer, Engine
 from extractor.errors import ModelError, UsageError
-from extractor.tasks import load_task
-from extractor.types import Backend as Protocol
-from extractor.types import Chunk, Completion, Document, Prompt, Source
+from extractor.stages import prompting
+from extractor.task.task import load_task
 
 CHECKPOINT = Path(__file__).parent.parent / "reference" / "chatglm3-tiny-safetensors"
 TASK = load_task("contact")
@@ -123,7 +124,7 @@ def test_steps_have_a_thread_of_their_own_with_as_many_threads_of_torch(monkeypa
 
     original = Engine.step
     monkeypatch.setattr(Engine, "step", step)
-    monkeypatch.setattr(machine, "prepare", lambda _: None)  # gives a small model one thread
+    monkeypatch.setattr(platform, "prepare", lambda _: None)  # gives a small model one thread
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:

@@ -9,15 +9,15 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from extractor import prompting
 from extractor.backends.chatglm3 import Backend
 from extractor.chatglm3 import Tokenizer, load_model
 from extractor.config import ModelConfig
-from extractor.grounding import ground
-from extractor.parsing import parse
+from extractor.data import Chunk, Completion, Extraction, Prompt
 from extractor.pipeline import Pipeline
-from extractor.tasks import load_task, make_task
-from extractor.types import Chunk, Completion, Extraction, Prompt
+from extractor.stages import prompting
+from extractor.stages.grounding import ground
+from extractor.stages.parsing import parse
+from extractor.task.task import load_task, make_task
 from tests.builders import a_document
 from tests.contracts import contract
 

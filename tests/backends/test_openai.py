@@ -9,11 +9,11 @@ import pytest
 
 from extractor import Extractor, ModelConfig, RunConfig, ServerConfig, backends
 from extractor.backends.openai import Backend
+from extractor.backends.openai.server import reason
+from extractor.backends.openai.token_counting import Estimate
 from extractor.chatglm3 import Tokenizer
+from extractor.data import Document, Record, Source
 from extractor.errors import ModelError, UsageError
-from extractor.remote.counting import Estimate
-from extractor.remote.server import reason
-from extractor.types import Document, Record, Source
 from tests.backends.chat_server import FIELDS, PHONE, Body, ChatServer, Fault, prompt_of, read, serving
 from tests.cli.conftest import ROOT, SAMPLES
 

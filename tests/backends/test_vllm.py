@@ -18,12 +18,12 @@ import jsonschema
 import openai
 import pytest
 
-from extractor import prompting
-from extractor.answer.wanted import answer_schema
-from extractor.registry import SCHEMAS
-from extractor.remote.means import Manner
-from extractor.tasks import load_task
-from extractor.types import Chunk, Document, Source
+from extractor.backends.openai.request_mode import Manner
+from extractor.data import Chunk, Document, Source
+from extractor.stages import prompting
+from extractor.task.answer_schema import answer_schema
+from extractor.task.bundled import SCHEMAS
+from extractor.task.task import load_task
 from tests.cli.conftest import ROOT, SAMPLES, by_id, command, environment, rows
 
 VLLM = Path(os.environ.get("EXTRACTOR_VLLM", "nowhere"))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.bound import Rates, Work, decode_costs, documents_per_second, layer_weights, prefill_costs
-from extractor.chatglm3.shape import ModelShape
+from extractor.chatglm3.model_dims import ModelShape
 
 SHAPE = ModelShape(vocab_size=10, hidden_size=4, ffn_size=3, layers=2, heads=2, groups=1, head_size=2, context=64)
 WORK = Work(prompts=(3, 3), prefix=1, answer=3, rows=2)

@@ -8,8 +8,8 @@ import torch
 from benchmarks import decode_step
 from benchmarks.bound import Rates
 from benchmarks.decode_step import Load, read_bytes
-from extractor.chatglm3.precisions import find_precision
-from extractor.chatglm3.shape import CHATGLM3_6B
+from extractor.chatglm3.model_dims import CHATGLM3_6B
+from extractor.precisions import find_precision
 
 CPU = torch.device("cpu")
 

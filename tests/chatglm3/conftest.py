@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model, products
+from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model
+from extractor.kernels import amx
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "tests" / "reference"
@@ -27,9 +28,9 @@ def _one_thread() -> None:
 def with_and_without_matrix_unit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs a test twice on a processor that has one: as it is, and as on one that has none."""
     if request.param == "without it":
-        if not products.takes(32, 32, torch.bfloat16, torch.device("cpu")):
+        if not amx.takes(32, 32, torch.bfloat16, torch.device("cpu")):
             pytest.skip("this machine has no matrix unit anyway")
-        monkeypatch.setattr(products, "_library", lambda: None)
+        monkeypatch.setattr(amx, "_library", lambda: None)
 
 
 @cache

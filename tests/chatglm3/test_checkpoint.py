@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save_file
 
 from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model, read_shape
 from extractor.chatglm3.checkpoint import find_device
+from extractor.chatglm3.model_dims import CHATGLM3_6B
 from extractor.chatglm3.sampling import Generation, generate
-from extractor.chatglm3.shape import CHATGLM3_6B
 from extractor.chatglm3.weights import copy_in_groups
 from extractor.errors import CheckpointError, ModelError, UsageError
 from tests.chatglm3.conftest import CHECKPOINTS, REFERENCE, reference

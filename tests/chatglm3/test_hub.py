@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from extractor.chatglm3 import checkpoint_files, load_model
 from extractor.chatglm3 import hub as hubs
-from extractor.chatglm3 import layout, load_model
 from extractor.chatglm3.hub import ModelLocation, resolve
-from extractor.chatglm3.known import KNOWN, Retry
+from extractor.chatglm3.registry import KNOWN, Retry
 from extractor.errors import CheckpointError, DownloadError, ModelError
 from tests.chatglm3.conftest import REFERENCE
 from tests.chatglm3.hub_server import Hub, folder_as_files, serving
@@ -204,7 +204,7 @@ def test_one_format_of_weights_is_chosen() -> None:
     both = ["a/config.json", "config.json", "tokenizer.model", "model-1.safetensors", "model.safetensors.index.json"]
     both += ["pytorch_model-1.bin", "pytorch_model.bin.index.json", "training_args.bin", "README.md"]
     safe = ("config.json", "model-1.safetensors", "model.safetensors.index.json", "tokenizer.model")
-    assert layout.needed_names(both) == safe
+    assert checkpoint_files.needed_names(both) == safe
     plain = [name for name in both if "safetensors" not in name]
     kept = ("config.json", "pytorch_model-1.bin", "pytorch_model.bin.index.json", "tokenizer.model")
-    assert layout.needed_names(plain) == kept
+    assert checkpoint_files.needed_names(plain) == kept

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.chatglm3 import Tokenizer
+from extractor.data import Message
 from extractor.errors import CheckpointError, UsageError
-from extractor.types import Message
 from tests.chatglm3.conftest import CHECKPOINTS, REAL_TOKENIZER, REFERENCE, messages, reference
 
 TINY = Tokenizer(REFERENCE / "chatglm3-tiny")

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from extractor import doctor
+from extractor import diagnostics
 from extractor.cli.chat import command as chat
 from extractor.cli.doctor import command as doctor_command
 from extractor.cli.models import command as models
-from extractor.doctor import Finding
+from extractor.diagnostics import Finding
 from extractor.errors import DownloadError, UsageError
 
 TINY = str(Path(__file__).resolve().parents[1] / "reference" / "chatglm3-tiny")
@@ -80,7 +80,9 @@ def test_models_are_listed_shown_and_described(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(("status", "code"), [("warn", 0), ("fail", 1)])
-def test_the_exit_code_of_the_doctor_tells(monkeypatch: pytest.MonkeyPatch, status: doctor.Status, code: int) -> None:
+def test_the_exit_code_of_the_doctor_tells(
+    monkeypatch: pytest.MonkeyPatch, status: diagnostics.Status, code: int
+) -> None:
     monkeypatch.setattr("extractor.cli.doctor.examine", lambda: [Finding("torch", status, "1.0", "upgrade")])
     table = CliRunner().invoke(doctor_command, [], catch_exceptions=False)
     assert table.exit_code == code

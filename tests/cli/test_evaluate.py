@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.types import Json
+from extractor.data import Json
 from tests.cli.conftest import ROOT, Row, Run
 
 NER = ROOT.parent / "shared" / "samples-public" / "ner.jsonl"

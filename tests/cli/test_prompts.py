@@ -10,7 +10,7 @@ from extractor.chatglm3 import Tokenizer
 from extractor.chatglm3.hub import DEMO_FOLDER
 from extractor.config import ModelConfig
 from extractor.pipeline import Pipeline
-from extractor.tasks import load_task
+from extractor.task.task import load_task
 from tests.builders import a_document
 from tests.cli.conftest import SAMPLES, Run
 

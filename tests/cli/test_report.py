@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from extractor.types import Failure
+from extractor.data import Failure
 from tests.cli.conftest import SAMPLES, Run
-from tests.reporting.records import found, write
+from tests.report.records import found, write
 
 LOOKS_OUTSIDE = re.compile(r"""(?:src|href|action)\s*=|@import|url\(|https?://|fetch\(|XMLHttpRequest|WebSocket""")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from extractor.types import Failure, Json, Record
+from extractor.data import Failure, Json, Record
 from tests import browser
 from tests.browser import Browser
 from tests.cli.conftest import command, environment
-from tests.reporting.records import found, write
+from tests.report.records import found, write
 
 pytestmark = pytest.mark.skipif(not browser.is_here(), reason="chromium and chromedriver are not installed")
 

@@ -10,12 +10,12 @@ from transformers import DynamicCache, GlmForCausalLM
 
 from extractor.chatglm3 import Tokenizer, load_model
 from extractor.chatglm3.checkpoint import load_parameters
-from extractor.engine.capture import Recorder
+from extractor.data import GREEDY, Sampling
 from extractor.engine.constraint import Vocabulary
+from extractor.engine.cuda_graphs import Recorder
 from extractor.engine.engine import Answer, Engine, Limits, Request
-from extractor.engine.runner import Runner
-from extractor.tasks import Task, load_task
-from extractor.types import GREEDY, Sampling
+from extractor.engine.model_runner import Runner
+from extractor.task.task import Task, load_task
 
 CHECKPOINT = Path(__file__).parent.parent / "reference" / "chatglm3-tiny"
 TOKENIZER = Tokenizer(CHECKPOINT)

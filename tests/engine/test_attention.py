@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from extractor.engine import attention, fused
+from extractor.engine import attention, flash_attention
 from extractor.engine.attention import attend, attend_continued, attend_rows
-from extractor.engine.capture import Recorder, uncaptured
-from extractor.engine.fused import Reach
+from extractor.engine.cuda_graphs import Recorder, uncaptured
+from extractor.engine.flash_attention import Reach
 from tests.engine.answering import answer_all, plain, request
 from tests.engine.test_engine import MANY, TEXTS
 
@@ -48,7 +48,7 @@ def flash(query: Tensor, key: Tensor, value: Tensor, *rest: Any, seqused_k: Tens
 @pytest.fixture
 def fused_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU."""
-    monkeypatch.setattr(fused, "works", lambda *_: True)
+    monkeypatch.setattr(flash_attention, "works", lambda *_: True)
     monkeypatch.setattr(torch.ops.aten, "_flash_attention_forward", flash, raising=False)
 
 
@@ -85,7 +85,7 @@ def _spans() -> tuple[list[tuple[int, int]], Reach]:
 def _each_row_alone(query: Tensor, key: Tensor, value: Tensor) -> list[tuple[Tensor, Tensor]]:
     found = []
     for row, (start, count) in zip(query, _spans()[0], strict=True):
-        seen = [fused.over_heads(part[start : start + count], EACH) for part in (key, value)]
+        seen = [flash_attention.over_heads(part[start : start + count], EACH) for part in (key, value)]
         output, logsumexp = attend(row.unsqueeze(2), *seen)
         found.append((output.squeeze(2), logsumexp.squeeze(2)))
     return found
@@ -130,9 +130,9 @@ def test_torch_knows_the_operators_with_these_arguments() -> None:
     with torch.device("meta"):
         query, key = torch.empty(5, GROUPS, EACH, SIZE).half(), torch.empty(90, GROUPS, SIZE).half()
         reach = Reach.of(torch.empty(5, dtype=torch.long), torch.empty(5, dtype=torch.long), EACH, 90)
-        rows = fused.attend_rows(query, key, key, reach)
-        heads = fused.over_heads(key, EACH)
-        long = fused.attend(torch.empty(GROUPS, EACH, 90, SIZE).half(), heads, heads, True)
+        rows = flash_attention.attend_rows(query, key, key, reach)
+        heads = flash_attention.over_heads(key, EACH)
+        long = flash_attention.attend(torch.empty(GROUPS, EACH, 90, SIZE).half(), heads, heads, True)
     assert [each.shape for each in rows] == [query.shape, query.shape[:3]]
     assert [each.shape for each in long] == [(GROUPS, EACH, 90, SIZE), (GROUPS, EACH, 90)]
     assert rows[1].dtype == long[1].dtype == torch.float32
@@ -143,11 +143,13 @@ def test_kernels_are_tried_before_they_are_used(monkeypatch: pytest.MonkeyPatch)
         return attend(query, key, value, None, causal)
 
     def agree() -> bool:
-        trials = fused._trials(torch.device("cpu"), torch.bfloat16, SIZE)
-        return all(torch.allclose(*pair, atol=fused._ROUNDING, rtol=fused._ROUNDING) for pair in trials)
+        trials = flash_attention._trials(torch.device("cpu"), torch.bfloat16, SIZE)
+        return all(
+            torch.allclose(*pair, atol=flash_attention._ROUNDING, rtol=flash_attention._ROUNDING) for pair in trials
+        )
 
-    monkeypatch.setattr(fused, "attend", right)
-    monkeypatch.setattr(fused, "attend_rows", attend_rows)
+    monkeypatch.setattr(flash_attention, "attend", right)
+    monkeypatch.setattr(flash_attention, "attend_rows", attend_rows)
     assert agree()
     wrong: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {
         "attend": lambda query, key, value, causal: right(query, key, value, False),
@@ -157,13 +159,13 @@ def test_kernels_are_tried_before_they_are_used(monkeypatch: pytest.MonkeyPatch)
     }
     for name, kernel in wrong.items():
         with monkeypatch.context() as changed:
-            changed.setattr(fused, name, kernel)
+            changed.setattr(flash_attention, name, kernel)
             assert not agree()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
 def test_nothing_is_fused_on_a_cpu(dtype: torch.dtype) -> None:
-    assert not fused.works(torch.device("cpu"), dtype, 128)
+    assert not flash_attention.works(torch.device("cpu"), dtype, 128)
 
 
 @pytest.mark.gpu
@@ -174,7 +176,7 @@ def test_on_a_gpu_it_is_and_gives_what_products_give(dtype: torch.dtype, head_si
     if torch.cuda.get_device_capability() < (8, 0):
         pytest.skip("the kernels want an Ampere GPU or newer")
     device = torch.device("cuda", torch.cuda.current_device())
-    assert fused.works(device, dtype, head_size)
+    assert flash_attention.works(device, dtype, head_size)
     query, key, value = (each.to(device, dtype) for each in _numbers(*[(GROUPS, EACH, 200, head_size)] * 3))
     mask = torch.full((150, 200), -torch.inf, device=device, dtype=dtype).triu_(51).view(1, 1, 150, 200)
     pairs = [
@@ -194,7 +196,7 @@ def test_on_a_gpu_it_is_and_gives_what_products_give(dtype: torch.dtype, head_si
 @on_a_gpu
 def test_in_float32_a_gpu_attends_in_products() -> None:
     device = torch.device("cuda", torch.cuda.current_device())
-    assert not fused.works(device, torch.float32, 128)
+    assert not flash_attention.works(device, torch.float32, 128)
     query, key, value = _rows()
     here = attend_rows(query, key, value, _spans()[1])
     reach = Reach.of(_spans()[1].starts[:-1].to(device), _spans()[1].counts.to(device), EACH, 64)

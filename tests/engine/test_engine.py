@@ -8,11 +8,11 @@ from weakref import ref
 import pytest
 import torch
 
-from extractor.engine.capture import Recorder, uncaptured
+from extractor.data import Sampling
+from extractor.engine.cuda_graphs import Recorder, uncaptured
 from extractor.engine.engine import Engine, Limits
-from extractor.engine.runner import Runner
-from extractor.tasks import make_task
-from extractor.types import Sampling
+from extractor.engine.model_runner import Runner
+from extractor.task.task import make_task
 from tests.engine.answering import CHECKPOINT, LIMITS, TOKENIZER, answer_all, plain, request, run, runner
 
 TEXTS = [

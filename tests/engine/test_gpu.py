@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from extractor.chatglm3.checkpoint import load_parameters
-from extractor.engine.cache import Cache
-from extractor.engine.capture import CudaGraphs, Graphs, Recorder
-from extractor.engine.choosing import unpacked
+from extractor.engine.batch import Pack, Run
+from extractor.engine.cuda_graphs import CudaGraphs, Graphs, Recorder
 from extractor.engine.engine import Engine, Limits
-from extractor.engine.packing import Pack, Run
-from extractor.engine.runner import Runner
+from extractor.engine.kv_cache import Cache
+from extractor.engine.model_runner import Runner
+from extractor.engine.sampler import unpacked
 from tests.engine.answering import CHECKPOINT, LIMITS, TOKENIZER, plain, request, run
 from tests.engine.test_engine import MANY, TEXTS
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from extractor.engine import operations
-from extractor.engine.cache import Cache, KeyShape, Prefix
+from extractor.engine.batch import Pack, Run
+from extractor.engine.kv_cache import Cache, KeyShape, Prefix
 from extractor.engine.operations import CompiledOperations, Operations, TorchOperations
-from extractor.engine.packing import Pack, Run
 
 LIBRARY = operations._library()
 compiled_only = pytest.mark.skipif(LIBRARY is None, reason="this machine has no gcc, or no x86-64 processor")

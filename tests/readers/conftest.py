@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor import readers
-from extractor.readers import ReadOptions
-from extractor.types import Document, Unreadable
+from extractor import ingest
+from extractor.data import Document, Unreadable
+from extractor.ingest import ReadOptions
 
 Read = Callable[..., list[Document | Unreadable]]
 
@@ -19,7 +19,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
 
     def read_file(name: str, content: bytes | str, **options: object) -> list[Document | Unreadable]:
         Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
-        return list(readers.read([name], ReadOptions(**options)))  # type: ignore[arg-type]
+        return list(ingest.read([name], ReadOptions(**options)))  # type: ignore[arg-type]
 
     return read_file
 
@@ -28,7 +28,7 @@ def read_all(folder: Path, contents: Sequence[bytes], suffix: str) -> list[str]:
     """The text of each content, or `!` and the reason why there is none; read as the files of one folder."""
     for number, content in enumerate(contents):
         (folder / f"{number:04d}{suffix}").write_bytes(content)
-    found = list(readers.read([str(folder)]))
+    found = list(ingest.read([str(folder)]))
     assert len(found) == len(contents)
     return list(texts(found).values())
 

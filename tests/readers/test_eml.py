@@ -5,8 +5,8 @@ from email.message import EmailMessage
 from hashlib import sha256
 from pathlib import Path
 
-from extractor import readers
-from extractor.types import Document
+from extractor import ingest
+from extractor.data import Document
 from tests.readers.conftest import Read, failure, only, places, read_all, texts
 from tests.readers.making import mail, pdf, word, zipped
 from tests.readers.texts import TEXTS, USUAL
@@ -83,7 +83,7 @@ def test_bodies_are_read_in_any_encoding_that_is_declared_missing_or_wrong(tmp_p
                 data = RAW + kind + b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + body.encode()
                 (tmp_path / name).write_bytes(data)
                 expected[name] = "".join(text.split())
-    found = {Path(item.id).name: "".join(getattr(item, "text", "").split()) for item in readers.read([str(tmp_path)])}
+    found = {Path(item.id).name: "".join(getattr(item, "text", "").split()) for item in ingest.read([str(tmp_path)])}
     assert [name for name, text in expected.items() if text not in found[name]] == []
     assert len({name.split()[0] for name in expected}) > 25
 

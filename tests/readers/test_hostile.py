@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor import readers
-from extractor.readers import ReadOptions
-from extractor.types import Document, Unreadable
+from extractor import ingest
+from extractor.data import Document, Unreadable
+from extractor.ingest import ReadOptions
 from tests.readers.conftest import Read, failure
 from tests.readers.making import locked_office, mail, pdf, word, workbook, zipped
 from tests.readers.texts import TEXTS, USUAL
@@ -43,7 +43,7 @@ def _read_all(folder: Path, contents: Mapping[str, bytes]) -> dict[str, list[Doc
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     found: dict[str, list[Document | Unreadable]] = {name: [] for name in contents}
-    for item in readers.read([str(folder)], ReadOptions(timeout=30.0)):
+    for item in ingest.read([str(folder)], ReadOptions(timeout=30.0)):
         name = item.source.path.removeprefix(f"{folder}/").split("#")[0].split("/")[0]
         found[name].append(item)
     return found

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor import readers
+from extractor import ingest
 from tests.readers.conftest import Read, failure, only, read_all
 from tests.readers.texts import TEXTS, USUAL
 
@@ -51,7 +51,7 @@ def test_a_page_is_read_whether_it_declares_its_encoding_or_not_or_a_wrong_one(r
         name = f"{number:03d} {encoding} as {declared or 'nothing'}.html"
         (tmp_path / name).write_bytes(PAGE.replace("题", "-").format(declared, text).encode(encoding))
         expected[name] = "".join(text.split())
-    found = {item.id: "".join(getattr(item, "text", "").split()) for item in readers.read(["*.html"])}
+    found = {item.id: "".join(getattr(item, "text", "").split()) for item in ingest.read(["*.html"])}
     assert found.keys() == expected.keys()
     assert [name for name, text in expected.items() if text not in found[name]] == []
     assert len({name.split()[1] for name in expected}) > 25

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from extractor import readers
+from extractor import ingest
 from tests.readers.conftest import Read, failure, texts
 
 
@@ -29,7 +29,7 @@ def test_rows_of_many_groups_and_of_texts_in_dictionaries_come_in_their_order(re
     column = pa.array([f"t{number % 7}" for number in range(1000)]).dictionary_encode()
     found = read("in.parquet", _parquet({"text": column}, row_group_size=100))
     assert [item.text for item in found] == column.to_pylist()  # type: ignore[union-attr]
-    assert readers.estimate(["in.parquet"]) == 1000
+    assert ingest.estimate(["in.parquet"]) == 1000
 
 
 @pytest.mark.parametrize(

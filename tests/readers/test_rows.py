@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from extractor import readers
-from extractor.readers import ReadOptions
-from extractor.types import Document, Unreadable
+from extractor import ingest
+from extractor.data import Document, Unreadable
+from extractor.ingest import ReadOptions
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples-public" / "documents"
 
@@ -21,7 +21,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _read(name: str, content: str | bytes, **options: object) -> list[Document | Unreadable]:
     Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(readers.read([name], ReadOptions(**options)))  # type: ignore[arg-type]
+    return list(ingest.read([name], ReadOptions(**options)))  # type: ignore[arg-type]
 
 
 def _texts(name: str, content: str | bytes, **options: object) -> dict[str, str]:
@@ -233,7 +233,7 @@ def test_what_csv_writers_write_is_read_back(
     csv.writer(out, quoting=csv.QUOTE_ALL).writerows([("first", "second"), *rows])
     path = tmp_path_factory.mktemp("csv") / "t.csv"
     path.write_text(out.getvalue(), encoding="utf-8", newline="")
-    items = list(readers.read([str(path)], ReadOptions(text_field="first")))
+    items = list(ingest.read([str(path)], ReadOptions(text_field="first")))
     assert [item.text if isinstance(item, Document) else "" for item in items] == [
         row[0] if row[0].strip() else "" for row in rows
     ]
@@ -241,10 +241,10 @@ def test_what_csv_writers_write_is_read_back(
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the public samples are not here")
 def test_the_public_samples_give_their_rows() -> None:
-    (row,) = readers.read([str(SAMPLES / "jsonl" / "spacy-llm__ner.jsonl")])
+    (row,) = ingest.read([str(SAMPLES / "jsonl" / "spacy-llm__ner.jsonl")])
     assert isinstance(row, Document)
     assert row.text == "Jack and Jill went up the hill."
-    rows = list(readers.read([str(SAMPLES / "csv" / "docling__csv-single-column.csv")]))
+    rows = list(ingest.read([str(SAMPLES / "csv" / "docling__csv-single-column.csv")]))
     assert [item.text for item in rows if isinstance(item, Document)][:2] == [
         "Industry: Accounting/Finance",
         "Industry: Automotive",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from extractor import readers
-from extractor.readers import ReadOptions
-from extractor.types import Document
+from extractor import ingest
+from extractor.data import Document
+from extractor.ingest import ReadOptions
 from tests.readers.conftest import texts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,19 +30,19 @@ TEXTS = {
 
 
 def test_the_documents_that_ship_are_read_as_they_are() -> None:
-    assert texts(list(readers.read([str(ROOT / "data" / "documents")]))) == TEXTS
+    assert texts(list(ingest.read([str(ROOT / "data" / "documents")]))) == TEXTS
 
 
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known["file"])
 def test_a_shared_document_holds_what_is_known_of_it(known: dict[str, object]) -> None:
     path = str(SHARED / str(known["file"]))
     whole = {"rows": "whole"} if known["format"] in ("jsonl", "csv") else {}
-    found = list(readers.read([path], ReadOptions(**whole)))  # type: ignore[arg-type]
+    found = list(ingest.read([path], ReadOptions(**whole)))  # type: ignore[arg-type]
     if known.get("expected_error"):
         assert str(known["expected_error"]) in " ".join(
             item.message for item in found if not isinstance(item, Document)
         )
-        found = list(readers.read([path], ReadOptions(password=str(known["password"]))))
+        found = list(ingest.read([path], ReadOptions(password=str(known["password"]))))
     text = "".join("".join(item.text for item in found if isinstance(item, Document)).split())
     wanted = known.get("expected_substrings") or [known.get("expected_substring") or known["expected_with_password"]]
     assert isinstance(wanted, list)
@@ -51,7 +51,7 @@ def test_a_shared_document_holds_what_is_known_of_it(known: dict[str, object]) -
 
 @pytest.mark.parametrize("known", [it for it in KNOWN if "expected_rows" in it], ids=lambda known: known["file"])
 def test_a_shared_table_gives_its_rows(known: dict[str, object]) -> None:
-    found = [item.text for item in readers.read([str(SHARED / str(known["file"]))]) if isinstance(item, Document)]
+    found = [item.text for item in ingest.read([str(SHARED / str(known["file"]))]) if isinstance(item, Document)]
     rows = known["expected_rows"]
     assert isinstance(rows, list)
     assert found == ["\n".join(f"{name}: {cell}" for name, cell in zip(rows[0], row, strict=True)) for row in rows[1:]]

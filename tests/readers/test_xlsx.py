@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from extractor.readers.cellformats import shown
+from extractor.readers._support.number_formats import shown
 from tests.readers.conftest import Read, failure, only, places, texts
 from tests.readers.making import locked_office, workbook, zipped
 

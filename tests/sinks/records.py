@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from extractor.types import Failure, Record, RunInfo, Source, Usage
+from extractor.data import Failure, Record, RunInfo, Source, Usage
 
 RUN = RunInfo("f1", "demo", "contact", "zh", "5c4e3a", "9c4a1e")
 

@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from extractor.data import Failure, Record, RunInfo
 from extractor.errors import OutputError, OutputMismatch, UsageError
-from extractor.sinks import Sink, SinkOptions, open_sink, runfile
-from extractor.tasks import make_task
-from extractor.types import Failure, Record, RunInfo
+from extractor.sinks import Sink, SinkOptions, open_sink
+from extractor.storage import manifest
+from extractor.task.task import make_task
 from tests.sinks.reading import FORMATS, ids, read
 from tests.sinks.records import failed, record, sha
 
@@ -66,7 +67,7 @@ def _die(sink: Sink, records: Iterable[Record]) -> None:
 
 def test_what_is_done_is_known_to_the_next_run_and_a_clean_end_leaves_two_files(out: Path) -> None:
     _write(out, record("a", data=DATA), failed("b"))
-    assert {path.name for path in out.parent.iterdir()} == {out.name, Path(runfile.path_of(str(out))).name}
+    assert {path.name for path in out.parent.iterdir()} == {out.name, Path(manifest.path_of(str(out))).name}
     with _sink(out) as sink:
         assert [sink.done(name, sha("文")) for name in "abc"] == ["ok", "failed", None]
         assert sink.done("a", sha("changed")) is None
@@ -193,7 +194,7 @@ def test_rows_of_the_other_kind_are_refused(out: Path) -> None:
 def test_what_the_rows_add_up_to_stands_in_the_file_beside(out: Path) -> None:
     _write(out, record("a"), failed("b"), failed("c"))
     _write(out, record("b", "new"), record("d"))
-    noted = json.loads(Path(runfile.path_of(str(out))).read_text("utf-8"))
+    noted = json.loads(Path(manifest.path_of(str(out))).read_text("utf-8"))
     assert noted["totals"] == {"documents": 4, "ok": 3, "failed": 1}
     assert noted["failures"] == {"schema": 1}
     assert noted["tokens"] == {"prompt": 4 * 310, "completion": 4 * 41}

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extractor.data import Record, RunInfo
 from extractor.errors import OutputError, OutputLocked, OutputMismatch, UsageError
-from extractor.sinks import Sink, SinkOptions, open_sink, runfile
-from extractor.types import Record, RunInfo
+from extractor.sinks import Sink, SinkOptions, open_sink
+from extractor.storage import manifest
 from tests.sinks.records import failed, record, sha
 
 SETTINGS = {"model": "demo", "precision": "half"}
@@ -70,17 +71,17 @@ def _write_and_die(sink: Sink, row: Record) -> None:
 
 def test_the_work_of_all_runs_that_ended_is_added_up_until_the_output_is_begun_anew(out: Path) -> None:
     _write(out, record("a"), record("b"))
-    first = runfile.read_work(str(out), "f1")
+    first = manifest.read_work(str(out), "f1")
     _write(out, record("c"))
     _write(out)
     with pytest.raises(ValueError), _sink(out) as sink:
         _write_and_die(sink, record("d"))
-    second = runfile.read_work(str(out), "f1")
+    second = manifest.read_work(str(out), "f1")
     assert (first.rows, second.rows) == (2, 3)
     assert 0 <= first.seconds <= second.seconds < 60
-    assert runfile.read_work(str(out), "f2") == runfile.Work()
+    assert manifest.read_work(str(out), "f2") == manifest.Work()
     _write(out, record("e"), overwrite=True)
-    assert runfile.read_work(str(out), "f1").rows == 1
+    assert manifest.read_work(str(out), "f1").rows == 1
 
 
 def test_a_run_without_documents_leaves_an_empty_file(out: Path) -> None:

@@ -19,8 +19,8 @@ from extractor import readers
 from extractor.backends.scripted import Backend
 from extractor.pipeline import Pipeline
 from extractor.sinks import SinkOptions, open_sink
-from extractor.tasks import load_task
-from extractor.types import Document, Source
+from extractor.task.task import load_task
+from extractor.data import Document, Source
 
 def answer(prompt):
     number = int(prompt.chunk.document.id)

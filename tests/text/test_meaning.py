@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extractor.data import Json
 from extractor.text.meaning import exact, meaning
-from extractor.types import Json
 
 SAME = [
     ("Ｈｅｌｌｏ　World", "hello world"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import IO
 
+from extractor.data import Json, Record
 from extractor.sinks import Sink, SinkOptions
-from extractor.types import Json, Record
 
 SUFFIXES = (".md",)
 

@@ -7,7 +7,7 @@ import re
 from collections import deque
 
 from extractor.config import ModelConfig
-from extractor.types import Completion, Prompt
+from extractor.data import Completion, Prompt
 
 
 class Backend:

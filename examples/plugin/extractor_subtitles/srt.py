@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from hashlib import sha256
 
-from extractor.readers.encoding import Undecodable, decode
-from extractor.readers.files import File, ReadOptions, read_bytes
-from extractor.readers.limits import Failed
-from extractor.readers.pieces import Pieces
-from extractor.types import Document
+from extractor.data import Document
+from extractor.encodings.detect import Undecodable, decode
+from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.limits import Failed
+from extractor.readers._support.segments import Pieces
 
 SUFFIXES = (".srt",)
 BLOCK = re.compile(r"(\d\d:\d\d:\d\d),\d+ --> .*\n((?:.+\n?)+)")

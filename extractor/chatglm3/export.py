@@ -1,0 +1,130 @@
+"""A ChatGLM3 checkpoint becomes a plain `GlmForCausalLM` folder, which transformers and vLLM load with no remote code.
+
+Weights go from file to file, in the type they are stored in, and only one file of theirs is in memory. The folder is
+put in place when it is complete. Logits, and the ids of texts and prompts, are those of the original.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedConfig
+
+from extractor.chatglm3.checkpoint import IGNORED, Source, check_tensors, weight_plan
+from extractor.chatglm3.checkpoint_files import checkpoint_files, weight_files
+from extractor.chatglm3.glm import glm_config
+from extractor.chatglm3.model_dims import CONFIG_FILE, ModelShape, read_shape
+from extractor.chatglm3.quantization_config import stored_precision
+from extractor.chatglm3.safetensors_writer import Shards, put_in_place
+from extractor.chatglm3.standard_tokenizer import write_tokenizer
+from extractor.chatglm3.tokenizer import Tokenizer
+from extractor.chatglm3.weights import copy_in_groups, iter_all
+from extractor.errors import UsageError
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "half": torch.float16,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+}
+"""What weights can be stored in. A file knows no device, so `half` is float16, as ChatGLM3 is published."""
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are done and the bytes of all weights."""
+
+
+def export(
+    folder: Path, out: Path, precision: str | None = None, progress: Progress = lambda done, total: None
+) -> None:
+    """Write the checkpoint in `folder` to the new folder `out`, weights as they are or in the `precision` given.
+
+    Raises UsageError for what cannot be done (`out` holds something, `folder` is stored in integers), CheckpointError
+    for a broken source, OutputError where the disk refuses. `out` is there only when it is complete.
+    """
+    _check_request(folder, out, precision)
+    source = _read_source(folder)
+    dtype = source.dtype if precision is None else DTYPES[precision]
+    with put_in_place(out) as unfinished:
+        _write_weights(source, unfinished, dtype, progress)
+        write_tokenizer(folder, unfinished, source.shape.context)
+        stop_ids = list(Tokenizer(folder).stop_ids)
+        _write_json(unfinished / "generation_config.json", {"eos_token_id": stop_ids, "pad_token_id": 0})
+        _write_json(unfinished / CONFIG_FILE, _config(source.shape, dtype, stop_ids))
+
+
+@dataclass(frozen=True, slots=True)
+class _Original:
+    """A checkpoint whose tensors were found to be as its config says."""
+
+    shape: ModelShape
+    files: tuple[Path, ...]
+    plan: Mapping[str, Source]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that holds every weight exactly: that of all of them, where they have one."""
+        types = {tensor.dtype for _, name, tensor in iter_all(self.files) if name not in IGNORED}
+        return reduce(torch.promote_types, types)
+
+
+def _check_request(folder: Path, out: Path, precision: str | None) -> None:
+    if precision is not None and precision not in DTYPES:
+        raise UsageError(f"a model is exported in {', '.join(DTYPES)}, not in {precision!r}")
+    checkpoint_files(folder)
+    stored = stored_precision(folder)
+    if stored is not None:
+        raise UsageError(
+            f"{folder} is stored in {stored}, which only this package reads: export the original checkpoint"
+        )
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise UsageError(f"{out} is no folder: choose another place")
+    if out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty, and nothing is ever overwritten: choose a new folder")
+
+
+def _read_source(folder: Path) -> _Original:
+    source = _Original(read_shape(folder), weight_files(folder), weight_plan(read_shape(folder)))
+    check_tensors(folder, source.files, source.plan)
+    return source
+
+
+def _write_weights(source: _Original, folder: Path, dtype: torch.dtype, progress: Progress) -> None:
+    shards = Shards(folder)
+    total = sum(file.stat().st_size for file in source.files)
+    done = 0
+
+    def copy(name: str, tensor: Tensor) -> None:
+        nonlocal done
+        shards.add(_renamed(source.plan, name, tensor, dtype))
+        done += tensor.nbytes
+        progress(done, total)
+
+    for file in source.files:
+        copy_in_groups(file, copy)
+    shards.close()
+
+
+def _renamed(plan: Mapping[str, Source], name: str, tensor: Tensor, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
+    for rows in () if name in IGNORED else plan[name].targets:
+        yield rows.name, tensor[rows.start : rows.stop].to(dtype, copy=True).contiguous()
+
+
+def _config(shape: ModelShape, dtype: torch.dtype, stop_ids: list[int]) -> dict[str, object]:
+    """`config.json`: as transformers 5 writes it, with what version 4 reads under other names."""
+    config = glm_config(shape).to_dict()
+    general = PreTrainedConfig().to_dict().keys() - {"model_type", "transformers_version"}
+    own = {key: value for key, value in config.items() if key not in general}
+    name = str(dtype).removeprefix("torch.")
+    rope = {key: config["rope_parameters"][key] for key in ("rope_theta", "partial_rotary_factor")}
+    given = {"architectures": ["GlmForCausalLM"], "eos_token_id": stop_ids, "dtype": name, "torch_dtype": name}
+    return own | rope | given
+
+
+def _write_json(file: Path, content: Mapping[str, object]) -> None:
+    file.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", "utf-8")

@@ -1,0 +1,37 @@
+"""What `config.json` of a quantised checkpoint says beside the sizes: the precision its weights are stored in.
+
+`models quantize` writes it and the loader obeys it. This module knows no torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from extractor.chatglm3.model_dims import CONFIG_FILE, read_config
+from extractor.errors import CheckpointError
+from extractor.precisions import QUANTIZED
+
+KEY = "quantization"
+VERSION = 1
+"""Of the stored form. A checkpoint of another version is refused, not guessed at."""
+
+
+def stored_precision(folder: str | Path) -> str | None:
+    """`int8` or `int4` where the checkpoint is quantised, else None. Raises CheckpointError for what is unknown."""
+    path = Path(folder) / CONFIG_FILE
+    entry = read_config(path).get(KEY)
+    if entry is None:
+        return None
+    precision = entry.get("precision") if isinstance(entry, dict) else None
+    if precision not in QUANTIZED or entry.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path}: {KEY} is {entry!r}, this version reads {' and '.join(QUANTIZED)} of version {VERSION}: make it "
+            "again with `extractor models quantize`"
+        )
+    return str(precision)
+
+
+def describe(precision: str) -> dict[str, Any]:
+    """What a quantised checkpoint's config.json holds under `KEY`."""
+    return {"precision": precision, "version": VERSION}

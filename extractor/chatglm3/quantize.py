@@ -1,0 +1,88 @@
+"""A checkpoint stored again with integer weights, so that the next start need not quantise.
+
+The new folder holds safetensors named as in the loaded model, the config with its precision, and the tokenizer. It is
+written beside its place, weight by weight, and put there when it is complete: what is there is never half a model.
+Loading it gives, bit for bit, the model that loading the original in that precision gives.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from extractor.chatglm3 import quantization_config
+from extractor.chatglm3.checkpoint import IGNORED, Source, check_tensors, skeleton, weight_plan
+from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, checkpoint_files, weight_files
+from extractor.chatglm3.model_dims import CONFIG_FILE, read_config, read_shape
+from extractor.chatglm3.parameters import Parameters
+from extractor.chatglm3.safetensors_writer import Shards, put_in_place
+from extractor.chatglm3.weights import copy_in_groups
+from extractor.errors import UsageError
+from extractor.precisions import PRECISIONS, QUANTIZED
+from extractor.precisions._support import QuantizedLinear
+
+_COPIED = (TOKENIZER_FILE, "tokenizer_config.json")
+
+
+def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False) -> None:
+    """Write the checkpoint in `folder` to the new folder `out` with `int8` or `int4` weights.
+
+    With `overwrite` a quantised checkpoint that is there is replaced; nothing else ever is. Raises UsageError for what
+    cannot be done, CheckpointError for a broken source, OutputError where the disk refuses.
+    """
+    _check_request(folder, out, precision, overwrite)
+    shape, files = read_shape(folder), weight_files(folder)
+    plan = weight_plan(shape)
+    check_tensors(folder, files, plan)
+    model = skeleton(Parameters, shape, PRECISIONS[precision], torch.bfloat16)
+    with put_in_place(out) as unfinished, torch.no_grad():
+        shards = Shards(unfinished)
+        for file in files:
+            copy_in_groups(file, lambda name, tensor: shards.add(_converted(model, plan, name, tensor)))
+        shards.close()
+        _write_rest(folder, unfinished, precision)
+
+
+def _check_request(folder: Path, out: Path, precision: str, overwrite: bool) -> None:
+    if precision not in QUANTIZED:
+        raise UsageError(f"a model is stored in {' or '.join(QUANTIZED)}, not in {precision!r}")
+    checkpoint_files(folder)
+    found = quantization_config.stored_precision(folder)
+    if found is not None:
+        raise UsageError(f"{folder} is stored in {found} already: give the original checkpoint")
+    if not out.exists():
+        return
+    if not overwrite:
+        raise UsageError(f"{out} exists: choose another folder, or --overwrite to replace the model there")
+    if not _is_ours(out) or out.resolve() == folder.resolve():
+        raise UsageError(f"{out} is no quantised model, so it is not replaced: choose another folder")
+
+
+def _is_ours(out: Path) -> bool:
+    return (out / CONFIG_FILE).is_file() and quantization_config.stored_precision(out) is not None
+
+
+def _converted(model: Parameters, plan: dict[str, Source], name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """What becomes of a source tensor: codes and scales of its quantised layers, or its rows as they are."""
+    for rows in () if name in IGNORED else plan[name].targets:
+        part = tensor[rows.start : rows.stop]
+        owner, _, leaf = rows.name.rpartition(".")
+        layer = model.get_submodule(owner)
+        if isinstance(layer, QuantizedLinear) and leaf == "weight":
+            state = type(layer).from_float(part).state_dict()
+            yield from ((f"{owner}.{buffer}", value) for buffer, value in state.items())
+        else:
+            yield rows.name, part.clone()
+
+
+def _write_rest(folder: Path, unfinished: Path, precision: str) -> None:
+    config = read_config(folder / CONFIG_FILE) | {quantization_config.KEY: quantization_config.describe(precision)}
+    (unfinished / CONFIG_FILE).write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    for name in _COPIED:
+        if (folder / name).is_file():
+            shutil.copy(folder / name, unfinished / name)

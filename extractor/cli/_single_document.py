@@ -1,0 +1,21 @@
+"""The one document that a command looks at."""
+
+from __future__ import annotations
+
+import itertools
+
+import click
+
+from extractor import ingest
+from extractor.data import Document, Unreadable
+from extractor.ingest import ReadOptions
+
+
+def only_one(file: str, options: ReadOptions, advice: str) -> Document | Unreadable:
+    """The document of a file; UsageError where it holds none, or several, with advice what to do with those."""
+    found = list(itertools.islice(ingest.read([file], options), 2))
+    if not found:
+        raise click.UsageError(f"{file} holds no document: name a file.")
+    if len(found) > 1:
+        raise click.UsageError(f"{file} holds several documents. {advice}")
+    return found[0]

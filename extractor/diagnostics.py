@@ -1,0 +1,242 @@
+"""What this machine can run: a list of findings, each with what to do when it is bad.
+
+Pure checks that print nothing. torch is imported inside the functions that ask it, so a broken installation is a
+finding and not a crash.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from extractor.chatglm3 import checkpoint_files
+from extractor.chatglm3.hub import DEMO_FOLDER, cache_folder, find_cached
+from extractor.chatglm3.model_dims import CHATGLM3_6B, ModelShape, read_shape
+from extractor.chatglm3.registry import KNOWN, KnownModel
+from extractor.errors import CheckpointError
+from extractor.precisions import PRECISIONS
+
+Status = Literal["ok", "info", "warn", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. Only `fail` makes the machine unfit; `hint` says what to do about it."""
+
+    topic: str
+    status: Status
+    value: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A package, the oldest version that works, why older ones fail, and whether nothing runs without it."""
+
+    package: str
+    oldest: str
+    why: str
+    needed: bool = True
+
+
+REQUIREMENTS = (
+    Requirement("torch", "2.11", "older ones are not tested with this transformers"),
+    Requirement("transformers", "5.17", "before it GlmForCausalLM has another rotary embedding and configuration"),
+    Requirement("sentencepiece", "0.2", "it reads tokenizer.model"),
+    Requirement("safetensors", "0.5", "it reads .safetensors weights"),
+    Requirement("llguidance", "1.7", "it confines answers to schema and document"),
+    Requirement("modelscope", "1.38", "before it downloads go to another cache", needed=False),
+)
+OLDEST_PYTHON = (3, 11)
+
+
+def examine() -> list[Finding]:
+    """Every check, in the order of the report."""
+    parts: tuple[Callable[[], Iterator[Finding]], ...] = (_software, _devices, _memory, _models, _first_sum)
+    return [finding for part in parts for finding in part()]
+
+
+def is_fit(findings: list[Finding]) -> bool:
+    """Whether nothing is wrong."""
+    return all(finding.status != "fail" for finding in findings)
+
+
+def check_requirement(requirement: Requirement, installed: str | None) -> Finding:
+    """A finding about one package; `installed` is its version or None."""
+    bad: Status = "fail" if requirement.needed else "warn"
+    install = f"pip install -U '{requirement.package}>={requirement.oldest}'"
+    if installed is None:
+        return Finding(requirement.package, bad, "not installed", f"{requirement.why}: {install}")
+    if _numbers(installed) < _numbers(requirement.oldest):
+        return Finding(requirement.package, bad, installed, f"too old, {requirement.why}: {install}")
+    return Finding(requirement.package, "ok", installed)
+
+
+def available_ram() -> int | None:
+    """Bytes of memory that a new process can have: what the system has left, within the container's limit."""
+    limits = [_meminfo("MemAvailable"), _container_left()]
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if known else None
+
+
+def _software() -> Iterator[Finding]:
+    good = sys.version_info[:2] >= OLDEST_PYTHON
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    hint = "" if good else f"too old: install Python {oldest} or newer"
+    yield Finding("Python", "ok" if good else "fail", f"{platform.python_version()} on {platform.platform()}", hint)
+    for requirement in REQUIREMENTS:
+        yield check_requirement(requirement, _installed(requirement.package))
+
+
+def _devices() -> Iterator[Finding]:
+    torch = _torch()
+    if torch is None:
+        return
+    driver = _driver_version()
+    yield Finding("CUDA of torch", "info", torch.version.cuda or "none (a CPU build)")
+    yield Finding("cuDNN", "info", str(torch.backends.cudnn.version() or "none"))
+    yield Finding("NVIDIA driver", "info", driver or "none")
+    if not torch.cuda.is_available():
+        yield _no_gpu(torch, driver)
+        return
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        value = f"{torch.cuda.get_device_name(index)}, {_gb(free)} of {_gb(total)} free"
+        yield Finding(f"cuda:{index}", "ok", value)
+
+
+def _no_gpu(torch: Any, driver: str | None) -> Finding:
+    if driver is None:
+        return Finding("GPU", "info", "none: models run on the CPU")
+    built_for = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
+    return Finding("GPU", "warn", "there is a driver, but torch sees no device", f"{built_for}: install one that fits")
+
+
+def _memory() -> Iterator[Finding]:
+    free = available_ram()
+    total = _meminfo("MemTotal")
+    of_total = f" of {_gb(total)}" if total else ""
+    yield Finding("free memory", "info", f"{_gb(free)}{of_total}" if free is not None else "unknown")
+
+
+def _models() -> Iterator[Finding]:
+    demo = checkpoint_files.is_complete(DEMO_FOLDER)
+    hint = "" if demo else "its files are missing: install the package again"
+    yield Finding("demo model", "ok" if demo else "fail", "bundled" if demo else "missing", hint)
+    yield Finding("model cache", "info", str(cache_folder()))
+    places = _places()
+    for known in KNOWN.values():
+        cached = find_cached(known)
+        yield Finding(known.name, "info", f"in the cache: {cached}" if cached else "not downloaded")
+        yield from _fits(known, _shape_of(known, cached), places)
+
+
+def _fits(known: KnownModel, shape: ModelShape, places: dict[str, int]) -> Iterator[Finding]:
+    """Per precision: what the model needs, and where that fits."""
+    for name, precision in PRECISIONS.items():
+        needed = precision.needed_bytes(shape)
+        where = [place for place, free in places.items() if needed <= free]
+        fit = f"fits on {', '.join(where)}" if where else "does not fit here"
+        yield Finding(f"  {name}", "info", f"{_gb(needed)} with {shape.context:,} tokens: {fit}")
+
+
+def _first_sum() -> Iterator[Finding]:
+    """The first lines of the book: torch.tensor(1) + torch.tensor(2.0), on every device."""
+    torch = _torch()
+    if torch is None:
+        yield Finding("first check", "fail", "torch cannot be imported", "pip install -U torch")
+        return
+    devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    for device in devices:
+        yield _sum_on(torch, device)
+
+
+def _sum_on(torch: Any, device: str) -> Finding:
+    topic = f"1 + 2.0 on {device}"
+    try:
+        result = torch.tensor(1, device=device) + torch.tensor(2.0, device=device)
+        right = result.item() == 3.0 and result.dtype == torch.float32
+    except RuntimeError as error:
+        return Finding(topic, "fail", str(error).splitlines()[0], "install a torch that fits the driver")
+    return Finding(topic, "ok" if right else "fail", str(result), "" if right else "install torch again")
+
+
+def _shape_of(known: KnownModel, cached: Path | None) -> ModelShape:
+    try:
+        return read_shape(cached) if cached else replace(CHATGLM3_6B, context=known.context)
+    except CheckpointError:
+        return replace(CHATGLM3_6B, context=known.context)
+
+
+def _places() -> dict[str, int]:
+    """Device name to free bytes."""
+    torch = _torch()
+    gpus = range(torch.cuda.device_count()) if torch is not None and torch.cuda.is_available() else ()
+    places = {f"cuda:{index}": int(torch.cuda.mem_get_info(index)[0]) for index in gpus} if torch is not None else {}
+    return {"cpu": available_ram() or 0} | places
+
+
+def _torch() -> Any | None:
+    try:
+        return importlib.import_module("torch")
+    except (ImportError, OSError):
+        return None
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """`2.13.0+cpu` is (2, 13, 0)."""
+    release = re.match(r"\d+(\.\d+)*", text)
+    return tuple(map(int, release.group().split("."))) if release else ()
+
+
+def _driver_version() -> str | None:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    command = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = answer.stdout.split()
+    return lines[0] if lines else None
+
+
+def _meminfo(key: str) -> int | None:
+    """Bytes from Linux's /proc/meminfo; the whole memory elsewhere."""
+    try:
+        found = re.search(rf"^{key}:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
+    except OSError:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+    return int(found.group(1)) * 1024 if found else None
+
+
+def _container_left() -> int | None:
+    """Bytes below the limit of this control group; None where there is none."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = ((group / name).read_text("ascii").strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        return None
+    return int(limit) - int(used) if limit.isdecimal() and used.isdecimal() else None
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -1,0 +1,1 @@
+"""Which text encoding some bytes are in."""

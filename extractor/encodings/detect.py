@@ -1,0 +1,297 @@
+"""Bytes to text: the encoding is found by evidence and recorded, never assumed.
+
+The order is: byte-order mark, magic numbers of binary formats, escape sequences, strict UTF-8, then the legacy
+encodings by likelihood. Each candidate decodes a sample strictly, and the characters that come out are weighed
+against the languages that are written in that encoding (`languages`); the likeliest wins if it is likely at all and
+decodes the whole. charset-normalizer is asked for what the tables do not cover. A doubtful text is refused with a
+reason: there is no Latin-1 that accepts everything and no U+FFFD.
+
+`data.decode(decoded.encoding) == decoded.text` holds for whatever is decoded, so offsets are true to the file: line
+ends stay as they are and only a byte-order mark is dropped. This module knows no files and no formats.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from extractor.encodings.languages import ALL, CJK, profile
+from extractor.encodings.scoring import Candidate, is_text, likeliest, mean
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A text and the Python codec name that gives it from the bytes."""
+
+    text: str
+    encoding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """Why there is no text: `empty`, `binary` or `encoding`, and one line for people. `nearly` is the encoding that the
+    text is in but for a few broken bytes, for readers that can go on without them."""
+
+    reason: str
+    message: str
+    nearly: str | None = None
+
+
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+MAGIC = (
+    (b"%PDF-", "a PDF document"),
+    (b"{\\rtf", "an RTF document"),
+    (b"PK\x03\x04", "a ZIP archive or an Office document"),
+    (b"PK\x05\x06", "an empty ZIP archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document"),
+    (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+    (b"\xff\xd8\xff", "a JPEG image"),
+    (b"GIF87a", "a GIF image"),
+    (b"GIF89a", "a GIF image"),
+    (b"II*\x00", "a TIFF image"),
+    (b"MM\x00*", "a TIFF image"),
+    (b"\x7fELF", "a program"),
+    (b"MZ\x90\x00", "a Windows program"),
+    (b"\x1f\x8b\x08", "a gzip archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"PAR1", "a Parquet file"),
+    (b"OggS\x00", "an Ogg recording"),
+    (b"ID3\x03", "an MP3 recording"),
+    (b"ID3\x04", "an MP3 recording"),
+)
+WESTERN = ("french", "german", "spanish", "portuguese", "italian", "nordic", "icelandic", "dutch")
+CENTRAL = ("polish", "czech", "slovak", "hungarian", "romanian", "croatian", "german")
+CYRILLIC = ("russian", "ukrainian", "bulgarian", "serbian")
+BALTIC = ("lithuanian", "latvian", "estonian")
+CANDIDATES = (
+    Candidate(("gb18030",), ("simplified", "traditional"), 3.0),
+    Candidate(("big5", "big5hkscs", "cp950"), ("traditional",), -1.0),
+    Candidate(("shift_jis", "cp932"), ("japanese",), -2.0),
+    Candidate(("euc_jp",), ("japanese",), -2.0),
+    Candidate(("euc_kr", "cp949"), ("korean",), -2.0),
+    Candidate(("cp1252",), WESTERN, -1.0),
+    Candidate(("cp1251",), CYRILLIC, -2.0),
+    Candidate(("koi8-r", "koi8-u"), ("russian", "ukrainian"), -3.0),
+    Candidate(("cp1250",), CENTRAL, -3.0),
+    Candidate(("cp1253",), ("greek",), -3.0),
+    Candidate(("cp1254",), ("turkish",), -3.0),
+    Candidate(("cp1255",), ("hebrew",), -3.0),
+    Candidate(("cp1256",), ("arabic", "persian"), -3.0),
+    Candidate(("cp1257",), BALTIC, -4.0),
+    Candidate(("cp874",), ("thai",), -3.0),
+    Candidate(("iso8859-2",), CENTRAL, -4.0),
+    Candidate(("iso8859-5",), CYRILLIC, -4.0),
+    Candidate(("iso8859-6",), ("arabic",), -4.0),
+    Candidate(("iso8859-7",), ("greek",), -4.0),
+    Candidate(("iso8859-8",), ("hebrew",), -4.0),
+    Candidate(("iso8859-15",), WESTERN, -4.0),
+    Candidate(("cp866",), ("russian", "bulgarian"), -4.0),
+    Candidate(("cp855",), CYRILLIC, -6.0),
+    Candidate(("mac-cyrillic",), CYRILLIC, -5.0),
+    Candidate(("mac-roman",), WESTERN, -5.0),
+    Candidate(("cp850", "cp437"), WESTERN, -6.0),
+    Candidate(("cp852",), CENTRAL, -7.0),
+    Candidate(("mac-latin2",), CENTRAL, -8.0),
+)
+WIDE = (Candidate(("utf-16-le",), ALL, -1.0), Candidate(("utf-16-be",), ALL, -2.0))
+WIDE_CJK = tuple(replace(candidate, languages=tuple(CJK)) for candidate in WIDE)
+"""UTF-16 without any control byte has no character below U+0100, so no space and no alphabet."""
+
+DAMAGED = Candidate(("utf-8",), ALL, 0.0)
+"""What is not quite UTF-8: GB18030 would read most of it as well-formed nonsense."""
+
+SAMPLE_BYTES = 2048
+PLAIN = -9.7
+ACCIDENT_BYTES = 64
+
+CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
+ISO_2022 = re.compile(rb"\x1b(?:\$[@AB]|\$\([CD]|\$\)C|\([IJ]|\.[AF])")
+ISO_2022_CODECS = ("iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_kr")
+HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e])+~\}")
+ADVICE = "convert it to UTF-8 and run again"
+
+
+def decode(data: bytes) -> Decoded | Undecodable:
+    """The text of a document's bytes, with its encoding, or the reason why there is none."""
+    result = _decode(data)
+    if isinstance(result, Decoded) and not result.text.strip():
+        return Undecodable("empty", "no text: the document is empty or holds only white space")
+    return result
+
+
+def sniff(head: bytes) -> Decoded | Undecodable:
+    """As `decode`, for the first bytes of a longer file: a character cut in two at the end is no error."""
+    result = decode(head)
+    if isinstance(result, Undecodable) and result.nearly:
+        for cut in range(1, min(4, len(head))):
+            shorter = decode(head[:-cut])
+            if isinstance(shorter, Decoded) and shorter.encoding == result.nearly:
+                return shorter
+    return result
+
+
+def magic(data: bytes) -> str | None:
+    """The binary format that the first bytes announce, in words, or None."""
+    found = next((name for prefix, name in MAGIC if data.startswith(prefix)), None)
+    return "a RIFF media file" if found is None and data[:4] == b"RIFF" and b"\x00" in data[:12] else found
+
+
+def _decode(data: bytes) -> Decoded | Undecodable:
+    if not data:
+        return Undecodable("empty", "no text: the document is empty or holds only white space")
+    if named := next((encoding for bom, encoding in BOMS if data.startswith(bom)), None):
+        return _named(data, named)
+    if kind := magic(data):
+        return Undecodable("binary", f"not text but {kind}: give it the right suffix, or leave it out")
+    steps = (_escaped, _wide, _utf8, _binary)
+    return next((found for step in steps if (found := step(data))), None) or _legacy(data)
+
+
+def _named(data: bytes, encoding: str) -> Decoded | Undecodable:
+    """Strictly in the encoding that a byte-order mark announces; text that is then full of controls is none."""
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return Undecodable("encoding", _broken(error))
+    if _too_many(_controls(text), len(text)):
+        return Undecodable("binary", "not text: full of control characters; leave it out")
+    return Decoded(text, encoding)
+
+
+def _broken(error: UnicodeDecodeError) -> str:
+    return f"{error.encoding}, but byte {error.start} breaks it ({error.reason}): repair the file, or {ADVICE}"
+
+
+def _escaped(data: bytes) -> Decoded | None:
+    """ISO-2022 and HZ, which are ASCII on the outside and so would pass as UTF-8."""
+    if not data.isascii():
+        return None
+    if b"\x1b" in data and ISO_2022.search(data):
+        return next(_strict(data, ISO_2022_CODECS), None)
+    if b"~{" in data and HZ.search(data):
+        found = next(_strict(data, ("hz",)), None)
+        return found if found and is_text(found.text, profile("simplified")) else None
+    return None
+
+
+def _strict(data: bytes, names: Iterable[str]) -> Iterator[Decoded]:
+    for name in names:
+        try:
+            yield Decoded(data.decode(name), codecs.lookup(name).name)
+        except UnicodeDecodeError:
+            continue
+
+
+def _utf8(data: bytes) -> Decoded | None:
+    if _too_many(_control_bytes(data), len(data)):
+        return None
+    found = next(_strict(data, ("utf-8",)), None)
+    return None if found and _by_accident(found.text, data) else found
+
+
+def _by_accident(text: str, data: bytes) -> bool:
+    """A few words of GB18030 can be well-formed UTF-8: two-byte letters of no language, where Chinese is plain."""
+    if len(data) > ACCIDENT_BYTES or text.isascii() or any(character > "\u07ff" for character in text):
+        return False
+    chinese = next(_strict(data, ("gb18030",)), None)
+    if chinese is None or mean(chinese.text, profile("simplified")) < PLAIN:
+        return False
+    scripts = {unicodedata.name(character, "?").split()[0] for character in text if character > "\x7f"}
+    return len(scripts) > 1 and all(not is_text(text, profile(name)) for name in ALL)
+
+
+def _control_bytes(data: bytes) -> int:
+    return len(data) - len(data.translate(None, CONTROL_BYTES))
+
+
+def _controls(text: str) -> int:
+    return sum(text.count(chr(code)) for code in CONTROL_BYTES)
+
+
+def _too_many(controls: int, length: int) -> bool:
+    """A stray NUL or form feed is still text; one control character in fifty is not."""
+    return controls > 2 + length // 50 or 0 < controls == length
+
+
+def _wide(data: bytes) -> Decoded | Undecodable | None:
+    """UTF-16 or UTF-32 without a mark: no other text holds control bytes, apart from a stray one."""
+    if data.count(0) * 3 > len(data) and (found := _utf32(data)):
+        return found
+    if not _control_bytes(data):
+        return None
+    readings = likeliest([(candidate, data[:SAMPLE_BYTES]) for candidate in WIDE], slack=0)
+    decoded = (found for reading in readings for found in _strict(data, (reading.encoding,)))
+    return next(decoded, None) or (_refusal(data, readings[0].encoding) if readings else None)
+
+
+def _binary(data: bytes) -> Undecodable | None:
+    if not _too_many(_control_bytes(data), len(data)):
+        return None
+    return Undecodable("binary", "not text: full of control characters; leave it out")
+
+
+def _utf32(data: bytes) -> Decoded | None:
+    found = (it for it in _strict(data, ("utf-32-le", "utf-32-be")) if not _too_many(_controls(it.text), len(it.text)))
+    return next(found, None)
+
+
+def _legacy(data: bytes) -> Decoded | Undecodable:
+    sample = _sample(data)
+    even = data[: len(sample) // 2 * 2]
+    pairs = [(it, sample) for it in (DAMAGED, *CANDIDATES)] + [(it, even) for it in WIDE_CJK]
+    readings = likeliest(pairs, slack=3 + 0.02 * len(sample))
+    if not readings:
+        return _by_charset_normalizer(data)
+    decoded = (found for reading in readings for found in _strict(data, reading.candidate.codecs))
+    return next(decoded, None) or _refusal(data, readings[0].encoding)
+
+
+def _refusal(data: bytes, encoding: str) -> Undecodable:
+    """Why the whole is not in the encoding that its sample is in."""
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError as error:
+        return Undecodable("encoding", _broken(error), encoding)
+    return Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
+
+
+def _sample(data: bytes) -> bytes:
+    """Lines with bytes beyond ASCII, up to the sample's size: no legacy encoding hides a line feed in a character."""
+    if len(data) <= SAMPLE_BYTES:
+        return data
+    taken: list[bytes] = []
+    room = SAMPLE_BYTES
+    for line in re.finditer(rb"[^\n]*[\x80-\xff][^\n]*\n?", data):
+        start, end = line.span()
+        taken.append(data[start : min(end, start + room)])
+        room -= len(taken[-1])
+        if room <= 0:
+            break
+    return b"".join(taken)
+
+
+def _by_charset_normalizer(data: bytes) -> Decoded | Undecodable:
+    """What the tables do not cover; taken only if the guess is coherent in some language."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[: 32 * SAMPLE_BYTES]).best()
+    found = (
+        next(_strict(data, (best.encoding,)), None) if best and best.chaos <= 0.1 and best.coherence >= 0.3 else None
+    )
+    if found is None or any(0x80 <= ord(character) < 0xA0 for character in found.text):
+        return Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
+    return found

@@ -1,0 +1,162 @@
+"""What a run would have to do, counted, and how long it would take, measured on a few of its prompts.
+
+Documents are read, cut and counted as in a run, one at a time; nothing is written, and no answer is looked at. What
+the estimate leaves out is said by the one who shows it: answers that have to be asked for again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from time import perf_counter
+
+from extractor.data import Backend, Completion, Document, Json, Prompt, Unreadable
+from extractor.pipeline import Pipeline
+
+LONGEST_LISTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A document that does not fit into one prompt, and the number of parts that it is asked about in."""
+
+    id: str
+    characters: int
+    parts: int
+
+
+@dataclass
+class Plan:
+    """Counts over all documents.
+
+    `prompts` and `prompt_tokens` are those of all passes, as if none ended early, and of all groups of fields; `sample`
+    are prompts of the first pass drawn by chance, each with the same chance, for a probe.
+    """
+
+    files: Counter[str] = field(default_factory=Counter)
+    encodings: Counter[str] = field(default_factory=Counter)
+    unreadable: list[Unreadable] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    tokens: int = 0
+    prompts: int = 0
+    prompt_tokens: int = 0
+    groups: int = 1
+    passes: int = 1
+    cut: list[Cut] = field(default_factory=list)
+    sample: list[Prompt] = field(default_factory=list)
+
+    @property
+    def documents(self) -> int:
+        return len(self.lengths) + len(self.unreadable)
+
+    def as_json(self) -> dict[str, Json]:
+        return {
+            "files": dict(self.files),
+            "documents": self.documents,
+            "unreadable": [{"id": each.id, "reason": each.reason, "message": each.message} for each in self.unreadable],
+            "encodings": dict(self.encodings),
+            "characters": {
+                "all": sum(self.lengths),
+                "median": median(self.lengths) if self.lengths else 0,
+                "longest": max(self.lengths, default=0),
+            },
+            "tokens": self.tokens,
+            "prompts": self.prompts,
+            "prompt_tokens": self.prompt_tokens,
+            "groups": self.groups,
+            "passes": self.passes,
+            "do_not_fit": [{"id": each.id, "characters": each.characters, "parts": each.parts} for each in self.cut],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was measured: prompts answered, tokens read and written, seconds for that; and for loading the model."""
+
+    prompts: int
+    tokens: int
+    written: int
+    seconds: float
+    loading: float
+
+
+def survey(documents: Iterable[Document | Unreadable], pipeline: Pipeline, sample: int = 0, seed: int = 0) -> Plan:
+    """Count what there is to do. Of each document only the counts are kept, and `sample` prompts in all."""
+    plan = Plan(groups=len(pipeline.groups), passes=pipeline.config.passes)
+    chance, file, asked = random.Random(seed), "", itertools.count(1)
+    for document in documents:
+        if (found := document.source.path.partition("#")[0]) != file:
+            file = found
+            plan.files[os.path.splitext(file)[1].lower() or "(no suffix)"] += 1
+        if isinstance(document, Unreadable):
+            plan.unreadable.append(document)
+        else:
+            prompts = pipeline.questions(document)
+            _add(plan, document, prompts, pipeline)
+            for prompt in prompts:
+                _draw(plan.sample, prompt, next(asked), sample, chance)
+    plan.cut.sort(key=lambda each: (-each.parts, -each.characters, each.id))
+    return plan
+
+
+def _add(plan: Plan, document: Document, prompts: Sequence[Prompt], pipeline: Pipeline) -> None:
+    parts = len({prompt.chunk.index for prompt in prompts})
+    plan.encodings[document.source.encoding or "none"] += 1
+    plan.lengths.append(len(document.text))
+    plan.tokens += pipeline.backend.count_tokens(document.text)
+    plan.prompts += len(prompts) * plan.passes
+    plan.prompt_tokens += sum(pipeline.size(prompt) for prompt in prompts) * plan.passes
+    if parts > 1:
+        plan.cut.append(Cut(document.id, len(document.text), parts))
+
+
+def _draw(sample: list[Prompt], prompt: Prompt, number: int, size: int, chance: random.Random) -> None:
+    """Let prompt `number`, counted from 1, into a sample of so many with the chance that all before it had."""
+    if len(sample) < size:
+        sample.append(prompt)
+    elif (place := chance.randrange(number)) < size:
+        sample[place] = prompt
+
+
+def probe(backend: Backend, prompts: Sequence[Prompt], seconds: float) -> Probe:
+    """Load the backend and answer prompts for about so many seconds: one alone first, so that what happens only once
+    is not measured, then as many more as should fit, all at once, as a run would ask them."""
+    began = perf_counter()
+    with backend:
+        loading = perf_counter() - began
+        alone, first = _answered(backend, prompts[:1], seconds)
+        rest = prompts[1 : 1 + int((seconds - first) / max(first, 1e-6))] if first < seconds else ()
+        several, took = _answered(backend, rest, seconds - first)
+    if several:
+        return _probe(several, took, loading)
+    return _probe(alone, first, loading)
+
+
+def estimate(plan: Plan, measured: Probe) -> float:
+    """Seconds for all prompts of a plan at the measured speed, as long answers given, and for loading."""
+    read = measured.tokens - measured.written
+    written = plan.prompts * measured.written / measured.prompts
+    share = (plan.prompt_tokens + written) / (read + measured.written)
+    return measured.loading + measured.seconds * share
+
+
+def _answered(backend: Backend, prompts: Sequence[Prompt], seconds: float) -> tuple[list[Completion], float]:
+    """What is answered of some prompts within a time, or a little later, and the time it took."""
+    began = perf_counter()
+    for prompt in prompts:
+        backend.submit(prompt)
+    done: list[Completion] = []
+    while len(done) < len(prompts) and perf_counter() - began < seconds:
+        done += backend.collect()
+    return done, perf_counter() - began
+
+
+def _probe(done: Sequence[Completion], seconds: float, loading: float) -> Probe:
+    written = sum(each.usage.completion_tokens for each in done)
+    read = sum(each.usage.prompt_tokens for each in done)
+    return Probe(len(done), read + written, written, seconds, loading)

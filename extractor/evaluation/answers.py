@@ -1,0 +1,122 @@
+"""Rows as answers, whoever wrote them: records of ours, `id` with `data`, or texts with marked entities.
+
+An entity is `{"type", "start", "end", "text"?}` or `[start, end, type]`, under `entities`, `spans` or `label(s)`; the
+entities of a row become lists of values, one field for each type. This module opens no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from extractor.data import Json, Span
+from extractor.errors import InputError
+from extractor.task.json_pointer import scalars
+
+Place = tuple[str, Span]
+"""A field and where a value of it stands."""
+
+_ENTITIES = ("entities", "spans", "label", "labels")
+_DATA = ("data", "gold")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one side says about one document.
+
+    `data` is None where there is no answer at all (a failed record), `places` None where the side names none.
+    `confidence` is keyed by JSON Pointer into `data`. `text` is the document, where it is at hand.
+    """
+
+    id: str
+    data: Mapping[str, Json] | None
+    places: frozenset[Place] | None = None
+    confidence: Mapping[str, float] = field(default_factory=dict)
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entity:
+    type: str
+    span: Span
+    value: str
+
+
+def answer(row: Mapping[str, Json], where: str, text: str | None = None) -> Answer:
+    """Read a row. `where` names it in messages; `text` is the document for a row that does not hold it.
+
+    Raises InputError for a row that is none, or whose entities do not stand where it says.
+    """
+    try:
+        return _answer(row, where, text if row.get("text") is None else row["text"])
+    except (TypeError, ValueError, KeyError, AttributeError, StopIteration) as error:
+        raise InputError(
+            f"{where} is no answer ({type(error).__name__}: {error}). A row has an `id` and `data` (field to value), "
+            f"or `text` and `entities` with `type`, `start` and `end`."
+        ) from error
+
+
+def _answer(row: Mapping[str, Json], where: str, text: str | None) -> Answer:
+    name, spans = str(row["id"]), row.get("spans")
+    data = next((row[key] for key in _DATA if isinstance(row.get(key), Mapping)), None)
+    marked = next((row[key] for key in _ENTITIES if isinstance(row.get(key), list)), None)
+    places: frozenset[Place] | None = None
+    if marked is not None:
+        entities = [_entity(item, text, where) for item in marked]
+        places = frozenset((entity.type, entity.span) for entity in entities)
+        data = _lists(entities) if data is None else data
+    elif isinstance(spans, Mapping):
+        data = _cut(spans, text) if "data" not in row else data
+        fields = {pointer: field for field, pointer, _ in scalars(data)}
+        places = frozenset((fields[pointer], _span(place)) for pointer, found in spans.items() for place in found)
+    elif data is None and "data" not in row:
+        raise ValueError("it names no values")
+    confidence = {pointer: float(each) for pointer, each in (row.get("confidence") or {}).items() if each is not None}
+    return Answer(name, data, places, confidence, text)
+
+
+def _span(place: Sequence[int]) -> Span:
+    start, end = place
+    if not 0 <= start < end:
+        raise ValueError(f"{start}:{end} is no range of characters")
+    return int(start), int(end)
+
+
+def _entity(item: Json, text: str | None, where: str) -> _Entity:
+    if isinstance(item, Mapping):
+        kind = next(item[key] for key in ("type", "label", "entity_group") if key in item)
+        span, written = _span((item["start"], item["end"])), item.get("text")
+    else:
+        start, end, kind = item
+        span, written = _span((start, end)), None
+    stands = None if text is None else text[span[0] : span[1]]
+    if None not in (written, stands) and written != stands:
+        raise InputError(f"{where}: {kind} {span[0]}:{span[1]} should be {written!r}, but {stands!r} stands there.")
+    if written is None and stands is None:
+        raise ValueError("an entity needs its `text`, or the row the document's")
+    return _Entity(str(kind), span, str(stands if written is None else written))
+
+
+def _lists(entities: Sequence[_Entity]) -> dict[str, Json]:
+    """The distinct values of each type."""
+    data: dict[str, dict[str, None]] = {}
+    for entity in entities:
+        data.setdefault(entity.type, {})[entity.value] = None
+    return {kind: list(values) for kind, values in data.items()}
+
+
+def _cut(spans: Mapping[str, Sequence[Sequence[int]]], text: str | None) -> dict[str, Json]:
+    """Data of places alone: `/手机号` is a value, `/人名/0` the item of a list."""
+    if text is None:
+        raise ValueError("places alone need the document's `text` beside them")
+    data: dict[str, Json] = {}
+    for pointer, ((start, end), *_) in spans.items():
+        name, _, rest = pointer.removeprefix("/").partition("/")
+        name, value = name.replace("~1", "/").replace("~0", "~"), text[start:end]
+        if rest and not rest.isdecimal():
+            raise ValueError(f"{pointer} is part of an object: give `data` as well")
+        if rest:
+            data.setdefault(name, []).append(value)
+        else:
+            data[name] = value
+    return data

@@ -1,0 +1,148 @@
+"""Arguments to files: folders are walked in order of names, one folder's names in memory at a time.
+
+Ids are short and stable. A file named on the command line has its name as id, a file in a folder its path from the
+folder's name on (`inbox/0001.txt`); where two arguments would share a name, both take their path as given. An
+argument that lies inside another one is read once. Hidden files and the litter of file managers are passed over.
+"""
+
+from __future__ import annotations
+
+import functools
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from extractor.data import Source, Unreadable
+from extractor.errors import InputError
+from extractor.ingest import remote
+from extractor.readers._support.files import File, io_message, open_regular
+from extractor.storage import addresses
+
+STDIN = "-"
+JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or folder: its id, its path for people (from where the run was started), and where it is."""
+
+    id: str
+    path: str
+    location: str
+
+    def inside(self, name: str) -> Place:
+        shown = printable(name)
+        return Place(f"{self.id}/{shown}", f"{self.path.rstrip('/')}/{shown}", os.path.join(self.location, name))
+
+
+def printable(path: str) -> str:
+    """A path with forward slashes, in which bytes that are not UTF-8 are escaped, so that it can be written."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
+
+
+def is_junk(name: str) -> bool:
+    """Whether a name is that of a hidden file or of the litter of a file manager."""
+    return name.startswith((".", "~$")) or name.lower() in JUNK
+
+
+def places(inputs: Sequence[str]) -> list[Place]:
+    """What the arguments name, in their order. Raises InputError for one that names nothing."""
+    paths = list(dict.fromkeys(path for argument in inputs for path in _expand(argument)))
+    paths = _without_covered(paths)
+    names = Counter(_name(path) for path in paths)
+    return [_place(path, names[_name(path)] > 1) for path in paths]
+
+
+def _expand(argument: str) -> list[str]:
+    if addresses.is_address(argument):
+        return remote.expand(argument)
+    if argument == STDIN or os.path.exists(argument):
+        return [argument]
+    if os.path.lexists(argument):
+        raise InputError(f"{argument} is a link to nothing. Repair the link or leave it out.")
+    if not glob.has_magic(argument):
+        raise InputError(f"There is no file or folder {argument!r}. Check the path, or use - for standard input.")
+    found = sorted(path for path in glob.iglob(argument, recursive=True) if not is_junk(os.path.basename(path)))
+    if not found:
+        raise InputError(f"No file matches {argument!r}. Check the pattern; ** goes into folders.")
+    return found
+
+
+def _without_covered(paths: list[str]) -> list[str]:
+    """Leave out what comes anyway with a folder that is named too, and what is named twice."""
+    by_location = {_location(path): path for path in reversed(paths)}
+    folders = {location for location in by_location if location != STDIN and os.path.isdir(location)}
+    return [path for path in paths if by_location[_location(path)] == path and not _covered(_location(path), folders)]
+
+
+def _covered(location: str, folders: set[str]) -> bool:
+    if not folders or location == STDIN:
+        return False
+    while not is_junk(os.path.basename(location)) and os.path.dirname(location) != location:
+        location = os.path.dirname(location)
+        if location in folders:
+            return True
+    return False
+
+
+def _location(path: str) -> str:
+    return path if path == STDIN or addresses.is_address(path) else os.path.abspath(path)
+
+
+def _name(path: str) -> str:
+    return path if path == STDIN else os.path.basename(os.path.abspath(path))
+
+
+def _place(path: str, clashes: bool) -> Place:
+    as_given = path == STDIN or addresses.is_address(path)
+    shown = printable(path if as_given else os.path.normpath(path))
+    return Place(shown if clashes else printable(_name(path)), shown, path)
+
+
+def files(place: Place, exclude: frozenset[str]) -> Iterator[File | Unreadable]:
+    """The file itself, or all files in the folder; a folder that cannot be listed is a failure with its id."""
+    if addresses.is_address(place.location):
+        yield from remote.files(place.location, place.id, is_junk, exclude)
+        return
+    if not os.path.isdir(place.location):
+        yield _file(place)
+        return
+    stack = [(_entries(place), frozenset({_identity(place.location)}))]
+    while stack:
+        entries, above = stack[-1]
+        entry = next(entries, None)
+        if entry is None:
+            stack.pop()
+        elif isinstance(entry, Unreadable):
+            yield entry
+        elif os.path.abspath(entry.location) in exclude:
+            continue
+        elif not os.path.isdir(entry.location):
+            yield _file(entry)
+        elif (identity := _identity(entry.location)) not in above:
+            stack.append((_entries(entry), above | {identity}))
+
+
+def _entries(folder: Place) -> Iterator[Place | Unreadable]:
+    try:
+        names = sorted(os.listdir(folder.location))
+    except OSError as error:
+        message = f"the folder cannot be listed: {io_message(error)}"
+        yield Unreadable(f"{folder.id}/", Source(f"{folder.path}/", ""), "io", message)
+        return
+    yield from (folder.inside(name) for name in names if not is_junk(name))
+
+
+def _identity(location: str) -> tuple[int, int]:
+    """Tells a folder from those above it, so that a link to one of them does not go round for ever."""
+    try:
+        status = os.stat(location)
+    except OSError:
+        return (-1, -1)
+    return status.st_dev, status.st_ino
+
+
+def _file(place: Place) -> File:
+    return File(place.id, place.path, functools.partial(open_regular, place.location), place.location)

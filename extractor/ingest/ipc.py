@@ -1,0 +1,56 @@
+"""Files and documents as lines of JSON, for the pipes between a run and the processes that read for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+
+import orjson
+
+from extractor.data import Document, Json, Segment, Source, Unreadable
+from extractor.readers._support.files import File, ReadOptions, open_regular
+from extractor.storage import addresses
+
+END = b"null\n"
+"""After the last document of a file."""
+
+
+def request(file: File, options: ReadOptions) -> bytes:
+    """A file on the disk that is to be read. Its name may be no UTF-8, which ASCII escapes carry."""
+    asked = dataclasses.asdict(dataclasses.replace(options, exclude=()))
+    location = file.location if addresses.is_address(file.location) else os.path.abspath(file.location)
+    return json.dumps([file.id, file.path, location, asked]).encode("ascii") + b"\n"
+
+
+def requested(line: bytes) -> tuple[File, ReadOptions]:
+    """The file and the options of a request."""
+    id, path, location, options = json.loads(line)
+    options["exclude"] = ()
+    return File(id, path, functools.partial(open_regular, location), location), ReadOptions(**options)
+
+
+def to_line(item: Document | Unreadable) -> bytes:
+    """A document or a failure. orjson refuses lone surrogates, which the standard library carries."""
+    fields: dict[str, Json] = {"id": item.id, "source": dataclasses.astuple(item.source)}
+    if isinstance(item, Unreadable):
+        fields |= {"reason": item.reason, "message": item.message}
+    else:
+        fields |= {"text": item.text, "segments": [(each.start, each.end, each.where) for each in item.segments]}
+    try:
+        return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        return json.dumps(fields).encode("ascii") + b"\n"
+
+
+def from_line(line: bytes) -> Document | Unreadable:
+    """The document or failure of a line that `to_line` wrote."""
+    try:
+        fields: dict[str, Json] = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        fields = json.loads(line)
+    source = Source(*fields["source"])
+    if "reason" in fields:
+        return Unreadable(fields["id"], source, fields["reason"], fields["message"])
+    return Document(fields["id"], fields["text"], source, tuple(Segment(*each) for each in fields["segments"]))

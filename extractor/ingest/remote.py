@@ -1,0 +1,54 @@
+"""Addresses to files: folders and patterns as on the disk, in order of names. Ids begin with the name of what was
+given: `s3://bucket/inbox` holds `inbox/0001.txt`."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import os
+import posixpath
+from collections.abc import Callable, Iterator
+
+from extractor.data import Source, Unreadable
+from extractor.errors import InputError
+from extractor.readers._support.files import File, io_message, open_regular
+from extractor.storage.addresses import as_os_errors, file_system
+
+
+def expand(address: str) -> list[str]:
+    """The addresses that one stands for. Raises InputError where there is nothing."""
+    system, path = file_system(address)
+    try:
+        with as_os_errors():
+            found = system.glob(path) if glob.has_magic(path) else [path] if system.exists(path) else []
+    except OSError as error:
+        raise InputError(f"{address} cannot be looked at: {error}. Check the address and the credentials.") from error
+    if not found:
+        raise InputError(f"There is nothing at {address}. Check the address.")
+    return sorted(system.unstrip_protocol(each) for each in found)
+
+
+def files(
+    address: str, id: str, is_junk: Callable[[str], bool], exclude: frozenset[str]
+) -> Iterator[File | Unreadable]:
+    """The file at an address, or all files in the folder there."""
+    system, path = file_system(address)
+    try:
+        with as_os_errors():
+            if not system.isdir(path):
+                yield _file(address, id)
+                return
+            found = sorted(system.find(path))
+    except OSError as error:
+        message = f"the folder cannot be listed: {io_message(error)}"
+        yield Unreadable(f"{id}/", Source(f"{address}/", ""), "io", message)
+        return
+    for each in found:
+        relative = posixpath.relpath(each, path)
+        location = system.unstrip_protocol(each)
+        if os.path.abspath(location) not in exclude and not any(map(is_junk, relative.split("/"))):
+            yield _file(location, f"{id}/{relative}")
+
+
+def _file(address: str, id: str) -> File:
+    return File(id, address, functools.partial(open_regular, address), address)

@@ -1,0 +1,82 @@
+"""Standard input: JSON Lines, streamed, or one document of any format."""
+
+from __future__ import annotations
+
+import functools
+import io
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from extractor.data import Document, Unreadable
+from extractor.ingest.sniffing import EMPTY, HEAD_BYTES, TEXT, UNKNOWN, by_head
+from extractor.readers import jsonl, text
+from extractor.readers._support.files import File, ReadOptions, open_regular, read_up_to, too_large
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+NAME = "stdin"
+
+
+class Resumed(io.RawIOBase):
+    """A stream whose first bytes have been read already. Closing it leaves the stream open."""
+
+    def __init__(self, head: bytes, rest: BinaryIO) -> None:
+        self._head = head
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Whatever is there now, so that a row that has come is a row that can be read."""
+        view = memoryview(buffer).cast("B")
+        if not self._head:
+            self._head = cast(io.BufferedReader, self._rest).read1(len(view))
+        count = min(len(view), len(self._head))
+        view[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count
+
+
+def read(options: ReadOptions) -> Iterator[Document | Unreadable | File]:
+    """The documents on standard input, with `stdin` (or `stdin#line`) as ids; what is no text is kept in a file, which
+    is there until the next item is asked for."""
+    stream = sys.stdin.buffer
+    head = b"" if options.stdin == "text" else _first_lines(stream, options.max_bytes)
+    if options.stdin == "jsonl" or (options.stdin == "auto" and _is_row(head)):
+        resumed = io.BufferedReader(Resumed(head, stream))
+        yield from jsonl.read(File(NAME, NAME, lambda: cast(BinaryIO, resumed)), options)
+    else:
+        yield from _whole(head, stream, options.max_bytes)
+
+
+def _first_lines(stream: BinaryIO, limit: int) -> bytes:
+    """Up to and with the first line that is not blank."""
+    head = b""
+    while (line := stream.readline(limit + 1 - len(head))) and not line.strip():
+        head += line
+    return head + line
+
+
+def _is_row(head: bytes) -> bool:
+    try:
+        return isinstance(jsonl.parse(head.decode("utf-8-sig").strip()), dict)
+    except ValueError:
+        return False
+
+
+def _whole(head: bytes, stream: BinaryIO, limit: int) -> Iterator[Document | Unreadable | File]:
+    data = head + read_up_to(stream, limit + 1 - len(head))
+    file = File(NAME, NAME, lambda: cast(BinaryIO, io.BytesIO(data)))
+    if len(data) > limit:
+        yield file.unreadable("too-large", too_large("standard input", limit))
+    elif by_head(data[:HEAD_BYTES]) in (TEXT, EMPTY, UNKNOWN):
+        yield text.from_bytes(file, data)
+    else:
+        with tempfile.NamedTemporaryFile() as kept:
+            kept.write(data)
+            kept.flush()
+            yield File(NAME, NAME, functools.partial(open_regular, kept.name), kept.name)

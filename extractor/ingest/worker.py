@@ -1,0 +1,64 @@
+"""A process that reads files for a run: `python -m extractor.ingest.worker`, requests in, documents out.
+
+It may be killed at any moment, by its own clock first of all: a document that takes too long ends the process, and
+the run knows by the signal why. So does one that takes too much memory. What a reader does not expect ends it, too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, TypeVar
+
+from extractor.ingest import dispatch, ipc
+
+T = TypeVar("T")
+
+MEMORY_BYTES = 4 << 30
+MESSAGES_BYTES = 16 << 20
+"""What the file may grow to that takes standard error."""
+
+
+def main() -> None:
+    """Serve requests until there are no more, which is also when the run has gone."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    _limit_resources()
+    answers = _take_stdout()
+    for line in sys.stdin.buffer:
+        file, options = ipc.requested(line)
+        for item in _in_time(dispatch.read(file, options), options.timeout):
+            answers.write(ipc.to_line(item))
+        answers.write(ipc.END)
+
+
+def _in_time(items: Iterable[T], seconds: float) -> Iterator[T]:
+    """Items that come within so many seconds each; the kernel ends the process at the first that does not."""
+    waiting = iter(items)
+    while True:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        item = next(waiting, None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if item is None:
+            return
+        yield item
+
+
+def _limit_resources() -> None:
+    import resource
+
+    limits = {resource.RLIMIT_AS: MEMORY_BYTES, resource.RLIMIT_FSIZE: MESSAGES_BYTES, resource.RLIMIT_CORE: 0}
+    for number, limit in limits.items():
+        resource.setrlimit(number, (limit, limit))
+
+
+def _take_stdout() -> BinaryIO:
+    """Standard output for answers alone, each sent at once: what a library prints goes to standard error."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+if __name__ == "__main__":
+    main()

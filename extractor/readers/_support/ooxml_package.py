@@ -1,0 +1,61 @@
+"""What Word and Excel files have in common: a ZIP of XML that is checked before a library trusts it, or encrypted."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.limits import DAMAGE, DOCUMENTS, RATIO, RATIO_FROM, Bomb, Failed, damaged
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+XML = (".xml", ".rels")
+
+
+def package(file: File, options: ReadOptions) -> tuple[bytes, bytes]:
+    """The bytes of a file and of the ZIP in it, which are others where it is encrypted.
+
+    Raises OSError where it cannot be opened, Failed where it is locked, damaged or unpacks to too much.
+    """
+    data = read_bytes(file, options.max_bytes)
+    opened = _decrypted(data, options.password) if data.startswith(OLE) else data
+    try:
+        _check(opened, DOCUMENTS * options.max_bytes)
+    except (*DAMAGE, NotImplementedError, ValueError, OSError) as error:
+        raise damaged("file", error) from error
+    except RuntimeError as error:  # what zipfile raises for an encrypted member
+        raise Failed("locked", "an encrypted ZIP inside: save it unlocked") from error
+    return data, opened
+
+
+def _check(data: bytes, limit: int) -> None:
+    """Read all XML once: checksums are right and it is no bomb. The sizes that members declare are kept by zipfile."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = archive.infolist()
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > limit or unpacked > max(RATIO_FROM, RATIO * len(data)):
+            raise Bomb(f"the file unpacks to {unpacked:,} bytes")
+        for member in members:
+            if member.filename.endswith(XML):
+                with archive.open(member) as stream:
+                    while stream.read(1 << 20):
+                        pass
+
+
+def _decrypted(data: bytes, password: str | None) -> bytes:
+    if password is None:
+        raise Failed("locked", "encrypted Office document, a password is needed: give it with --password")
+    import msoffcrypto
+    from msoffcrypto.exceptions import DecryptionError, FileFormatError, InvalidKeyError, ParseError
+
+    unlocked = io.BytesIO()
+    try:
+        document = msoffcrypto.OfficeFile(io.BytesIO(data))
+        document.load_key(password=password)
+        document.decrypt(unlocked)
+    except InvalidKeyError as error:
+        message = "encrypted Office document, the password does not open it: give the right one with --password"
+        raise Failed("locked", message) from error
+    except (FileFormatError, ParseError, DecryptionError, OSError) as error:
+        raise damaged("encrypted Office document", error) from error
+    return unlocked.getvalue()

@@ -1,0 +1,52 @@
+"""Rows as documents: their ids, hashes and failures, for all formats that hold many documents in one file.
+
+A row's id is its own id where it has one (text or an integer), else `file#line` (`file#sheet!row` in a workbook). Its
+source always says `file#line`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from extractor.data import Document, Json, Segment, Source, Unreadable
+from extractor.readers._support.files import File, sha256_of
+
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The place of a row: line `number` (from 1) of a file, in an encoding, with its own id if it has one."""
+
+    file: File
+    number: int | str
+    encoding: str | None
+    own_id: Json = None
+
+    @property
+    def id(self) -> str:
+        own = self.own_id
+        if isinstance(own, bool) or not isinstance(own, str | int) or not str(own).strip():
+            return f"{self.file.id}#{self.number}"
+        return SURROGATE.sub("\ufffd", str(own))
+
+    def document(self, text: str, segments: Sequence[Segment] = ()) -> Document | Unreadable:
+        """The row's text as a document.
+
+        A lone surrogate (JSON can escape one) is no character and no model can read it: it becomes U+FFFD, one for
+        one so that offsets hold, and the recorded encoding says so.
+        """
+        if not text.strip():
+            return self.unreadable("empty", "no text: the row's text is empty or only white space", text)
+        readable = SURROGATE.sub("\ufffd", text)
+        encoding = self.encoding if readable == text else f"{self.encoding} (lone surrogates read as U+FFFD)"
+        return Document(self.id, readable, Source(self.path, sha256_of(text), encoding, len(text)), tuple(segments))
+
+    def unreadable(self, reason: str, message: str, raw: str) -> Unreadable:
+        return Unreadable(self.id, Source(self.path, sha256_of(raw), self.encoding), reason, message)
+
+    @property
+    def path(self) -> str:
+        return f"{self.file.path}#{self.number}"

@@ -1,0 +1,106 @@
+"""A record as rows of values: one for each place of each value, and one without a value where there is none to show
+or the document failed, so that nothing vanishes.
+
+Rows of a document say which of how many they are, so that a restart knows whether all are there. Its tokens stand in
+the first one, so that sums are right.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from extractor.data import Json, Record
+from extractor.storage.resume import reason_of
+from extractor.task.json_pointer import escape_pointer
+
+COLUMNS = {
+    "id": "string",
+    "status": "string",
+    "row": "integer",
+    "rows": "integer",
+    "field": "string",
+    "value": "string",
+    "start": "integer",
+    "end": "integer",
+    "page": "integer",
+    "where": "string",
+    "confidence": "number",
+    "pointer": "string",
+    "reason": "string",
+    "message": "string",
+    "path": "string",
+    "sha256": "string",
+    "fingerprint": "string",
+    "prompt_tokens": "integer",
+    "completion_tokens": "integer",
+}
+"""The columns, each with its JSON type."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value in data: where it is, and the name of its field (`商品.名称` in a list of objects)."""
+
+    pointer: str
+    field: str
+    value: Json
+
+
+def flat_rows(record: Record) -> list[dict[str, Json]]:
+    """The rows of a record, at least one, each with all of COLUMNS."""
+    found = [row for value in _values(record) for row in _placed(record, value)]
+    if record.status == "failed" or not found:
+        last = record.errors[-1].message if record.status == "failed" and record.errors else None
+        found.insert(0, {"reason": reason_of(record) or None, "message": last})
+    empty = dict.fromkeys(COLUMNS)
+    common = {
+        "id": record.id,
+        "status": record.status,
+        "rows": len(found),
+        "path": record.source.path,
+        "sha256": record.source.sha256,
+        "fingerprint": record.run.fingerprint,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+    }
+    rows = [{**empty, **common, "row": number, **row} for number, row in enumerate(found, 1)]
+    usage = record.usage
+    rows[0] |= {"prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens}
+    return rows
+
+
+def _values(record: Record) -> Iterator[_Value]:
+    for name, value in (record.data or {}).items():
+        yield from _inside(_Value(f"/{escape_pointer(name)}", name, value))
+
+
+def _inside(value: _Value) -> Iterator[_Value]:
+    """The scalars of a value that are not null."""
+    if isinstance(value.value, dict):
+        for name, item in value.value.items():
+            yield from _inside(_Value(f"{value.pointer}/{escape_pointer(name)}", f"{value.field}.{name}", item))
+    elif isinstance(value.value, list):
+        for index, item in enumerate(value.value):
+            yield from _inside(_Value(f"{value.pointer}/{index}", value.field, item))
+    elif value.value is not None:
+        yield value
+
+
+def _placed(record: Record, value: _Value) -> Iterator[dict[str, Json]]:
+    """A row for each place of a value; one without a place where it has none."""
+    shown = value.value if isinstance(value.value, str) else json.dumps(value.value, ensure_ascii=False)
+    row = {
+        "field": value.field,
+        "value": shown,
+        "confidence": record.confidence.get(value.pointer),
+        "pointer": value.pointer,
+    }
+    spans, where = record.spans.get(value.pointer, ()), record.where.get(value.pointer, ())
+    for index, (start, end) in enumerate(spans):
+        place = where[index] if index < len(where) else {}
+        shown_place = json.dumps(dict(place), ensure_ascii=False) if place else None
+        yield {**row, "start": start, "end": end, "page": place.get("page"), "where": shown_place}
+    if not spans:
+        yield row

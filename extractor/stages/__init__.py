@@ -1,0 +1,1 @@
+"""The pipeline's stages and their policies, each a pure module that knows no other."""

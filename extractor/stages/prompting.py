@@ -1,0 +1,128 @@
+"""Stage 3: a Chunk and a Task become a Prompt.
+
+A template is Jinja2 source of the user's turn, rendered in a sandbox; an optional block `system` is the system turn.
+Its variables: `document` (the chunk's text), `fields` (name, title, description, type of each entity type), `schema`,
+`examples` (text, data, answer); on a retry `previous` (`answer`, `errors`) and on a further pass `found` (JSON text of
+what the earlier ones found), else none. Text goes in as a value and is never parsed as a template. This module does not
+know how long a prompt may be.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+import jinja2
+import jinja2.meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from extractor.data import GREEDY, Chunk, Document, Json, Message, Prompt, Rejection, Sampling, Source
+from extractor.errors import PromptError
+from extractor.task.task import Task
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment(
+    undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+)
+
+
+def render(
+    task: Task,
+    chunk: Chunk,
+    max_tokens: int,
+    *,
+    sampling: Sampling = GREEDY,
+    rejected: tuple[Rejection, ...] = (),
+    constrain: bool = True,
+) -> Prompt:
+    """Render the prompt for a chunk. The last rejection is shown to the model if it was about this very chunk.
+
+    Raises PromptError when the template fails.
+    """
+    return filled(Prompt(chunk, task, (), max_tokens, sampling, rejected, constrain))
+
+
+def filled(prompt: Prompt, *, previous: bool = True, found: bool = True) -> Prompt:
+    """The prompt with the messages that its task, chunk and history make; without the last answer or without what
+    earlier passes found, for when these do not fit."""
+    history = _History(
+        _previous(prompt.chunk, prompt.rejected) if previous else None,
+        _found(prompt.known) if found and prompt.known is not None else None,
+    )
+    return replace(prompt, messages=_messages(prompt.task, prompt.chunk.text, history))
+
+
+def check(task: Task, *, further: bool = False) -> Prompt:
+    """Render the prompt of an empty document, first, retry and further pass: raises PromptError where the template is
+    wrong, or shows no examples though there are some.
+
+    The prompt that comes back shows what the instructions alone take; with `further` those of a further pass.
+    """
+    if task.examples and "examples" not in jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(task.template)):
+        raise PromptError(f"The prompt {task.prompt!r} shows no `examples`. Put a loop over them into it.")
+    _messages(task, "", _History({"answer": "{}", "errors": ("",)}))
+    later = _messages(task, "", _History(found="{}"))
+    nothing = Chunk(Document("", "", Source("", "")), 0, 0, 0)
+    return Prompt(nothing, task, later if further else _messages(task, ""), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    """What a template is told of earlier answers."""
+
+    previous: Mapping[str, Json] | None = None
+    found: str | None = None
+
+
+def _found(known: Mapping[str, Json]) -> str:
+    return json.dumps({name: value for name, value in known.items() if value not in (None, [])}, ensure_ascii=False)
+
+
+def _messages(task: Task, text: str, history: _History = _History()) -> tuple[Message, ...]:
+    template = _compile(task.template)
+    variables = {
+        "document": text,
+        "fields": [_field(field.name, field.title, field.description, field.type) for field in task.fields],
+        "schema": task.schema,
+        "examples": [{"text": each.text, "data": each.data, "answer": each.answer} for each in task.examples],
+        "previous": history.previous,
+        "found": history.found,
+    }
+    try:
+        system = "".join(_block(template, "system", variables)).strip("\n")
+        user = "".join(_outside(template, variables)).rstrip("\n")
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise PromptError(f"The prompt {task.prompt!r} does not render: {error}.") from error
+    turn = Message("user", user.lstrip("\n") if system else user)
+    return (Message("system", system), turn) if system else (turn,)
+
+
+def _block(template: jinja2.Template, name: str, variables: Mapping[str, Json]) -> Iterator[str]:
+    if name in template.blocks:
+        yield from template.blocks[name](template.new_context(dict(variables)))
+
+
+def _outside(template: jinja2.Template, variables: Mapping[str, Json]) -> Iterator[str]:
+    """The template's text apart from its system block."""
+    context = template.new_context(dict(variables))
+    context.blocks["system"] = [lambda _context: iter(())]
+    yield from template.root_render_func(context)
+
+
+def _previous(chunk: Chunk, rejected: tuple[Rejection, ...]) -> Mapping[str, Json] | None:
+    if not rejected or rejected[-1].chunk != chunk:
+        return None
+    return {"answer": rejected[-1].completion.text, "errors": rejected[-1].errors or (rejected[-1].reason,)}
+
+
+def _field(name: str, title: str, description: str, kind: str) -> dict[str, str]:
+    return {"name": name, "title": title, "description": description, "type": kind}
+
+
+@cache
+def _compile(source: str) -> jinja2.Template:
+    try:
+        return _ENVIRONMENT.from_string(source)
+    except jinja2.TemplateSyntaxError as error:
+        raise PromptError(f"The prompt does not parse, line {error.lineno}: {error.message}.") from error

@@ -1,0 +1,1 @@
+"""Files that survive a kill: append log, resume, manifest, locks, compression, object stores."""

@@ -1,0 +1,129 @@
+"""`results.run.json` beside `results.jsonl`: the settings in words, so that a refusal can name what changed; what the
+rows add up to; what the runs that ended cleanly did in which time; and the versions of what made them."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+import orjson
+
+from extractor import __version__
+from extractor.storage import atomic_files
+
+LONGEST = 60
+PLAIN = (".jsonl", ".ndjson")
+PACKAGES = ("torch", "transformers", "llguidance", "jsonschema")
+"""What can make answers differ, beside the model and this program."""
+
+
+def path_of(output: str) -> str:
+    """The file beside an output: `rows.run.json` for `rows.jsonl`, `rows.csv.run.json` for `rows.csv`."""
+    stem, suffix = os.path.splitext(output)
+    return f"{stem if suffix.lower() in PLAIN else output}.run.json"
+
+
+class Work(NamedTuple):
+    """Rows written and the time it took, loading of the model included."""
+
+    rows: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the rows of an output add up to: documents, how many of them failed for which reason, and tokens."""
+
+    documents: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)
+    tokens: Mapping[str, int] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        failed = sum(self.failures.values())
+        counts = {"documents": self.documents, "ok": self.documents - failed, "failed": failed}
+        tokens = {name: self.tokens.get(name, 0) for name in ("prompt", "completion")}
+        return {"totals": counts, "failures": dict(self.failures), "tokens": tokens}
+
+
+def write(output: str, fingerprint: str, settings: Mapping[str, str], *, anew: bool = False) -> None:
+    """Note the settings of the run, unless they stand there already; `anew` forgets earlier work. Raises OSError."""
+    if anew or read(output, fingerprint) != dict(settings):
+        _replace(output, {"fingerprint": fingerprint, "settings": dict(settings), "versions": versions()})
+
+
+def read(output: str, fingerprint: str) -> dict[str, str] | None:
+    """The settings behind a fingerprint; None where the file is missing, broken or of another run."""
+    settings = _content(output, fingerprint).get("settings")
+    return settings if isinstance(settings, dict) else None
+
+
+def add_work(output: str, fingerprint: str, work: Work, totals: Totals) -> None:
+    """Add what a run has done, and note what the rows add up to now. Raises OSError.
+
+    A run that wrote nothing changes neither versions nor work.
+    """
+    before, content = read_work(output, fingerprint), _content(output, fingerprint)
+    rows, seconds = before.rows + work.rows, round(before.seconds + work.seconds, 3)
+    noted = {
+        **content,
+        "versions": versions() if work.rows else content.get("versions", versions()),
+        **totals.as_json(),
+        "work": {"rows": rows, "seconds": seconds},
+        "documents_per_second": round(rows / seconds, 3) if seconds else None,
+    }
+    if noted != content:
+        _replace(output, noted)
+
+
+def read_work(output: str, fingerprint: str) -> Work:
+    """What the runs of a fingerprint have done in all; nothing where it was not noted."""
+    work = _content(output, fingerprint).get("work")
+    try:
+        return Work(int(work["rows"]), float(work["seconds"])) if work else Work()
+    except (KeyError, TypeError, ValueError):
+        return Work()
+
+
+def versions() -> dict[str, str]:
+    """What this runs on, by name; nothing is imported for it."""
+    found = {"extractor": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _content(output: str, fingerprint: str) -> dict[str, Any]:
+    """What the file says about a fingerprint; nothing where it is missing, broken or of another run."""
+    try:
+        with open(path_of(output), "rb") as stream:
+            content = orjson.loads(stream.read())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and content.get("fingerprint") == fingerprint else {}
+
+
+def _replace(output: str, content: Mapping[str, Any]) -> None:
+    atomic_files.replace(
+        path_of(output), [orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)]
+    )
+
+
+def difference(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """What changed between two runs, each setting once: `precision was half, is int8`."""
+    names = dict.fromkeys([*old, *new])
+    changed = [name for name in names if old.get(name) != new.get(name)]
+    return "; ".join(f"{name} was {_shown(old.get(name))}, is {_shown(new.get(name))}" for name in changed)
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "not set"
+    flat = " ".join(str(value).split())
+    return flat if len(flat) <= LONGEST else f"{flat[:LONGEST]}..."

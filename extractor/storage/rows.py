@@ -1,0 +1,96 @@
+"""A record as a row of output: one envelope, the same keys in the same order for success and failure alike.
+
+`record.schema.json` describes it for the outside.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import TypeVar
+
+import orjson
+
+from extractor.data import Failure, Json, Record, RunInfo, Source, Usage
+
+Part = TypeVar("Part")
+
+
+def to_row(record: Record) -> dict[str, Json]:
+    """The record as JSON values: tuples as lists, seconds to the millisecond."""
+    usage = record.usage
+    return {
+        "id": record.id,
+        "status": record.status,
+        "data": record.data,
+        "spans": {pointer: [list(span) for span in spans] for pointer, spans in record.spans.items()},
+        "where": {pointer: [dict(each) for each in places] for pointer, places in record.where.items()},
+        "confidence": dict(record.confidence),
+        "errors": [failure.as_json() for failure in record.errors],
+        "conflicts": {pointer: list(values) for pointer, values in record.conflicts.items()},
+        "how": dict(record.how),
+        "attempts": record.attempts,
+        "source": asdict(record.source),
+        "run": asdict(record.run),
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "seconds": round(usage.seconds, 3),
+        },
+    }
+
+
+def to_line(record: Record) -> bytes:
+    """The row as one line of UTF-8 JSON."""
+    return json_line(to_row(record))
+
+
+def json_line(row: Mapping[str, Json]) -> bytes:
+    """Values as one line of UTF-8 JSON.
+
+    What orjson refuses (lone surrogates, integers beyond 64 bits) is written by the standard library with ASCII
+    escapes, so that every record gives a line; a number that JSON does not have (NaN) is null in both.
+    """
+    try:
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:
+        return json.dumps(_finite(dict(row)), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _finite(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def from_line(line: bytes) -> Json:
+    """The JSON value of a line that `to_line` wrote. Raises ValueError for what is no JSON."""
+    try:
+        return orjson.loads(line)
+    except ValueError:
+        return json.loads(line)
+
+
+def from_row(row: Mapping[str, Json]) -> Record:
+    """The record that a row was made of. Raises ValueError for a row that is none; what it does not know it leaves."""
+    try:
+        return Record(
+            **{name: row[name] for name in ("id", "status", "data", "confidence", "how", "attempts")},
+            source=_part(Source, row["source"]),
+            run=_part(RunInfo, row["run"]),
+            spans={pointer: tuple((start, end) for start, end in found) for pointer, found in row["spans"].items()},
+            where={pointer: tuple(found) for pointer, found in row.get("where", {}).items()},
+            errors=tuple(_part(Failure, entry) for entry in row["errors"]),
+            conflicts={pointer: tuple(others) for pointer, others in row["conflicts"].items()},
+            usage=_part(Usage, row["usage"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no record ({type(error).__name__}: {error})") from error
+
+
+def _part(kind: type[Part], value: Mapping[str, Json]) -> Part:
+    return kind(**{each.name: value[each.name] for each in fields(kind) if each.name in value})  # type: ignore[arg-type]

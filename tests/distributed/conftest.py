@@ -1,0 +1,15 @@
+"""One Ray with room for two workers for all tests of this folder: starting one takes seconds."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from extractor.distributed.resources import Machine, connected
+
+pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="package")
+def machines() -> Iterator[list[Machine]]:
+    with connected(None, 2) as found:
+        yield found

@@ -1,0 +1,89 @@
+"""The forward pass in half precision and with integers computes what `GlmForCausalLM` computes in float32: with heads
+of 128 channels, which the matrix unit takes, and as on processors without one."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import checkpoints
+from extractor.chatglm3 import load_model
+from extractor.chatglm3.checkpoint import load_parameters
+from extractor.engine import operations
+from extractor.engine.batch import Pack, Run
+from extractor.engine.kv_cache import Cache, Lane
+from extractor.engine.model_runner import Runner
+from extractor.kernels import amx
+
+SHAPE = {
+    "num_layers": 2,
+    "hidden_size": 256,
+    "ffn_hidden_size": 352,
+    "num_attention_heads": 4,
+    "padded_vocab_size": 4992,
+}
+LOST = {"half": 0.01, "int8": 0.03, "int4": 0.2}
+"""How far the logits may be from those of float32, as a share of their size."""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    patch = pytest.MonkeyPatch()
+    patch.setattr(checkpoints, "SIZES", {"small": SHAPE})
+    folder = checkpoints.cached_checkpoint(tmp_path_factory.mktemp("checkpoints"), "small")
+    patch.undo()
+    return folder
+
+
+@cache
+def _expected(checkpoint: Path) -> Tensor:
+    """The logits behind each of two sequences."""
+    model = load_model(checkpoint, "float32", "cpu")
+    with torch.inference_mode():
+        return torch.stack([model(torch.tensor([ids])).logits[0, -1] for ids in _sequences()])
+
+
+def _sequences() -> list[list[int]]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randint(3, 4000, (size,), generator=generator).tolist() for size in (210, 75)]
+
+
+def _lane(cache: Cache, tokens: int) -> Lane:
+    lane = cache.allocate(tokens)
+    assert lane is not None
+    return lane
+
+
+@pytest.mark.parametrize("machine", ["all kernels", "no matrix unit", "no kernels"])
+@pytest.mark.parametrize("precision", LOST)
+@torch.inference_mode()
+def test_logits_are_those_of_float32_up_to_what_a_precision_loses(
+    monkeypatch: pytest.MonkeyPatch, checkpoint: Path, precision: str, machine: str
+) -> None:
+    """A shared prefix, a prompt in two parts, and the last tokens of two sequences beside each other."""
+    if machine != "all kernels":
+        monkeypatch.setattr(amx, "_library", lambda: None)
+    if machine == "no kernels":
+        monkeypatch.setattr(operations, "_library", lambda: None)
+    long, short = _sequences()
+    runner = Runner(load_parameters(checkpoint, precision, "cpu"))
+    cache, shape = Cache(runner.shape, 2**28), runner.shape
+    lane = _lane(cache, 40)
+    runner.forward(Pack([Run(long[:37], 0, lane, None, 0)], shape))
+    prefix = cache.keep_prefix(tuple(long[:37]), lane)
+    one, other = _lane(cache, 190), _lane(cache, 80)
+    runner.forward(Pack([Run(long[37:150], 0, one, prefix, 0), Run(short[:-3], 0, other, None, 0)], shape))
+    runner.forward(Pack([Run(long[150:-1], 113, one, prefix, 0)], shape))
+    last = [Run(short[-3:], 72, other, None, 1), Run(long[-1:], 172, one, prefix, 1)]
+    pack = Pack(last, shape)
+    hidden = runner.forward(pack)
+    wanted = [row for run in pack.runs for row in [long] * (run.lane is one) + [short] * (run.lane is other)]
+    expected = torch.stack([_expected(checkpoint)[_sequences().index(ids)] for ids in wanted])
+    found = runner.logits(hidden[:2])
+    assert (found - expected).norm() / expected.norm() < LOST[precision]
+    some = torch.tensor([5, 17, 2000, 4991])
+    torch.testing.assert_close(runner.logits(hidden[:2], some), found[:, some], atol=0.02, rtol=0.02)

@@ -1,0 +1,51 @@
+"""Masks as they go to a device, and the choice of tokens in one pass."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from extractor.engine import operations
+from extractor.engine.kv_cache import KeyShape
+from extractor.engine.operations import CompiledOperations
+from extractor.engine.sampler import unpacked
+
+LIBRARY = operations._library()
+
+
+@given(arrays(np.uint32, (3, 30)), st.integers(1, 960))
+def test_bits_are_unpacked_as_numpy_unpacks_them(bits: np.ndarray, size: int) -> None:
+    octets = bits.view(np.uint8)
+    expected = np.unpackbits(octets, axis=1, count=size, bitorder="little").astype(bool)
+    assert torch.equal(unpacked(torch.from_numpy(octets), size), torch.from_numpy(expected))
+
+
+needs_kernels = pytest.mark.skipif(
+    LIBRARY is None or not hasattr(LIBRARY, "pick_rows"), reason="this machine has no kernel for choosing"
+)
+
+
+@needs_kernels
+@pytest.mark.parametrize("size", [1, 16, 100, 4992, 65024])
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_compiled_choice_is_that_of_torch(size: int, masked: bool) -> None:
+    assert LIBRARY is not None
+    torch.manual_seed(size)
+    logits = (torch.randn(9, size) * 4).bfloat16()  # so coarse that the largest are often equal
+    logits[3] = 7.0
+    bits = np.random.default_rng(size).integers(0, 2**32, (9, (size + 31) // 32), np.uint32)
+    bits[0] = 2**32 - 1
+    compiled = CompiledOperations(KeyShape(1, 1, 128, 1, torch.bfloat16, torch.device("cpu")), LIBRARY)
+    picked = compiled.pick(logits, bits if masked else None)
+    expected = logits.float()
+    if masked:
+        flags = np.unpackbits(bits.view(np.uint8), axis=1, count=size, bitorder="little")
+        expected[torch.from_numpy(flags == 0)] = -torch.inf
+    some = expected.isfinite().any(-1)
+    best = torch.from_numpy(expected.numpy().argmax(-1))
+    assert torch.equal(picked[:, 0].long(), best)
+    logprobs = expected.log_softmax(-1).gather(1, best.unsqueeze(1)).squeeze(1)
+    torch.testing.assert_close(picked[some, 1].float(), logprobs[some], atol=1e-4, rtol=1e-4)
+    assert picked[~some, 1].isnan().all()

@@ -1,0 +1,75 @@
+"""The documents behind records are found again, or it is said why not."""
+
+from pathlib import Path
+
+import pytest
+
+from extractor import ingest
+from extractor.data import Source
+from extractor.ingest import ReadOptions
+from extractor.ingest.reload import Gone, reread
+from tests.cli.conftest import SAMPLES
+
+
+def _sources(*paths: str | Path, **options: str) -> dict[str, Source]:
+    return {found.id: found.source for found in ingest.read([str(path) for path in paths], ReadOptions(**options))}
+
+
+def test_every_sample_is_found_again_with_its_text() -> None:
+    documents = {found.id: found for found in ingest.read([str(SAMPLES)])}
+    texts = dict(reread({name: found.source for name, found in documents.items()}))
+    assert texts == {name: found.text for name, found in documents.items()}
+    assert len(texts) == 14
+
+
+def test_documents_in_files_of_all_formats_are_found_again() -> None:
+    documents = {found.id: found for found in ingest.read([str(SAMPLES.parent / "documents")])}
+    texts = dict(reread({name: found.source for name, found in documents.items()}))
+    assert texts == {name: found.text for name, found in documents.items()}
+    assert {"documents/mail.eml/议程.txt", "documents/staff.xlsx#通讯录!2"} <= texts.keys()
+
+
+def test_relative_paths_are_those_under_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "in#1"
+    folder.mkdir()
+    (folder / "a#b.txt").write_text("文一", encoding="gb18030")
+    (folder / "rows.jsonl").write_text('{"body": "one"}\n\n{"body": "two"}\n', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    sources = _sources("in#1", text_field="body")
+    monkeypatch.chdir("/")
+    options = ReadOptions(text_field="body")
+    assert dict(reread(sources, str(tmp_path), options)) == {
+        "in#1/a#b.txt": "文一",
+        "in#1/rows.jsonl#1": "one",
+        "in#1/rows.jsonl#3": "two",
+    }
+    assert {found.reason for _, found in reread(sources) if isinstance(found, Gone)} == {"missing"}
+
+
+def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> None:
+    for name in ("changed", "gone", "bad", "same"):
+        (tmp_path / f"{name}.txt").write_text(f"text of {name}", encoding="utf-8")
+    (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n', encoding="utf-8")
+    sources = _sources(tmp_path)
+    (tmp_path / "changed.txt").write_text("another text", encoding="utf-8")
+    (tmp_path / "gone.txt").unlink()
+    (tmp_path / "bad.txt").write_bytes(bytes(range(256)))
+    (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n', encoding="utf-8")
+    found = {name.rpartition("/")[2]: text for name, text in reread(sources)}
+    reasons = {name: text.reason if isinstance(text, Gone) else text for name, text in found.items()}
+    assert reasons == {
+        "changed.txt": "changed",
+        "gone.txt": "missing",
+        "bad.txt": "changed",
+        "same.txt": "text of same",
+        "rows.jsonl#1": "one",
+        "rows.jsonl#2": "missing",
+    }
+
+
+def test_standard_input_cannot_be_read_again() -> None:
+    sources = {"a": Source("stdin#1", "0" * 64), "b": Source("", "0" * 64)}
+    assert {name: found.reason for name, found in reread(sources) if isinstance(found, Gone)} == {
+        "a": "missing",
+        "b": "missing",
+    }

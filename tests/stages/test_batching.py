@@ -1,0 +1,175 @@
+"""Many prompts, a bounded window, retries in the place of what they retry."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from extractor.backends.scripted import Backend
+from extractor.data import (
+    Chunk,
+    Completion,
+    Document,
+    Extraction,
+    Message,
+    Outcome,
+    Prompt,
+    Rejection,
+    Source,
+    Unreadable,
+)
+from extractor.stages.batching import Job, ReadAhead, Result, generate, in_order
+from extractor.task.task import Task, make_task
+
+TASK: Task = make_task({"type": "object", "properties": {"a": {"type": "string"}}})
+
+
+def _document(number: int) -> Document:
+    return Document(f"d{number}", f"text {number}", Source(f"d{number}", str(number)))
+
+
+def _prompt(document: Document, rejected: tuple[Rejection, ...] = (), index: int = 0) -> Prompt:
+    return Prompt(Chunk(document, index, 0, 4), TASK, (Message("user", "?"),), 8, rejected=rejected)
+
+
+def _jobs(count: int, chunks: int = 1) -> Iterator[Job]:
+    for number in range(count):
+        document = _document(number)
+        yield Job(document, tuple(_prompt(document, index=index) for index in range(chunks)))
+
+
+def _accept(completion: Completion) -> Outcome:
+    return Extraction(completion, {"a": None})
+
+
+def _never(outcome: Outcome) -> Sequence[Prompt]:
+    return ()
+
+
+def _ids(results: Sequence[Result]) -> list[str]:
+    return [result.document.id for result in results]
+
+
+def test_every_document_comes_back_once() -> None:
+    results = list(generate(_jobs(50), Backend(batch=7), _accept, _never, 16, threading.Event()))
+    assert sorted(_ids(results)) == sorted(f"d{number}" for number in range(50))
+
+
+def test_documents_that_overtake_are_put_back_in_order() -> None:
+    results = list(generate(_jobs(40), Backend(batch=3, lifo=True), _accept, _never, 16, threading.Event()))
+    assert _ids(results) != [f"d{number}" for number in range(40)]
+    assert _ids(list(in_order(results))) == [f"d{number}" for number in range(40)]
+
+
+def test_no_more_than_a_window_is_in_flight() -> None:
+    backend = Backend(batch=2)
+    landed, most = 0, 0
+    for _ in generate(_jobs(100), backend, _accept, _never, 10, threading.Event()):
+        most = max(most, backend.submitted - landed)
+        landed += 1
+    assert landed == 100
+    assert most <= 10
+
+
+def test_a_document_of_many_chunks_waits_for_all_of_them() -> None:
+    results = list(generate(_jobs(3, chunks=25), Backend(batch=4), _accept, _never, 5, threading.Event()))
+    assert [len(result.outcomes) for result in results] == [25, 25, 25]
+
+
+def test_a_rejection_is_asked_again_and_only_the_last_outcome_counts() -> None:
+    def judge(completion: Completion) -> Outcome:
+        return _accept(completion) if completion.prompt.attempt == 3 else Rejection(completion, "parse", ("no",))
+
+    def retry(outcome: Outcome) -> Sequence[Prompt]:
+        if isinstance(outcome, Extraction):
+            return ()
+        asked = outcome.completion.prompt
+        return (_prompt(asked.chunk.document, (*asked.rejected, outcome)),)
+
+    results = list(generate(_jobs(10), Backend(), judge, retry, 4, threading.Event()))
+    assert len(results) == 10
+    for result in results:
+        (outcome,) = result.outcomes
+        assert isinstance(outcome, Extraction)
+        assert [earlier.reason for earlier in outcome.completion.prompt.rejected] == ["parse", "parse"]
+
+
+def test_an_answer_asked_for_in_parts_counts_all_parts() -> None:
+    def judge(completion: Completion) -> Outcome:
+        return _accept(completion) if completion.prompt.rejected else Rejection(completion, "length")
+
+    def retry(outcome: Outcome) -> Sequence[Prompt]:
+        if isinstance(outcome, Extraction):
+            return ()
+        return tuple(_prompt(outcome.chunk.document, (outcome,), index) for index in range(3))
+
+    results = list(generate(_jobs(5), Backend(), judge, retry, 2, threading.Event()))
+    assert [len(result.outcomes) for result in results] == [3] * 5
+
+
+def test_what_is_asked_beside_an_answer_is_waited_for_and_both_count() -> None:
+    def further(outcome: Outcome) -> Sequence[Prompt]:
+        asked = outcome.completion.prompt
+        if asked.found or not isinstance(outcome, Extraction):
+            return ()
+        return (replace(asked, found=(outcome,)),)
+
+    results = list(generate(_jobs(7, chunks=2), Backend(batch=3), _accept, further, 4, threading.Event()))
+    for result in results:
+        assert sorted(outcome.completion.prompt.pass_number for outcome in result.outcomes) == [1, 1, 2, 2]
+        assert len({outcome.chunk.document.id for outcome in result.outcomes}) == 1
+
+
+def test_an_unreadable_document_passes_through() -> None:
+    failure = Unreadable("x", Source("x", ""), "binary", "not text")
+    jobs = [Job(failure), *_jobs(1)]
+    results = list(generate(jobs, Backend(), _accept, _never, 4, threading.Event()))
+    assert _ids(list(in_order(results))) == ["x", "d0"]
+
+
+def test_after_stop_what_is_in_flight_is_finished_and_nothing_begins() -> None:
+    stop = threading.Event()
+    seen = []
+    for result in generate(_jobs(1000), Backend(batch=2), _accept, _never, 8, stop):
+        seen.append(result)
+        stop.set()
+    assert 1 <= len(seen) <= 8
+
+
+def test_an_error_of_the_input_is_raised_where_it_is_used() -> None:
+    def broken() -> Iterator[Job]:
+        yield from _jobs(2)
+        raise ZeroDivisionError("the reader broke")
+
+    with pytest.raises(ZeroDivisionError, match="the reader broke"):
+        list(generate(broken(), Backend(), _accept, _never, 4, threading.Event()))
+
+
+def test_reading_ahead_is_bounded_and_keeps_order() -> None:
+    read: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(1000):
+            read.append(number)
+            yield number
+
+    with ReadAhead(numbers(), 5, threading.Event()) as feed:
+        first = [feed.take(wait=True) for _ in range(10)]
+        assert first == list(range(10))
+        assert len(read) <= 10 + 5 + 2
+
+
+def test_slow_input_does_not_hold_up_finished_documents() -> None:
+    gate = threading.Event()
+
+    def slow() -> Iterator[Job]:
+        yield from _jobs(1)
+        gate.wait(10)
+        yield from _jobs(1)
+
+    results = generate(slow(), Backend(), _accept, _never, 4, threading.Event())
+    assert next(results).document.id == "d0"  # would hang until the gate opens if input were waited for
+    assert not gate.is_set()
+    gate.set()
+    assert len(list(results)) == 1

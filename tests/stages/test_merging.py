@@ -1,0 +1,350 @@
+"""Whatever came of the chunks, a document becomes one record, and the record says how."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extractor.data import (
+    Chunk,
+    Completion,
+    Document,
+    Extraction,
+    Failure,
+    Json,
+    Prompt,
+    Record,
+    Rejection,
+    Sampling,
+    Segment,
+    Source,
+    Unreadable,
+    Usage,
+)
+from extractor.stages.chunking import split
+from extractor.stages.merging import merge, unreadable
+from extractor.stages.thresholds import withhold_unsure
+from extractor.task.task import Schema, Task
+from tests.builders import INTEGER, RUN, STRING, STRINGS, a_document, a_prompt, a_task, grounded
+
+TASK = a_task(姓名=STRINGS, 电话=STRING)
+
+
+def _chunk(document: Document, text: str, index: int = 0) -> Chunk:
+    """The chunk of a document that is this text."""
+    start = document.text.index(text)
+    return Chunk(document, index, start, start + len(text))
+
+
+def _extractions(document: Document, task: Task, answers: Mapping[str, Json]) -> list[Extraction]:
+    """What comes of the chunks, given by their texts, with these answers."""
+    chunks = [_chunk(document, text, index) for index, text in enumerate(answers)]
+    outcomes = [grounded(a_prompt(chunk, task), answer) for chunk, answer in zip(chunks, answers.values(), strict=True)]
+    extractions = [outcome for outcome in outcomes if isinstance(outcome, Extraction)]
+    assert len(extractions) == len(chunks), outcomes
+    return extractions
+
+
+def _merged(text: str, answers: Mapping[str, Json], task: Task = TASK) -> Record:
+    document = a_document(text)
+    return merge(document, _extractions(document, task, answers), RUN)
+
+
+def _rejected(
+    prompt: Prompt, reason: str = "parse", errors: tuple[str, ...] = ("no JSON",), tokens: int = 1
+) -> Rejection:
+    return Rejection(Completion(prompt, "?", usage=Usage(10, tokens, 0.5)), reason, errors)
+
+
+def test_a_record_says_where_in_the_file_each_place_is() -> None:
+    text = "张三 电话 123\n李四 电话 123"
+    segments = (Segment(0, 9, {"page": 1}), Segment(10, 19, {"page": 2}))
+    document = replace(a_document(text), segments=segments)
+    answers = {"张三 电话 123": {"姓名": ["张三"], "电话": "123"}, "李四 电话 123": {"姓名": ["李四"], "电话": "123"}}
+    record = merge(document, _extractions(document, TASK, answers), RUN)
+    assert record.where == {
+        "/姓名/0": ({"page": 1},),
+        "/姓名/1": ({"page": 2},),
+        "/电话": ({"page": 1}, {"page": 2}),
+    }
+    assert record.where.keys() == record.spans.keys()
+
+
+@pytest.mark.parametrize(
+    ("place", "where"), [(0, {"page": 1}), (3, {"page": 1}), (4, {"page": 1}), (5, {"page": 3}), (99, {"page": 3})]
+)
+def test_a_place_between_segments_belongs_to_the_one_before_it(place: int, where: Mapping[str, Json]) -> None:
+    segments = (Segment(0, 4, {"page": 1}), Segment(5, 5, {"page": 2}), Segment(5, 9, {"page": 3}))
+    document = replace(a_document("abcd\nefgh"), segments=segments)
+    assert document.where(place) == where
+    assert a_document("abcd").where(place) == {}
+
+
+def test_one_chunk_is_one_record() -> None:
+    text = "张三 电话 123"
+    record = _merged(text, {text: {"电话": "123", "姓名": ["张三"]}})
+    assert record == Record(
+        id="d",
+        status="ok",
+        source=Source("d", "0" * 64, "utf-8", len(text)),
+        run=RUN,
+        data={"姓名": ["张三"], "电话": "123"},
+        spans={"/姓名/0": ((0, 2),), "/电话": ((6, 9),)},
+        how={"parsed": ["strict"], "grounded": {"/姓名/0": "only", "/电话": "only"}},
+        attempts=1,
+    )
+    assert record.data is not None
+    assert list(record.data) == ["姓名", "电话"]
+
+
+def test_a_scalar_is_the_first_in_document_order_and_others_are_conflicts() -> None:
+    document = a_document("电话1。电话2。电话1。")
+    chunks = [Chunk(document, index, index * 4, index * 4 + 4) for index in range(3)]
+    outcomes = [grounded(a_prompt(chunk, TASK), {"电话": chunk.text[2]}) for chunk in chunks]
+    record = merge(document, outcomes[::-1], RUN)
+    assert record.status == "ok"
+    assert record.data == {"姓名": None, "电话": "1"}
+    assert record.spans == {"/电话": ((2, 3), (10, 11))}
+    assert record.conflicts == {"/电话": ({"value": "2", "span": [6, 7]},)}
+    assert record.how["chunks"] == 3
+
+
+def test_null_gives_way_to_a_value_of_a_later_chunk() -> None:
+    record = _merged("无。电话9。", {"无。": {}, "电话9。": {"电话": "9"}})
+    assert record.data == {"姓名": None, "电话": "9"}
+    assert record.conflicts == {}
+
+
+def test_lists_are_united_in_document_order_without_duplicates() -> None:
+    record = _merged(
+        "张三、李四、王五。张三又来。",
+        {
+            "张三、李四、王五。": {"姓名": ["张三", "李四"]},
+            "李四、王五。张三又来。": {"姓名": ["张三", "王五", "李四"]},
+        },
+    )
+    assert record.data == {"姓名": ["张三", "李四", "王五"], "电话": None}
+    assert record.spans == {"/姓名/0": ((0, 2), (9, 11)), "/姓名/1": ((3, 5),), "/姓名/2": ((6, 8),)}
+
+
+def test_a_value_that_the_border_cut_short_gives_way_to_the_whole() -> None:
+    text = "住在北京市朝阳区，电话12345。"
+    schema = a_task(地址=STRINGS, 电话=STRING)
+    record = _merged(
+        text,
+        {
+            "住在北京市": {"地址": ["北京市"]},
+            "北京市朝阳区，电话12": {"地址": ["北京市朝阳区"], "电话": "12"},
+            "电话12345。": {"电话": "12345"},
+        },
+        schema,
+    )
+    assert record.data == {"地址": ["北京市朝阳区"], "电话": "12345"}
+    assert record.conflicts == {}
+
+
+def test_objects_merge_member_by_member_and_rows_as_a_whole() -> None:
+    party: Schema = {"type": "object", "properties": {"名": STRING, "址": STRING}}
+    task = a_task(方=party, 行={"type": "array", "items": party})
+    record = _merged(
+        "甲在京。乙在沪。",
+        {
+            "甲在京。": {"方": {"名": "甲"}, "行": [{"名": "甲", "址": "京"}]},
+            "在京。乙在沪。": {"方": {"址": "沪"}, "行": [{"名": "乙"}]},
+        },
+        task,
+    )
+    assert record.data == {"方": {"名": "甲", "址": "沪"}, "行": [{"名": "甲", "址": "京"}, {"名": "乙", "址": None}]}
+    assert record.spans["/行/1/名"] == ((4, 5),)
+    assert record.spans["/方/址"] == ((6, 7),)
+
+
+def test_the_schema_has_the_last_word_on_the_whole() -> None:
+    task = a_task(姓名={**STRINGS, "maxItems": 1})
+    record = _merged("张三。李四。", {"张三。": {"姓名": ["张三"]}, "李四。": {"姓名": ["李四"]}}, task)
+    assert record.status == "failed"
+    assert record.errors == (Failure("schema", "/姓名: has more than 1 items"),)
+    assert record.data == {"姓名": ["张三", "李四"]}
+
+
+def test_one_and_true_and_one_point_nought_are_told_apart() -> None:
+    task = a_task(a={"type": ["integer", "boolean"], "x-ground": "none"})
+    record = _merged("甲。乙。", {"甲。": {"a": 1}, "乙。": {"a": True}}, task)
+    assert record.conflicts == {"/a": ({"value": True, "span": None},)}
+
+
+def test_equal_values_keep_the_best_confidence() -> None:
+    document = a_document("张三。李四张三。")
+    first, second = _extractions(
+        document, TASK, {"张三。": {"姓名": ["张三"]}, "李四张三。": {"姓名": ["李四", "张三"]}}
+    )
+    first = replace(first, confidence={"/姓名/0": 0.5, "/电话": 0.9})
+    second = replace(second, confidence={"/姓名/0": 0.7, "/姓名/1": 0.8, "/电话": 0.4})
+    record = merge(document, [second, first], RUN)
+    assert record.data == {"姓名": ["张三", "李四"], "电话": None}
+    assert record.confidence == {"/姓名/0": 0.8, "/姓名/1": 0.7, "/电话": 0.9}
+
+
+# Attempts
+
+
+def test_every_reason_of_every_attempt_is_kept_in_a_record_that_is_ok() -> None:
+    chunk = Chunk(a_document("电话1"), 0, 0, 3)
+    first = _rejected(a_prompt(chunk, TASK))
+    second = _rejected(a_prompt(chunk, TASK, first), "schema", ("/a: x", "/b: y"), tokens=2)
+    third = grounded(a_prompt(chunk, TASK, first, second), {"电话": "1"}, usage=Usage(10, 4, 0.5))
+    record = merge(chunk.document, [third], RUN)
+    assert record.status == "ok"
+    assert record.errors == (
+        Failure("parse", "no JSON", 0, 1),
+        Failure("schema", "/a: x", 0, 2),
+        Failure("schema", "/b: y", 0, 2),
+    )
+    assert record.attempts == 3
+    assert record.usage == Usage(30, 7, 1.5)
+
+
+def test_halves_of_a_chunk_share_what_happened_to_the_whole() -> None:
+    document = a_document("电话1。电话1。")
+    whole = _rejected(a_prompt(Chunk(document, 0, 0, 8), TASK), "length", ("cut off",))
+    halves = [Chunk(document, 0, 0, 4), Chunk(document, 0, 4, 8)]
+    outcomes = [grounded(a_prompt(half, TASK, whole), {"电话": "1"}, usage=Usage(1, 1, 1.0)) for half in halves]
+    record = merge(document, outcomes, RUN)
+    assert record.errors == (Failure("length", "cut off", 0, 1),)
+    assert record.usage == Usage(12, 3, 2.5)
+    assert (record.status, record.attempts) == ("ok", 3)
+
+
+def test_a_document_that_lost_a_part_fails_and_keeps_the_rest() -> None:
+    document = a_document("电话1。电话2。")
+    good = grounded(a_prompt(Chunk(document, 0, 0, 4), TASK), {"电话": "1"})
+    bad = _rejected(a_prompt(Chunk(document, 1, 4, 8), TASK))
+    record = merge(document, [bad, good], RUN)
+    assert record.status == "failed"
+    assert record.data == {"姓名": None, "电话": "1"}
+    assert record.errors == (
+        Failure("parse", "no JSON", 1, 1),
+        Failure("parse", "part 2 of 2, characters 4 to 8: no usable answer", 1),
+    )
+
+
+def test_a_document_without_any_answer_has_no_data() -> None:
+    chunk = Chunk(a_document("电话1"), 0, 0, 3)
+    record = merge(chunk.document, [_rejected(a_prompt(chunk, TASK), "overflow", ())], RUN)
+    assert (record.status, record.data, record.how) == ("failed", None, {})
+    assert record.errors == (Failure("overflow", "", 0, 1),)
+
+
+def test_a_sampled_answer_says_so() -> None:
+    chunk = Chunk(a_document("电话1"), 0, 0, 3)
+    first = _rejected(a_prompt(chunk, TASK))
+    outcome = grounded(a_prompt(chunk, TASK, first, sampling=Sampling(0.7, 42)), {"电话": "1"})
+    how = merge(chunk.document, [outcome], RUN).how
+    assert how["sampled"] == [{"chunk": 0, "attempt": 2, "temperature": 0.7, "seed": 42}]
+
+
+def test_the_rungs_are_listed_once() -> None:
+    document = a_document("甲。乙。丙。")
+    chunks = split(document, len, 2)
+    outcomes = _extractions(document, TASK, {chunk.text: {} for chunk in chunks})
+    fenced = replace(outcomes[1], rung="fence")
+    assert merge(document, [outcomes[0], fenced, outcomes[2]], RUN).how["parsed"] == ["strict", "fence"]
+
+
+def test_an_unreadable_document_is_a_failed_record() -> None:
+    source = Source("x.bin", "0" * 64)
+    record = unreadable(Unreadable("x.bin", source, "binary", "holds NUL bytes"), RUN)
+    assert (record.id, record.status, record.attempts, record.data) == ("x.bin", "failed", 0, None)
+    assert record.errors == (Failure("binary", "holds NUL bytes"),)
+
+
+@given(st.lists(st.sampled_from("甲乙丙丁戊"), max_size=60), st.integers(4, 12), st.integers(0, 3))
+def test_a_document_in_chunks_gives_the_same_entities_as_in_one(names: list[str], budget: int, overlap: int) -> None:
+    document = a_document("。".join(names) + "。")
+    outcomes = [
+        grounded(a_prompt(chunk, TASK), {"姓名": [char for char in chunk.text if char != "。"]})
+        for chunk in split(document, len, budget, overlap)
+    ]
+    record = merge(document, outcomes, RUN)
+    assert record.status == "ok"
+    assert record.data == {"姓名": list(dict.fromkeys(names)), "电话": None}
+    for pointer, spans in record.spans.items():
+        assert {document.text[start:end] for start, end in spans} == {record.data["姓名"][int(pointer.split("/")[2])]}
+
+
+@pytest.mark.parametrize("schema", [INTEGER, {"anyOf": [INTEGER, {"type": "null"}]}])
+def test_numbers_keep_their_type(schema: Schema) -> None:
+    record = _merged("共12个", {"共12个": {"数": 12}}, a_task(数=schema))
+    assert record.data == {"数": 12}
+
+
+# What was withheld, and what was kept with a flag
+
+
+def _without(document: Document, answers: Mapping[str, tuple[Json, Mapping[str, float]]], task: Task) -> Record:
+    """The record of chunks, given by their texts, whose values below 0.5 are withheld."""
+    extractions = _extractions(document, task, {text: answer for text, (answer, _) in answers.items()})
+    sures = [sure for _, sure in answers.values()]
+    return merge(
+        document,
+        [withhold_unsure(replace(each, confidence=sure), 0.5) for each, sure in zip(extractions, sures, strict=True)],
+        RUN,
+    )
+
+
+def test_what_was_withheld_is_listed_unless_another_part_was_sure_of_it() -> None:
+    document = a_document("张三，电话1。张三，电话2。")
+    record = _without(
+        document,
+        {
+            "张三，电话1。": ({"姓名": ["张三"], "电话": "1"}, {"/姓名/0": 0.1, "/电话": 0.4}),
+            "张三，电话2。": ({"姓名": ["张三"], "电话": "2"}, {"/姓名/0": 0.9, "/电话": 0.8}),
+        },
+        TASK,
+    )
+    assert (record.status, record.data) == ("ok", {"姓名": ["张三"], "电话": "2"})
+    assert record.how["withheld"] == [
+        {"field": "电话", "value": "1", "reason": "confidence", "confidence": 0.4, "spans": [[5, 6]]}
+    ]
+    assert record.spans == {"/姓名/0": ((7, 9),), "/电话": ((12, 13),)}
+    assert record.conflicts == {}
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "sure", "message"),
+    [
+        (a_task(["电话"], 电话=STRING), {"电话": "1"}, {"/电话": 0.4}, '/电话: must be of type "string"'),
+        (a_task(姓名={**STRINGS, "minItems": 1}), {"姓名": ["张"]}, {"/姓名/0": 0.4}, "/姓名: has fewer than 1 items"),
+    ],
+)
+def test_a_record_fails_for_its_confidence_where_the_schema_does_not_let_go_of_a_value(
+    task: Task, answer: Json, sure: Mapping[str, float], message: str
+) -> None:
+    text = "张，电话1。"
+    record = _without(a_document(text), {text: (answer, sure)}, task)
+    assert record.status == "failed"
+    assert record.errors == (Failure("confidence", f"{message}, without the values withheld"),)
+    assert [each["confidence"] for each in record.how["withheld"]] == [0.4]
+
+
+def test_a_value_with_a_place_goes_before_one_that_is_kept_without() -> None:
+    document = a_document("无。电话2。电话2。")
+    task = a_task(电话={**STRING, "x-ungrounded": "keep"})
+    record = merge(
+        document,
+        _extractions(document, task, {"无。": {"电话": "9"}, "电话2。": {"电话": "2"}}),
+        RUN,
+    )
+    assert record.data == {"电话": "2"}
+    assert record.conflicts == {"/电话": ({"value": "9", "span": None},)}
+    assert record.how["grounded"] == {"/电话": "only"}
+
+
+def test_a_value_that_one_part_has_a_place_for_is_no_longer_flagged() -> None:
+    document = a_document("无。电话2。")
+    task = a_task(电话={**STRING, "x-ungrounded": "keep"})
+    record = merge(document, _extractions(document, task, {"无。": {"电话": "2"}, "电话2。": {"电话": "2"}}), RUN)
+    assert record.how["grounded"] == {"/电话": "only"}
+    assert record.spans == {"/电话": ((4, 5),)}

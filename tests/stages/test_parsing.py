@@ -1,0 +1,319 @@
+"""Answers as models write them: read where possible, refused with a reason where not, never filled in."""
+
+import json
+import math
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extractor.data import Extraction, Json, Rejection
+from extractor.stages.parsing import parse, read_json, read_value, value_ranges
+from extractor.task.task import Schema, Task, load_task
+from tests.builders import DATE, INTEGER, NUMBER, STRING, STRINGS, a_task, an_answer
+
+MALFORMED = Path(__file__).resolve().parents[3] / "shared" / "samples-public" / "json_malformed.jsonl"
+CONTACT = load_task("contact")
+TASK = a_task(姓名=STRING, 年龄=INTEGER, 标签=STRINGS)
+FIELDS = ("姓名", "年龄", "标签")
+
+UNREASONABLE = {
+    "pub-json-15": "a literal under a string schema is expected to become an empty string, which nobody wrote"
+}
+
+
+def _cases() -> list[Json]:
+    return [json.loads(line) for line in MALFORMED.read_text("utf-8").splitlines()] if MALFORMED.exists() else []
+
+
+def _data(answer: str, task: Task = TASK) -> Json:
+    outcome = parse(an_answer(answer, task))
+    assert isinstance(outcome, Extraction), outcome
+    return outcome.data
+
+
+def _rung(answer: str, task: Task = TASK) -> str:
+    outcome = parse(an_answer(answer, task))
+    assert isinstance(outcome, Extraction), outcome
+    return outcome.rung
+
+
+def _rejection(answer: str, task: Task = TASK, **more: Json) -> Rejection:
+    outcome = parse(an_answer(answer, task, **more))
+    assert isinstance(outcome, Rejection), outcome
+    return outcome
+
+
+@pytest.mark.skipif(not MALFORMED.exists(), reason="the samples are not at hand")
+def test_malformed_json_of_other_projects_reads_as_they_expect() -> None:
+    wrong = []
+    for case in _cases():
+        reading = read_value(case["input"], case.get("json_schema", case.get("schema")))
+        expected = None if "expected_error" in case else (case["expected"],)
+        if (reading and (reading.value,)) != expected and case["id"] not in UNREASONABLE:
+            wrong.append((case["id"], case["input"], reading))
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "rung"),
+    [
+        ('{"姓名": "张三"}', {"姓名": "张三"}, "strict"),
+        ("\ufeff\n {} ", {}, "strict"),
+        ('```json\n{"姓名": "张三"}\n```\n以上。', {"姓名": "张三"}, "fence"),
+        ('如下[1]：{"姓名": "张三"}。希望有用', {"姓名": "张三"}, "prose"),
+        ('屏幕 5" 如下 {"姓名": "张三"}', {"姓名": "张三"}, "prose"),
+        ('{\\"姓名\\": \\"张三\\"}', {"姓名": "张三"}, "escaped"),
+        ('{"姓名"：“张三”，"年龄"：3}', {"姓名": "张三", "年龄": 3}, "punctuation+quotes"),
+        ("{「姓名」：「张“三”」、『年龄』：３}", {"姓名": "张“三”", "年龄": "３"}, "punctuation+quotes+unquoted"),
+        ("{'姓名': 'it's \"x\"'}", {"姓名": 'it\'s "x"'}, "quotes"),
+        ('{"姓名": None, "年龄": TRUE}', {"姓名": None, "年龄": True}, "literals"),
+        ('{"年龄": .5, "n": 007}', {"年龄": 0.5, "n": "007"}, "literals+unquoted"),
+        ("{姓名: 张 三, 年龄: 3}", {"姓名": "张 三", "年龄": 3}, "unquoted"),
+        ('{"姓名": "张三", /* 是 */ "年龄": 3} // 完', {"姓名": "张三", "年龄": 3}, "prose+comments"),
+        ('{"标签": ["a", "b",],,}', {"标签": ["a", "b"]}, "commas"),
+        ('{"姓名": "张\n三\n"}', {"姓名": "张\n三"}, "line-breaks"),
+        ('{"姓名": null, "姓名": "张三", "姓名": "李四"}', {"姓名": "张三"}, "duplicate-keys"),
+        ('{"姓名": "张三", "标签": ["a", "b', {"姓名": "张三", "标签": ["a", "b"]}, "cut-off"),
+        ('{"姓名": "张三", "年龄":', {"姓名": "张三"}, "cut-off"),
+        ('{"姓名": "张三", "年', {"姓名": "张三"}, "cut-off"),
+        ('"姓名": "张三", "年龄": 3', {"姓名": "张三", "年龄": 3}, "braces"),
+        ('{"姓名": "张三" "年龄": 3}', {"姓名": "张三", "年龄": 3}, "repair"),
+        ("姓名：张三\n年龄: 3", {"姓名": "张三", "年龄": "3"}, "lines"),
+        ("1. **姓名**：张三；\n- 标签：a\n- 标签：b", {"姓名": "张三", "标签": ["a", "b"]}, "lines"),
+        ("姓名：张三，年龄：3。", {"姓名": "张三", "年龄": "3"}, "lines"),
+        ('{"姓名": "\ud800"}', {"姓名": "\ud800"}, "strict"),
+        ('{"a": 1}\n{"b": 2,}', [{"a": 1}, {"b": 2}], "prose+commas"),
+    ],
+)
+def test_each_rung_of_the_ladder(text: str, value: Json, rung: str) -> None:
+    assert read_json(text, FIELDS) == (value, rung)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  \n", "没有找到任何实体。", "抱歉，我不能：", "}", "{" * 200, "[" * 100_000, "\\"]
+)
+def test_text_without_json_is_nothing(text: str) -> None:
+    assert read_json(text, FIELDS) is None
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '{"a":',
+        '"',
+        '{"',
+        '\\"',
+        "'a ",
+        "“",
+        "/* ",
+        "# ",
+        "\n",
+        ",",
+        '{"a":1}',
+        "{a:1,}",
+        "[1],",
+        "```\n",
+        "姓名：a，",
+        "{}",
+        "\\",
+    ],
+)
+@pytest.mark.parametrize("start", ["", "{", '{"a":"'])
+def test_garbage_is_read_in_reasonable_time(start: str, piece: str) -> None:
+    started = time.perf_counter()
+    parse(an_answer(start + piece * (100_000 // len(piece)), TASK))
+    assert time.perf_counter() - started < 8
+
+
+@given(st.text(st.sampled_from("{}[]\",:：，“”'\\ab1 \n姓名"), max_size=60))
+def test_no_text_makes_the_parser_fail(text: str) -> None:
+    outcome = parse(an_answer(text, TASK))
+    assert isinstance(outcome, Extraction | Rejection)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(_JSON, st.booleans())
+def test_strict_json_reads_as_the_standard_library_does(value: Json, ascii_only: bool) -> None:
+    assert read_json(json.dumps(value, ensure_ascii=ascii_only)) == (value, "strict")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none_are_refused(number: str) -> None:
+    assert _rejection(f'{{"年龄": {number}}}').errors == ('/年龄: must be of type "integer"',)
+
+
+def test_huge_integers_are_numbers() -> None:
+    assert _data('{"年龄": ' + "9" * 4000 + "}")["年龄"] == 10**4000 - 1
+
+
+# The shape of the task
+
+
+def test_every_field_is_there_in_the_order_of_the_schema() -> None:
+    assert list(_data('{"年龄": 3}').items()) == [("姓名", None), ("年龄", 3), ("标签", None)]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '[{"姓名": "张三"}]',
+        '{"result": {"姓名": "张三"}}',
+        '{"信息": [{"姓名": "张三"}]}',
+        '[{"姓名": "张三"}, {"年龄": null}]',
+        '{"信息": [{"keyword": "姓名", "content": "张三"}]}',
+        '"{\\"姓名\\": \\"张三\\"}"',
+    ],
+)
+def test_the_one_object_is_unwrapped(answer: str) -> None:
+    assert _data(answer) == {"姓名": "张三", "年龄": None, "标签": None}
+
+
+@pytest.mark.parametrize(
+    ("schema", "written", "value", "rung"),
+    [
+        (STRING, "12.50", "12.50", "strict+types"),
+        (STRING, "18888888888", "18888888888", "strict+types"),
+        (STRING, '["x"]', "x", "strict+types"),
+        (STRING, '"无"', None, "strict+null-words"),
+        (STRING, '" N/A "', None, "strict+null-words"),
+        (STRING, '""', None, "strict+null-words"),
+        (INTEGER, '"12"', 12, "strict+types"),
+        (INTEGER, '"１，２００"', 1200, "strict+types"),
+        (INTEGER, "3.0", 3.0, "strict"),
+        (NUMBER, '"-1.5"', -1.5, "strict+types"),
+        ({"type": "boolean"}, '"是"', True, "strict+types"),
+        (STRINGS, '"x"', ["x"], "strict+types"),
+        (STRINGS, '["x", "", "无"]', ["x"], "strict+null-words"),
+        ({"enum": ["采购", "Sale"]}, '"sale "', "Sale", "strict+enum"),
+        ({"enum": ["无", "有"]}, '"无"', "无", "strict"),
+        ({"anyOf": [INTEGER, {"type": "null"}]}, '"7"', 7, "strict+types"),
+        ({"type": ["string", "null"]}, "7", "7", "strict+types"),
+    ],
+)
+def test_values_are_mildly_coerced_and_the_rung_says_so(schema: Schema, written: str, value: Json, rung: str) -> None:
+    outcome = parse(an_answer(f'{{"a": {written}}}', a_task(a=schema)))
+    assert isinstance(outcome, Extraction), outcome
+    assert (outcome.data["a"], outcome.rung) == (value, rung)
+    assert type(outcome.data["a"]) is type(value)
+
+
+@pytest.mark.parametrize("key", ["Phone", " phone ", "ＰＨＯＮＥ", "手机号"])
+def test_keys_that_mean_a_field_are_mapped_to_it(key: str) -> None:
+    task = a_task(phone={"type": "string", "title": "手机号"})
+    assert _data(json.dumps({key: "1"}), task) == {"phone": "1"}
+
+
+def test_unknown_keys_are_kept_where_the_schema_allows_them() -> None:
+    task = Task("t", {"properties": {"a": STRING}}, "zh", "")
+    assert _data('{"b": 1, "a": "x"}', task) == {"a": "x", "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "errors"),
+    [
+        ("", "parse", ("the answer is empty",)),
+        ("没有。", "parse", ("the answer holds no JSON",)),
+        ("[1, 2]", "parse", ("the answer must be one JSON object, not a list of 2",)),
+        ("null", "parse", ("the answer must be one JSON object, not null",)),
+        ("{", "parse", ("the answer names no field",)),
+        ('{"年龄": "三岁"}', "schema", ('/年龄: must be of type "integer"',)),
+        ('{"姓名": ["a", "b"]}', "schema", ('/姓名: must be of type "string"',)),
+        ('[{"姓名": "a"}, {"姓名": "b"}]', "parse", ("the answer must be one JSON object, not a list of 2",)),
+    ],
+)
+def test_what_cannot_be_used_is_rejected_with_a_reason(answer: str, reason: str, errors: tuple[str, ...]) -> None:
+    rejection = _rejection(answer)
+    assert (rejection.reason, rejection.errors) == (reason, errors)
+
+
+def test_unknown_keys_are_rejected_where_the_schema_forbids_them() -> None:
+    (message,) = _rejection('{"姓名": "a", "秘密": "b"}').errors
+    assert message.startswith("/: has a property that the schema does not know")
+    assert "秘密" not in message
+
+
+def test_a_missing_required_field_is_named() -> None:
+    assert _rejection("{}", a_task(["a"], a=STRING)).errors == ("/: a is required",)
+    assert _rejection('{"a": null}', a_task(["a"], a=STRING)).errors == ('/a: must be of type "string"',)
+
+
+def test_the_format_has_the_last_word() -> None:
+    assert _rejection('{"d": "3月5日"}', a_task(d=DATE)).errors == ('/d: must have the format "date"',)
+
+
+# Cut off, overflown, failed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", '{"姓名": "张', '{"姓名": "张三"', '{"姓名": "张三"}\n{"年龄":', "姓名：张三\n年龄：1", '{"标签": ["a", "b"'],
+)
+def test_an_answer_cut_off_by_length_is_never_repaired(answer: str) -> None:
+    assert _rejection(answer, finish="length").reason == "length"
+
+
+def test_a_whole_answer_at_the_limit_of_length_counts() -> None:
+    outcome = parse(an_answer('```json\n{"姓名": "张三"}\n```\n说明', TASK, finish="length"))
+    assert isinstance(outcome, Extraction)
+
+
+@pytest.mark.parametrize("finish", ["overflow", "error"])
+def test_a_backend_that_gave_up_is_a_rejection(finish: str) -> None:
+    assert _rejection("", finish=finish, detail="out of memory").errors == ("out of memory",)
+    assert _rejection("", finish=finish).reason == finish
+
+
+# Places and confidence
+
+
+def test_value_ranges_point_at_every_scalar() -> None:
+    text = '{"a": "x\\"}", "b/c": [1, {"~": null}, []], "d": {}}'
+    found = {pointer: text[start:end] for pointer, (start, end) in value_ranges(text).items()}
+    assert found == {"/a": '"x\\"}"', "/b~1c/0": "1", "/b~1c/1/~0": "null"}
+    assert value_ranges("{a: 1}") == {}
+
+
+@given(_JSON)
+def test_value_ranges_hold_the_values(value: Json) -> None:
+    text = json.dumps(value, indent=1)
+    for start, end in value_ranges(text).values():
+        assert not isinstance(json.loads(text[start:end]), list | dict)
+
+
+def test_confidence_is_the_probability_of_the_tokens_of_a_value() -> None:
+    tokens = (
+        ("\n", 0.0),
+        ('{"a": ', -9.0),
+        ('"x', math.log(0.5)),
+        ('y",', math.log(0.5)),
+        (' "b":', -9.0),
+        (" null}", -0.25),
+    )
+    outcome = parse(an_answer('{"a": "xy", "b": null}', a_task(a=STRING, b=STRING), tokens=tokens))
+    assert isinstance(outcome, Extraction)
+    assert outcome.confidence == {"/a": 0.25, "/b": round(math.exp(-0.25), 4)}
+
+
+def test_there_is_no_confidence_in_what_was_repaired_or_has_no_tokens() -> None:
+    for answer, tokens in (
+        ('{"姓名": "a",}', (('{"姓名": "a",}', -1.0),)),
+        ('{"姓名": "a"}', ()),
+        ('{"姓名": "a"}', (("b", -1.0),)),
+    ):
+        outcome = parse(an_answer(answer, TASK, tokens=tokens))
+        assert isinstance(outcome, Extraction)
+        assert outcome.confidence == {}
+
+
+def test_the_answer_of_the_book() -> None:
+    answer = '{"手机号": "18888888888", "邮箱": "123456789@qq.com", "账号": "root", "密码": "xiaohua123"}'
+    assert _data(answer, CONTACT) == json.loads(answer)

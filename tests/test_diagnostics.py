@@ -1,0 +1,73 @@
+"""The doctor says what is wrong and what to do, and a machine without a fault is fit."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+import pytest
+
+from extractor import diagnostics
+from extractor.diagnostics import REQUIREMENTS, Finding, Requirement, check_requirement, examine, is_fit
+
+TRANSFORMERS = next(each for each in REQUIREMENTS if each.package == "transformers")
+MODELSCOPE = next(each for each in REQUIREMENTS if each.package == "modelscope")
+
+
+@pytest.mark.parametrize(
+    ("requirement", "installed", "status", "hint"),
+    [
+        (TRANSFORMERS, "5.17.0", "ok", ""),
+        (TRANSFORMERS, "5.23.0.dev0", "ok", ""),
+        (TRANSFORMERS, "5.9", "fail", "GlmForCausalLM"),
+        (TRANSFORMERS, "4.57.1", "fail", "pip install -U 'transformers>=5.17'"),
+        (TRANSFORMERS, None, "fail", "pip install"),
+        (MODELSCOPE, "1.9", "warn", "another cache"),
+        (MODELSCOPE, None, "warn", "pip install"),
+        (Requirement("torch", "2.11", "x"), "2.13.0+cpu", "ok", ""),
+    ],
+)
+def test_a_version_known_to_fail_is_found(
+    requirement: Requirement, installed: str | None, status: str, hint: str
+) -> None:
+    finding = check_requirement(requirement, installed)
+    assert finding.status == status
+    assert hint in finding.hint
+
+
+@pytest.mark.parametrize(("statuses", "fit"), [(("ok", "info", "warn"), True), (("ok", "fail"), False), ((), True)])
+def test_only_a_failure_makes_the_machine_unfit(statuses: tuple[diagnostics.Status, ...], fit: bool) -> None:
+    assert is_fit([Finding("x", status, "y") for status in statuses]) is fit
+
+
+def test_the_report_has_the_books_first_check_and_every_model_and_precision() -> None:
+    findings = {finding.topic: finding for finding in examine()}
+    assert findings["1 + 2.0 on cpu"].value == "tensor(3.)"
+    assert {"Python", "torch", "transformers", "cuDNN", "free memory", "model cache", "demo model"} <= set(findings)
+    assert {"chatglm3-6b", "chatglm3-6b-base", "chatglm3-6b-32k", "  half", "  float32"} <= set(findings)
+
+
+def test_memory_figures_follow_from_the_6b_config(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """12.49 GB of weights, 0.23 GB of cache for 8,192 tokens, 0.54 GB to work in."""
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
+    monkeypatch.setattr(diagnostics, "_places", lambda: {"cpu": 14 * 10**9, "cuda:0": 10**9})
+    findings = examine()
+    start = [finding.topic for finding in findings].index("chatglm3-6b")
+    assert findings[start].value == "not downloaded"
+    assert findings[start + 1].value == "13.3 GB with 8,192 tokens: fits on cpu"
+    assert findings[start + 4].value == "26.0 GB with 8,192 tokens: does not fit here"
+
+
+def test_a_torch_that_cannot_be_imported_is_a_finding_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> ModuleType:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", refuse)
+    findings = examine()
+    assert not is_fit(findings)
+    assert Finding("first check", "fail", "torch cannot be imported", "pip install -U torch") in findings
+
+
+def test_free_memory_is_a_sensible_number() -> None:
+    free = diagnostics.available_ram()
+    assert free is None or 10**7 < free < 10**14
