@@ -43,4 +43,4 @@ def _own_module(name: str) -> ModuleType:
     try:
         return importlib.import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:
-        raise UsageError(f"--backend {name} needs {error.name}: pip install 'extractor[{name}]'.") from error
+        raise UsageError(f"--backend {name} needs {error.name}: pip install 'chatglm3-extractor[{name}]'.") from error

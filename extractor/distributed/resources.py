@@ -105,7 +105,7 @@ def _quiet_stderr() -> Iterator[None]:
 def _prepare(address: str | None) -> None:
     """The environment that Ray reads on being imported. Raises UsageError where it is not installed."""
     if importlib.util.find_spec("ray") is None:
-        raise UsageError("--engine ray needs the package ray: pip install 'extractor[ray]'")
+        raise UsageError("--engine ray needs the package ray: pip install 'chatglm3-extractor[ray]'")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if address is None and "ray" not in sys.modules:

@@ -75,7 +75,7 @@ def read(file: File, options: ReadOptions) -> Iterator[Item]:
         yield file.unreadable(failed.reason, failed.message, hash_of(file, options.max_bytes))
     except ModuleNotFoundError as error:
         extra = "parquet" if error.name == "pyarrow" else "docs"
-        message = f"reading it needs the package {error.name}: pip install 'extractor[{extra}]'"
+        message = f"reading it needs the package {error.name}: pip install 'chatglm3-extractor[{extra}]'"
         yield file.unreadable("extra", message, hash_of(file, options.max_bytes))
     except OSError as error:
         yield file.unreadable("io", io_message(error))

@@ -37,7 +37,7 @@ def open_sink(path: str, options: SinkOptions) -> Sink:
     try:
         import pyarrow.parquet  # noqa: F401
     except ModuleNotFoundError as error:
-        raise UsageError("Parquet needs the package pyarrow: pip install 'extractor[parquet]'") from error
+        raise UsageError("Parquet needs the package pyarrow: pip install 'chatglm3-extractor[parquet]'") from error
     path = os.path.realpath(path)
     return FileSink(path, options, ParquetTable(path, options))
 

@@ -26,7 +26,7 @@ def codec() -> Packed:
     try:
         import zstandard
     except ModuleNotFoundError as error:
-        raise UsageError("Zstandard needs the package zstandard: pip install 'extractor[zstd]'") from error
+        raise UsageError("Zstandard needs the package zstandard: pip install 'chatglm3-extractor[zstd]'") from error
     return Packed(Encoder, lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError)
 
 

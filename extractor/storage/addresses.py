@@ -36,7 +36,7 @@ def file_system(address: str) -> tuple[Any, str]:
     except ValueError as error:
         raise UsageError(f"{address}: {error}. Addresses are s3://bucket/path and others that fsspec knows.") from error
     except ImportError as error:
-        raise UsageError(f"{address}: {error} For s3://: pip install 'extractor[s3]'") from error
+        raise UsageError(f"{address}: {error} For s3://: pip install 'chatglm3-extractor[s3]'") from error
     system.invalidate_cache()
     return system, path
 

@@ -114,7 +114,7 @@ def test_a_missing_package_is_named_with_the_line_that_brings_it(hostile: Path) 
     assert isinstance(missing, Unreadable)
     assert missing.reason == "extra"
     assert "selectolax" in missing.message
-    assert "pip install 'extractor[docs]'" in missing.message
+    assert "pip install 'chatglm3-extractor[docs]'" in missing.message
     assert isinstance(read, Document)
 
 
