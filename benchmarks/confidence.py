@@ -127,7 +127,7 @@ def answers(cases: Sequence[Case], model: GlmForCausalLM) -> Iterator[tuple[Case
     asked = {}
     with backend:
         for case in cases:
-            prompts = Pipeline(case.task, backend, RunConfig()).questions(case.document)
+            prompts = Pipeline(case.task, backend, RunConfig()).prompts(case.document)
             if len(prompts) == 1:
                 asked[id(prompts[0])] = case
                 backend.submit(prompts[0])

@@ -35,7 +35,7 @@ from extractor import Extractor
 from extractor.chatglm3 import Tokenizer, load_model
 from extractor.chatglm3.hub import DEMO_FOLDER
 from extractor.config import ModelConfig, RunConfig
-from extractor.data import Chunk, Document
+from extractor.data import Chunk, Document, Prompt
 from extractor.engine.linear import product_of
 from extractor.ingest import read
 from extractor.precisions import QUANTIZED
@@ -160,7 +160,7 @@ def demo_texts() -> list[tuple[list[int], int]]:
             folder = str(ROOT / "data" / "samples" / schema)
             found = [each for each in read([folder]) if isinstance(each, Document)]
             for document, record in zip(found, extractor.run(found), strict=True):
-                prompt = render(task, Chunk(document, 0, 0, len(document.text)), 256)
+                prompt = render(Prompt(Chunk(document, 0, 0, len(document.text)), task, (), 256))
                 ids = [*tokenizer.chat_prompt(prompt.messages), *tokenizer.encode("\n")]
                 answer = json.dumps(record.data or {}, ensure_ascii=False)
                 texts.append(([*ids, *tokenizer.encode_continuation(answer)], len(ids)))

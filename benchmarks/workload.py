@@ -93,7 +93,7 @@ def plain_schema() -> Mapping[str, Json]:
 def question(document: Document, task: Task, tokenizer: Tokenizer, *, constrain: bool = True) -> Question:
     """Ask about a whole document. The ids end with the newline that a chat answer begins with."""
     chunk = Chunk(document, 0, 0, len(document.text))
-    prompt = render(task, chunk, ANSWER_TOKENS if constrain else FREE_TOKENS, constrain=constrain)
+    prompt = render(Prompt(chunk, task, (), ANSWER_TOKENS if constrain else FREE_TOKENS, constrain=constrain))
     return Question(prompt, (*tokenizer.chat_prompt(prompt.messages), *tokenizer.encode("\n")))
 
 

@@ -1,13 +1,16 @@
 """Batch information extraction with a local ChatGLM3. The stages, in order:
 
-1. `readers`     files, folders and stdin become Documents, or Unreadables with a reason.
-2. `chunking`    a Document becomes one or more Chunks that fit the model's context.
-3. `prompting`   a Chunk and a Task become a Prompt.
-4. `generating`  Prompts go through a backend and come back as Completions; a Rejection is asked again.
-5. `parsing`     a Completion becomes an Extraction, or a Rejection with its reason.
-6. `grounding`   each value of an Extraction gets the place where it stands in the text.
-7. `merging`     all that came of a Document becomes one Record.
-8. `sinks`       Records become lines of a file, and a killed run goes on where it was.
+1. `ingest`                      files, folders and stdin become Documents, each read by its format in `readers`.
+2. `stages.chunking`             a Document becomes one or more Chunks that fit the model's context (`stages.budget`).
+3. `stages.prompting`            a Chunk and a Task become a Prompt.
+4. `stages.batching`             Prompts go through one of `backends`, a bounded window of them at a time.
+5. `stages.parsing`              a Completion becomes an Extraction, or a Rejection with its Problems.
+6. `stages.confidence`           each value gets the probability with which it was written.
+7. `stages.grounding`            each value gets the place where it occurs in the text, or is not let through.
+8. `stages.thresholds`           values that are not sure enough are withheld.
+9. `stages.retry`                a Rejection is asked again: a retry is just another Prompt.
+10. `stages.merging`             all that came of a Document becomes one Record.
+11. `sinks`                      Records become rows of a file in `storage`, and a killed run resumes.
 
 `pipeline` is the only module that knows this order.
 """
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from extractor.api import Extractor
     from extractor.chatglm3 import ChatGLM3
     from extractor.config import ModelConfig, RunConfig, ServerConfig
-    from extractor.data import Document, Record, Unreadable
+    from extractor.data import Document, FailedDocument, Record
     from extractor.errors import ExtractorError
     from extractor.task.task import Task, load_task, make_task
 
@@ -30,29 +33,29 @@ __all__ = [
     "Document",
     "Extractor",
     "ExtractorError",
+    "FailedDocument",
     "ModelConfig",
     "Record",
     "RunConfig",
     "ServerConfig",
     "Task",
-    "Unreadable",
     "load_task",
     "make_task",
 ]
 
 _HOMES = {
     "ChatGLM3": "chatglm3",
-    "Document": "types",
+    "Document": "data",
     "Extractor": "api",
     "ExtractorError": "errors",
     "ModelConfig": "config",
-    "Record": "types",
+    "Record": "data",
     "RunConfig": "config",
     "ServerConfig": "config",
-    "Task": "tasks",
-    "Unreadable": "types",
-    "load_task": "tasks",
-    "make_task": "tasks",
+    "Task": "task.task",
+    "FailedDocument": "data",
+    "load_task": "task.task",
+    "make_task": "task.task",
 }
 
 

@@ -9,8 +9,10 @@ from dataclasses import replace
 from extractor import backends
 from extractor.backends._support.shared import Shared
 from extractor.config import ModelConfig, RunConfig, ServerConfig
-from extractor.data import Document, Json, Record, Source, Unreadable
-from extractor.pipeline import Pipeline, check_examples
+from extractor.data import Document, FailedDocument, Json, Record, Source
+from extractor.errors import Problem
+from extractor.pipeline import Pipeline
+from extractor.stages.grounding import check_examples
 from extractor.task.examples import Example, load_examples, make_examples
 from extractor.task.task import Task, load_task, make_task
 
@@ -50,7 +52,7 @@ class Extractor:
             model_config = replace(model_config, server=ServerConfig(base_url))
         self._shared = Shared(lambda: backends.make(backend, model_config))
 
-    def run(self, documents: Iterable[str | Document | Unreadable]) -> Iterator[Record]:
+    def run(self, documents: Iterable[str | Document | FailedDocument]) -> Iterator[Record]:
         """Yield one Record per document, as each is done. A plain string is a text with its number as id.
 
         Documents are taken as they are needed, so that they may be endless; what is in flight is bounded by
@@ -80,11 +82,11 @@ def _examples(given: str | Sequence[Mapping[str, Json]]) -> tuple[Example, ...]:
     return make_examples((f"example {number}", row) for number, row in enumerate(given, start=1))
 
 
-def _document(number: int, item: str | Document | Unreadable) -> Document | Unreadable:
+def _document(number: int, item: str | Document | FailedDocument) -> Document | FailedDocument:
     if not isinstance(item, str):
         return item
     digest = hashlib.sha256(item.encode("utf-8", "surrogatepass")).hexdigest()
     source = Source("", digest, None, len(item))
     if not item.strip():
-        return Unreadable(str(number), source, "empty", "the text is empty")
+        return FailedDocument(str(number), source, Problem("empty", "the text is empty"))
     return Document(str(number), item, source)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from extractor.errors import Code, Problem
 
 if TYPE_CHECKING:
     from extractor.task.task import Task
@@ -23,19 +25,19 @@ Span = tuple[int, int]
 """Half-open character range in a document's text."""
 
 Ground = Literal["verbatim", "normalized", "none"]
-"""How a value must stand in the text."""
+"""How a value must occur in the text."""
 
 Ungrounded = Literal["retry", "null", "keep"]
-"""What becomes of a value that does not stand in the text: the question is asked again, or the value is withheld, or
-it is kept with a flag."""
+"""What to do with a value that does not occur in the text: ask again, withhold it, or keep it with a flag."""
 
 GROUNDS: tuple[Ground, ...] = get_args(Ground)
 UNGROUNDED: tuple[Ungrounded, ...] = get_args(Ungrounded)
 
 FLAGS = ("ungrounded", "example")
-"""What `grounded` says of values that are kept without a place: it should have one; it stands in an example as well."""
+"""Marks in `grounded` of values kept without a place: one that should have a place; one that an example has as well."""
 
-WithheldReason = Literal["ungrounded", "confidence"]
+RECORD_VERSION = 2
+"""Version of the envelope that `Record` describes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +52,39 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Characters `start` to `end` of a document's text, and where they stand in the file: `{"page": 3}`."""
+    """Characters `start` to `end` of a document's text, and their location in the file: `{"page": 3}`."""
 
     start: int
     end: int
-    where: Mapping[str, Json]
+    location: Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text to extract from. `id` is stable: the same input gives the same ids. `segments`, in order of `start`, say
-    where the text stands in a file that is no plain text."""
+    """One text to extract from.
+
+    `id` is stable: the same input gives the same ids. `segments`, in order of `start`, locate the text in a file that
+    is not plain text.
+    """
 
     id: str
     text: str
     source: Source
     segments: tuple[Segment, ...] = ()
 
-    def where(self, place: int) -> Mapping[str, Json]:
-        """Where the character at `place` stands in the file; empty where the format does not say."""
-        after = bisect_right(self.segments, place, key=lambda segment: segment.start)
-        return self.segments[after - 1].where if after else {}
+    def location(self, offset: int) -> Mapping[str, Json]:
+        """Return where in the file the character at `offset` is; empty where the format does not say."""
+        after = bisect_right(self.segments, offset, key=lambda segment: segment.start)
+        return self.segments[after - 1].location if after else {}
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A document whose text could not be had. It becomes a `failed` record: never a skip, never the end of a run.
-
-    `reason` is a short code, `message` one line for people. Of texts and rows: `empty`, `binary`, `encoding`,
-    `malformed`, `too-large`; of formats: `locked` (a password is needed), `damaged`, `no-text` (a scan),
-    `mislabelled` (the suffix says something else), `unsupported`, `extra` (a package is missing), `bomb` (an archive
-    beyond the limits); of reading: `io`, `timeout`, `crashed`.
-    """
+class FailedDocument:
+    """A document without a text, and why. It becomes a `failed` record: never a skip, never the end of a run."""
 
     id: str
     source: Source
-    reason: str
-    message: str
+    problem: Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +167,12 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """A backend's answer. `finish`: `stop` (the model ended it), `length` (cut off at `max_tokens`), `overflow` (the
-    prompt alone exceeds the context; no text) or `error` (the backend gave up on this prompt; `detail` says why).
+    """A backend's answer.
 
-    `tokens` are the pieces of `text` with the log-probability of each, at temperature 1 and renormalised over what was
-    allowed there (empty where a backend gives none). `means` names what kept the answer in shape, where a backend has
-    several.
+    `finish`: `stop` (the model ended it), `length` (cut off at `max_tokens`), `overflow` (the prompt alone exceeds the
+    context; no text) or `error` (the backend gave up on this prompt; `detail` says why). `tokens` are the pieces of
+    `text` with the log-probability of each, at temperature 1 and renormalised over what was allowed there (empty where
+    a backend gives none). `decoding` names what constrained the answer, where a backend has several ways.
     """
 
     prompt: Prompt
@@ -183,38 +181,39 @@ class Completion:
     usage: Usage = Usage()
     tokens: tuple[tuple[str, float], ...] = ()
     detail: str = ""
-    means: str = ""
+    decoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A value that was taken out of the data: of which field (`条目/名称`, no places in lists), why, where it stood."""
+    """A value that was taken out of the data: its field (`条目/名称`, without list indices), why, and where it was."""
 
     field: str
     value: Json
-    reason: WithheldReason
+    code: Code
     confidence: float | None = None
     spans: tuple[Span, ...] = ()
 
     def as_json(self) -> dict[str, Json]:
-        entry = {"field": self.field, "value": self.value, "reason": self.reason, "confidence": self.confidence}
+        """Return the entry of `provenance.withheld`."""
+        entry = {"field": self.field, "value": self.value, "code": self.code, "confidence": self.confidence}
         return {**entry, "spans": [list(span) for span in self.spans]}
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """A parsed answer that the schema accepts; after grounding also where its values stand.
+    """A parsed answer that the schema accepts; after grounding also where its values occur.
 
     `data` has every property of the schema, `null` where the chunk has none. `spans`, `grounded` and `confidence`
     are keyed by JSON Pointer into `data`. `spans` lists the chosen range of each value, in document offsets;
     `grounded` says how it was chosen (`only`, `order`, `first`, `normalized`, ...) or what is odd about a value
-    without a place (`ungrounded`, `example`). `rung` names the step of the parsing ladder that understood the answer
-    (`strict` when nothing had to be repaired). `withheld` are values that the answer had and `data` has no more.
+    without a place (`ungrounded`, `example`). `parsed` names how the answer was read (`strict` when nothing had to be
+    repaired). `withheld` are values that the answer had and `data` no longer has.
     """
 
     completion: Completion
     data: Mapping[str, Json]
-    rung: str = "strict"
+    parsed: str = "strict"
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     grounded: Mapping[str, str] = field(default_factory=dict)
     confidence: Mapping[str, float] = field(default_factory=dict)
@@ -227,13 +226,26 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An answer that cannot be used. `reason` is a short code: `parse` (no JSON object could be read), `schema` (the
-    validator's messages), `ungrounded` (a value that is not in the text), `length` (cut off), `overflow`, `error`.
-    `errors` are one-line messages that name the field and never contain document text or values."""
+    """An answer that cannot be used, and why: one problem or several of one code.
+
+    Their messages name the field and never contain document text or values.
+    """
 
     completion: Completion
-    reason: str
-    errors: tuple[str, ...] = ()
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def of(cls, completion: Completion, code: Code, *messages: str) -> Rejection:
+        """Return the rejection with one problem of a code for each message."""
+        return cls(completion, tuple(Problem(code, message) for message in messages))
+
+    @property
+    def code(self) -> Code:
+        return self.problems[0].code
+
+    @property
+    def messages(self) -> tuple[str, ...]:
+        return tuple(problem.message for problem in self.problems)
 
     @property
     def chunk(self) -> Chunk:
@@ -244,24 +256,89 @@ Outcome = Extraction | Rejection
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """One entry of a record's `errors`: what went wrong in which attempt at which chunk."""
+class RecordError:
+    """One entry of a record's `errors`: a problem, and in which attempt at which chunk it came up."""
 
-    reason: str
-    message: str
+    problem: Problem
     chunk: int | None = None
     attempt: int | None = None
 
     def as_json(self) -> dict[str, Json]:
-        entry = {"reason": self.reason, "message": self.message, "chunk": self.chunk, "attempt": self.attempt}
+        """Return the entry with one level of keys: code, message, chunk, attempt; absent where there is none."""
+        entry = {**asdict(self.problem), "chunk": self.chunk, "attempt": self.attempt}
         return {key: value for key, value in entry.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class RunInfo:
-    """What a record says about the run that made it. The fingerprint covers everything that can change a result.
+class Conflict:
+    """A value that another part of the document gave for a field that has one, and where it occurs."""
 
-    The hashes tell versions of a schema and of a prompt template apart that go by one name.
+    value: Json
+    span: Span | None = None
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the entry of a record's `conflicts`."""
+        return {"value": self.value, "span": None if self.span is None else list(self.span)}
+
+
+@dataclass(frozen=True, slots=True)
+class SampledAnswer:
+    """An answer that was sampled, not decoded greedily: which, at what temperature, with what seed."""
+
+    chunk: int
+    attempt: int
+    pass_number: int
+    sampling: Sampling
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the entry of `provenance.sampled`; the first pass goes without saying."""
+        which = {"chunk": self.chunk, "attempt": self.attempt}
+        later = {"pass": self.pass_number} if self.pass_number > 1 else {}
+        return {**which, **later, **asdict(self.sampling)}
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """How the values of a record were read and found, and what of it was left to chance.
+
+    `parsed`: how answers were read; `grounded`: how the place of each value was chosen, by pointer; `withheld`: values
+    taken out; `decoding`: what constrained the answers, where a backend has several ways; `unconstrained`: fields that
+    the grammar could not express; `sampled`: answers that were sampled; `found_in_pass`: the pass that found a value,
+    by pointer, where it was not the first. `chunks`, `groups` and `passes` count what the document was asked about in.
+    """
+
+    parsed: tuple[str, ...] = ()
+    grounded: Mapping[str, str] = field(default_factory=dict)
+    withheld: tuple[Withheld, ...] = ()
+    decoding: tuple[str, ...] = ()
+    unconstrained: tuple[str, ...] = ()
+    sampled: tuple[SampledAnswer, ...] = ()
+    found_in_pass: Mapping[str, int] = field(default_factory=dict)
+    chunks: int = 1
+    groups: int = 1
+    passes: int = 1
+
+    def as_json(self) -> dict[str, Json]:
+        """Return what a row says: only what there is to say, but for how a document with an answer was read."""
+        read = {"parsed": list(self.parsed), "grounded": dict(self.grounded)} if self.parsed else {}
+        told = {
+            "withheld": [each.as_json() for each in self.withheld],
+            "decoding": list(self.decoding),
+            "unconstrained": list(self.unconstrained),
+            "sampled": [each.as_json() for each in self.sampled],
+            "found_in_pass": dict(self.found_in_pass),
+        }
+        counts = {"chunks": self.chunks, "groups": self.groups, "passes": self.passes}
+        several = {name: count for name, count in counts.items() if count > 1}
+        return {**read, **{name: value for name, value in told.items() if value}, **several}
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What a record says about the run that made it.
+
+    The fingerprint covers everything that can change a result. The hashes tell versions of a schema and of a prompt
+    template apart that go by one name. `record` is the version of the envelope.
     """
 
     fingerprint: str
@@ -270,30 +347,45 @@ class RunInfo:
     prompt: str
     schema_hash: str = ""
     prompt_hash: str = ""
+    record: int = RECORD_VERSION
+
+
+Status = Literal["ok", "partial", "failed"]
+"""`partial`: the answer was read, and a value that the schema requires is missing, ungrounded or withheld."""
+
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row of output, in one envelope for success and failure alike (`extractor schemas show record`). `where` says
-    for each range of `spans` in which page, cell or part of the file it begins, as far as the format tells."""
+    """One row of output, in one envelope for success and failure alike (`extractor schemas show record`).
+
+    `locations` says for each range of `spans` in which page, cell or part of the file it begins, as far as the format
+    tells.
+    """
 
     id: str
-    status: Literal["ok", "failed"]
+    status: Status
     source: Source
     run: RunInfo
     data: Mapping[str, Json] | None = None
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
-    where: Mapping[str, tuple[Mapping[str, Json], ...]] = field(default_factory=dict)
+    locations: Mapping[str, tuple[Mapping[str, Json], ...]] = field(default_factory=dict)
     confidence: Mapping[str, float] = field(default_factory=dict)
-    errors: tuple[Failure, ...] = ()
-    conflicts: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
-    how: Mapping[str, Json] = field(default_factory=dict)
+    errors: tuple[RecordError, ...] = ()
+    conflicts: Mapping[str, tuple[Conflict, ...]] = field(default_factory=dict)
+    provenance: Provenance = Provenance()
     attempts: int = 0
     usage: Usage = Usage()
 
+    @property
+    def code(self) -> Code | None:
+        """Why the document is not `ok`: the code of its last, final error."""
+        return self.errors[-1].problem.code if self.status != "ok" and self.errors else None
+
 
 class Backend(Protocol):
-    """The seam to a model: a queue of prompts. It may finish out of order. Entering loads, leaving frees.
+    """The seam to a model: a queue of prompts that may finish out of order. Entering loads, leaving frees.
 
     `context` is the longest prompt plus answer in tokens; `identity` names the model, its revision and everything
     else of the backend that can change an answer (it goes into the fingerprint); `name` is for people.
@@ -308,7 +400,7 @@ class Backend(Protocol):
     def identity(self) -> str: ...
 
     def submit(self, prompt: Prompt) -> None:
-        """Queue a prompt; returns at once."""
+        """Queue a prompt and return at once."""
         ...
 
     def collect(self) -> list[Completion]:
@@ -316,7 +408,7 @@ class Backend(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens the text takes in a prompt."""
+        """Return how many tokens the text takes in a prompt."""
         ...
 
     def __enter__(self) -> Backend: ...

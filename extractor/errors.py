@@ -12,9 +12,88 @@
         ├── OutputLocked      another run is writing the same output
         └── OutputMismatch    the output belongs to a run with other settings
 
-An expected failure of one document (bad JSON, an ungrounded value, an unreadable file) is never an exception: it is
-a value of `extractor.data`.
+An expected failure of one document or of one answer (bad JSON, an ungrounded value, an unreadable file) is never an
+exception of this tree: it is a value, a `Problem`.
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Code = Literal[
+    "empty",
+    "binary",
+    "encoding",
+    "malformed",
+    "too-large",
+    "locked",
+    "damaged",
+    "no-text",
+    "mislabelled",
+    "unsupported",
+    "extra",
+    "bomb",
+    "io",
+    "timeout",
+    "crashed",
+    "gone",
+    "changed",
+    "unread",
+    "parse",
+    "schema",
+    "length",
+    "overflow",
+    "error",
+    "ungrounded",
+    "required",
+    "confidence",
+]
+"""Why there is no value. The set is closed: what a record or `run.json` names is one of these."""
+
+CODES: Mapping[Code, str] = {
+    # the text of a document or row
+    "empty": "there is no text: no bytes, or only white space",
+    "binary": "the bytes are not text",
+    "encoding": "the text encoding cannot be told, or some bytes break it",
+    "malformed": "a row or file is not in the format that it claims (broken JSON, CSV, ...)",
+    "too-large": "more bytes than --max-bytes",
+    # a file of a document format
+    "locked": "a password is needed, or the one given is wrong",
+    "damaged": "the file begins as its format should and is broken further on",
+    "no-text": "the format is read, but holds no text (a scan)",
+    "mislabelled": "the suffix names another format than the content shows",
+    "unsupported": "no reader for the format",
+    "extra": "reading the format needs a package that is not installed",
+    "bomb": "an archive beyond the limits",
+    # reading it
+    "io": "the file cannot be opened or read",
+    "timeout": "reading took longer than --read-timeout",
+    "crashed": "the process that read or worked on the document died",
+    "gone": "the document that a record came from is no longer there",
+    "changed": "the document has changed since its record was written",
+    "unread": "the run could not read the document, so there is no text to show",
+    # the answer of the model
+    "parse": "no JSON object could be read from the answer",
+    "schema": "the answer breaks the schema",
+    "length": "the answer was cut off at the limit of tokens",
+    "overflow": "the prompt exceeds the context of the model",
+    "error": "the backend gave up on the prompt",
+    # a value of the answer
+    "ungrounded": "the value does not occur in the document",
+    "required": "the schema requires a value that was not found",
+    "confidence": "the confidence of the value is below --min-confidence",
+}
+"""What each code means, in one line. `docs/problems.md` says what to do about each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there is no value: a code for programs, and one line for people that says what to do next."""
+
+    code: Code
+    message: str
 
 
 class ExtractorError(Exception):

@@ -11,11 +11,11 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from time import perf_counter
 
-from extractor.data import Backend, Completion, Document, Json, Prompt, Unreadable
+from extractor.data import Backend, Completion, Document, FailedDocument, Json, Prompt
 from extractor.pipeline import Pipeline
 
 LONGEST_LISTED = 10
@@ -40,7 +40,7 @@ class Plan:
 
     files: Counter[str] = field(default_factory=Counter)
     encodings: Counter[str] = field(default_factory=Counter)
-    unreadable: list[Unreadable] = field(default_factory=list)
+    unreadable: list[FailedDocument] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     tokens: int = 0
     prompts: int = 0
@@ -58,7 +58,7 @@ class Plan:
         return {
             "files": dict(self.files),
             "documents": self.documents,
-            "unreadable": [{"id": each.id, "reason": each.reason, "message": each.message} for each in self.unreadable],
+            "unreadable": [{"id": each.id, **asdict(each.problem)} for each in self.unreadable],
             "encodings": dict(self.encodings),
             "characters": {
                 "all": sum(self.lengths),
@@ -85,18 +85,18 @@ class Probe:
     loading: float
 
 
-def survey(documents: Iterable[Document | Unreadable], pipeline: Pipeline, sample: int = 0, seed: int = 0) -> Plan:
+def survey(documents: Iterable[Document | FailedDocument], pipeline: Pipeline, sample: int = 0, seed: int = 0) -> Plan:
     """Count what there is to do. Of each document only the counts are kept, and `sample` prompts in all."""
-    plan = Plan(groups=len(pipeline.groups), passes=pipeline.config.passes)
+    plan = Plan(groups=len(pipeline.budget.groups), passes=pipeline.config.passes)
     chance, file, asked = random.Random(seed), "", itertools.count(1)
     for document in documents:
         if (found := document.source.path.partition("#")[0]) != file:
             file = found
             plan.files[os.path.splitext(file)[1].lower() or "(no suffix)"] += 1
-        if isinstance(document, Unreadable):
+        if isinstance(document, FailedDocument):
             plan.unreadable.append(document)
         else:
-            prompts = pipeline.questions(document)
+            prompts = pipeline.prompts(document)
             _add(plan, document, prompts, pipeline)
             for prompt in prompts:
                 _draw(plan.sample, prompt, next(asked), sample, chance)
@@ -110,7 +110,7 @@ def _add(plan: Plan, document: Document, prompts: Sequence[Prompt], pipeline: Pi
     plan.lengths.append(len(document.text))
     plan.tokens += pipeline.backend.count_tokens(document.text)
     plan.prompts += len(prompts) * plan.passes
-    plan.prompt_tokens += sum(pipeline.size(prompt) for prompt in prompts) * plan.passes
+    plan.prompt_tokens += sum(pipeline.prompter.size(prompt) for prompt in prompts) * plan.passes
     if parts > 1:
         plan.cut.append(Cut(document.id, len(document.text), parts))
 

@@ -19,6 +19,7 @@ from extractor.data import (
 )
 from extractor.stages.grounding import ground
 from extractor.stages.parsing import parse
+from extractor.stages.prompting import render
 from extractor.task.task import Schema, Task
 
 RUN = RunInfo("0123456789abcdef", "scripted", "custom", "zh")
@@ -45,6 +46,11 @@ def a_chunk(text: str, start: int = 0, end: int | None = None, index: int = 0) -
 
 def a_prompt(chunk: Chunk, task: Task, *rejected: Rejection, sampling: Sampling = GREEDY) -> Prompt:
     return Prompt(chunk, task, (), max_tokens=100, rejected=rejected, sampling=sampling)
+
+
+def rendered(task: Task, chunk: Chunk, max_tokens: int = 64, **more: Json) -> Prompt:
+    """The prompt of a chunk, rendered from the task's template."""
+    return render(Prompt(chunk, task, (), max_tokens, **more))
 
 
 def an_answer(answer: Json, task: Task, text: str = "", **more: Json) -> Completion:

@@ -11,10 +11,10 @@ from importlib import import_module
 import pytest
 
 import extractor
-from extractor import Document, Extractor, Record, RunConfig, Unreadable
+from extractor import Document, Extractor, FailedDocument, Record, RunConfig
 from extractor.backends import scripted
 from extractor.data import Completion, Prompt, Source
-from extractor.errors import ExtractorError
+from extractor.errors import ExtractorError, Problem
 
 FOUND = '{"手机号": "%s", "邮箱": null, "账号": null, "密码": null}'
 
@@ -92,12 +92,14 @@ def test_a_run_may_go_on_inside_the_loop_over_another_and_one_may_be_left() -> N
 def test_records_come_as_they_are_done_out_of_an_endless_input() -> None:
     taken = 0
 
-    def endless() -> Iterator[str | Document | Unreadable]:
+    def endless() -> Iterator[str | Document | FailedDocument]:
         nonlocal taken
         for number in itertools.count():
             taken += 1
             yield (
-                f"手机号 1380000{number:04d}" if number % 3 else Unreadable(f"u{number}", Source("", ""), "io", "gone")
+                f"手机号 1380000{number:04d}"
+                if number % 3
+                else FailedDocument(f"u{number}", Source("", ""), Problem("io", "gone"))
             )
 
     with Extractor("contact", backend="scripted", config=RunConfig(window=8)) as shared:

@@ -82,4 +82,4 @@ def test_a_date_that_the_model_cannot_convert_fails_instead_of_being_made_up(fol
     )
     done = _run("extractor extract repairs/1.txt -s dates.json", folder)
     assert done.returncode == 1
-    assert "ungrounded: /报修日期: not in the document" in done.stderr
+    assert "ungrounded: /报修日期: not found in the document" in done.stderr

@@ -7,7 +7,8 @@ import pytest
 
 from extractor.backends import scripted
 from extractor.config import RunConfig
-from extractor.data import Completion, Document, Prompt, Source, Unreadable, Usage
+from extractor.data import Completion, Document, FailedDocument, Prompt, Source, Usage
+from extractor.errors import Problem
 from extractor.estimate import Cut, Plan, Probe, estimate, probe, survey
 from extractor.pipeline import Pipeline
 from extractor.task.task import load_task
@@ -25,7 +26,7 @@ def _row(number: int, text: str) -> Document:
 
 
 def test_everything_is_counted() -> None:
-    unreadable = Unreadable("b.bin", Source("b.bin", ""), "binary", "not text")
+    unreadable = FailedDocument("b.bin", Source("b.bin", ""), Problem("binary", "not text"))
     documents = [a_document("手机号", "a.txt"), unreadable, _row(1, "一"), _row(2, "二三")]
     plan = survey(documents, _pipeline())
     assert plan.files == {".txt": 1, ".bin": 1, ".jsonl": 1}
@@ -37,7 +38,7 @@ def test_everything_is_counted() -> None:
 def test_the_tokens_of_prompts_are_those_that_the_backend_is_asked_with() -> None:
     pipeline = _pipeline()
     document = a_document("手机号：13800000000")
-    (prompt,) = pipeline.questions(document)
+    (prompt,) = pipeline.prompts(document)
     assert survey([document], pipeline).prompt_tokens == pipeline.size(prompt)
     assert pipeline.size(prompt) >= sum(len(message.content) for message in prompt.messages)
 
@@ -46,7 +47,7 @@ def test_documents_that_do_not_fit_are_named_with_their_parts_longest_first() ->
     pipeline = _pipeline(context=600)
     texts = {"short": "短文。", "long": "很长的文本。" * 300, "longest": "很长的文本。" * 900}
     plan = survey((a_document(text, name) for name, text in texts.items()), pipeline)
-    expected = {name: len(pipeline.questions(a_document(text))) for name, text in texts.items()}
+    expected = {name: len(pipeline.prompts(a_document(text))) for name, text in texts.items()}
     assert [each.id for each in plan.cut] == ["longest", "long"]
     assert plan.cut[1] == Cut("long", 1800, expected["long"])
     assert plan.prompts == sum(expected.values())
@@ -106,7 +107,7 @@ def test_groups_and_passes_are_counted_as_a_run_then_asks_them() -> None:
     plan = survey(documents, pipeline)
     records = list(pipeline.run(documents))
     assert (plan.groups, plan.passes) == (2, 3)
-    assert {record.id: record.how.get("chunks", 1) for record in records} == {"short": 1, "long": plan.cut[0].parts}
+    assert {record.id: record.provenance.chunks for record in records} == {"short": 1, "long": plan.cut[0].parts}
     assert plan.prompts == backend.submitted == sum(record.attempts for record in records)
     assert plan.as_json()["groups"] == 2
 

@@ -51,9 +51,9 @@ def test_a_contract_of_30_000_characters_gives_the_same_through_any_context(cont
     record = _record(text, context)
     _assert_true(record, text)
     whole = _record(text, 65_536)
-    assert "chunks" not in whole.how
+    assert "chunks" not in whole.provenance
     assert (record.data, record.spans) == (whole.data, whole.spans)
-    assert record.how.get("chunks", 1) >= 30_000 / context
+    assert record.provenance.chunks >= 30_000 / context
 
 
 @pytest.mark.parametrize("filler", ["字", "字，", "句。", "w ", "9,"])
@@ -69,7 +69,7 @@ def test_a_value_is_found_wherever_the_border_falls(filler: str) -> None:
         text = text.replace("2024年3月5日", "2024年3月5日签订", 1)
         record = _record(text, 900, max_tokens=200, overlap=120)
         _assert_true(record, text)
-        assert record.how["chunks"] > 1
+        assert record.provenance.chunks > 1
 
 
 VALUES = (
@@ -108,10 +108,10 @@ def test_a_real_model_gives_what_it_gives_for_the_parts() -> None:
     text = contracts.contract(9_000, seed=3)
     with Extractor(schema=schema, model=ModelConfig("demo", precision="float32")) as extractor:
         pipeline = Pipeline(extractor.task, backends.make("chatglm3", ModelConfig("demo")), extractor.config)
-        chunks = [prompt.chunk for prompt in pipeline.questions(a_document(text))]
+        chunks = [prompt.chunk for prompt in pipeline.prompts(a_document(text))]
         records = extractor.run([text, *(chunk.text for chunk in chunks)])
         whole, *parts = sorted(records, key=lambda record: int(record.id))
-    assert whole.how["chunks"] == len(parts) > 3
+    assert whole.provenance.chunks == len(parts) > 3
     expected = [_shifted(record, chunk.start) for record, chunk in zip(parts, chunks, strict=True)]
     for name in ("公司", "电话"):
         said = {place for part in expected for place in part[name]}

@@ -46,8 +46,8 @@ def test_what_a_later_pass_finds_is_added_in_document_order_and_the_record_says_
     )
     assert record.status == "ok"
     assert record.data == {"姓名": ["张三", "李四", "王五"], "机构": ["北京大学附属医院"], "电话": "13900139000"}
-    assert record.how["passes"] == 3
-    assert record.how["pass"] == {"/姓名/1": 2, "/姓名/2": 3, "/机构/0": 2, "/电话": 3}
+    assert record.provenance.passes == 3
+    assert record.provenance.found_in_pass == {"/姓名/1": 2, "/姓名/2": 3, "/机构/0": 2, "/电话": 3}
     assert record.spans["/姓名/2"] == ((17, 19),)
 
 
@@ -64,20 +64,20 @@ def test_a_scalar_is_only_filled_where_it_was_null() -> None:
     record = _record({"电话": "13800138000"}, {"电话": "13900139000", "姓名": ["张三"]})
     assert record.data == {"姓名": ["张三"], "机构": None, "电话": "13800138000"}
     assert record.conflicts == {}
-    assert record.how["pass"] == {"/姓名/0": 2}
+    assert record.provenance.found_in_pass == {"/姓名/0": 2}
 
 
 def test_a_value_that_is_found_once_more_stands_once() -> None:
     record = _record({"姓名": ["张三", "李四"]}, {"姓名": ["李四", "王五", "张三"]})
     assert record.data is not None
     assert record.data["姓名"] == ["张三", "李四", "王五"]
-    assert record.how["pass"] == {"/姓名/2": 2}
+    assert record.provenance.found_in_pass == {"/姓名/2": 2}
 
 
 def test_a_pass_that_finds_nothing_new_is_the_last() -> None:
     first, again = {"姓名": ["张三"]}, {"姓名": ["张三"]}
     record = _record(first, again, {"姓名": ["李四"]}, {"姓名": ["王五"]})
-    assert (record.attempts, record.how["passes"], "pass" in record.how) == (2, 2, False)
+    assert (record.attempts, record.provenance.passes, "pass" in record.provenance) == (2, 2, False)
     assert record.data is not None
     assert record.data["姓名"] == ["张三"]
 
@@ -85,7 +85,7 @@ def test_a_pass_that_finds_nothing_new_is_the_last() -> None:
 def test_a_later_pass_that_fails_costs_nothing_but_is_told() -> None:
     record = _record({"姓名": ["张三"]}, "no", max_attempts=2)
     assert (record.status, record.attempts) == ("ok", 3)
-    assert [(failure.reason, failure.attempt) for failure in record.errors] == [("parse", 1), ("parse", 2)]
+    assert [(failure.problem.code, failure.attempt) for failure in record.errors] == [("parse", 1), ("parse", 2)]
     assert record.data is not None
     assert record.data["姓名"] == ["张三"]
 
@@ -128,7 +128,7 @@ def test_a_template_that_does_not_tell_what_was_found_is_sampled_with_a_seed_of_
     assert record.data["姓名"] == ["张三", "李四", "王五"]
     assert len({prompt.messages for prompt in asked}) == 1
     assert [prompt.sampling.temperature for prompt in asked] == [0.0, 0.5, 0.5]
-    assert [(each["pass"], each["seed"]) for each in record.how["sampled"]] == [
+    assert [(each["pass"], each["seed"]) for each in record.provenance.sampled] == [
         (number, asked[number - 1].sampling.seed) for number in (2, 3)
     ]
     assert asked[1].sampling.seed != asked[2].sampling.seed
@@ -153,7 +153,7 @@ def test_each_chunk_has_its_own_passes_and_they_fit_the_context() -> None:
     assert record.status == "ok"
     assert record.data is not None
     assert record.data["姓名"] == names
-    assert record.how["chunks"] > 2
+    assert record.provenance.chunks > 2
     assert longest <= 1_600
     assert [text[start:end] for number in range(150) for start, end in record.spans[f"/姓名/{number}"]] == names
 
@@ -181,7 +181,7 @@ def test_what_one_part_lacks_may_stand_in_another() -> None:
     filler = "没有别的事。" * 150
     good = record(f"张三{filler}李四{filler}电话13800138000")
     assert (good.status, good.errors) == ("ok", ())
-    assert good.how["chunks"] == good.attempts > 3
+    assert good.provenance.chunks == good.attempts > 3
     bad = record(f"张三{filler}李四{filler}")
     assert bad.status == "failed"
-    assert [failure.message for failure in bad.errors] == ['/电话: must be of type "string"']
+    assert [failure.problem.message for failure in bad.errors] == ['/电话: must be of type "string"']

@@ -8,8 +8,8 @@ import pytest
 
 from extractor.backends.scripted import Backend
 from extractor.config import RunConfig
-from extractor.data import Completion, Document, Json, Prompt, Record, Source, Unreadable
-from extractor.errors import UsageError
+from extractor.data import Completion, Document, FailedDocument, Json, Prompt, Record, Source
+from extractor.errors import Problem, UsageError
 from extractor.pipeline import Pipeline
 from extractor.task.task import load_task, make_task
 
@@ -31,7 +31,7 @@ def _in_turn(*answers: str) -> Callable[[Prompt], str]:
     return lambda prompt: answers[min(prompt.attempt, len(answers)) - 1]
 
 
-def _run(documents: Iterable[Document | Unreadable], backend: Backend, **config: Json) -> list[Record]:
+def _run(documents: Iterable[Document | FailedDocument], backend: Backend, **config: Json) -> list[Record]:
     return list(Pipeline(CONTACT, backend, RunConfig(**config)).run(documents))
 
 
@@ -66,7 +66,7 @@ def test_a_bad_answer_is_asked_again_with_its_reason(bad: str, reason: str) -> N
 
     record = _one(BOOK, answer)
     assert (record.status, record.attempts) == ("ok", 2)
-    assert [failure.reason for failure in record.errors] == [reason]
+    assert [failure.problem.code for failure in record.errors] == [reason]
     assert bad in asked[1].messages[-1].content
     assert "admin" not in json.dumps([failure.as_json() for failure in record.errors], ensure_ascii=False)
 
@@ -74,17 +74,17 @@ def test_a_bad_answer_is_asked_again_with_its_reason(bad: str, reason: str) -> N
 def test_the_third_attempt_is_sampled_with_a_recorded_seed() -> None:
     record = _one(BOOK, _in_turn("no", "no", _answer(账号="root")), temperature=0.5)
     assert record.attempts == 3
-    (sampled,) = record.how["sampled"]
+    (sampled,) = record.provenance.sampled
     assert sampled["temperature"] == 0.5
     again = _one(BOOK, _in_turn("no", "no", _answer(账号="root")), temperature=0.5)
-    assert again.how["sampled"] == record.how["sampled"]
+    assert again.provenance.sampled == record.provenance.sampled
     assert isinstance(sampled["seed"], int)
 
 
 def test_after_the_last_attempt_the_record_fails_with_every_reason() -> None:
     record = _one(BOOK, _in_turn("no", _answer(账号="admin"), _answer(邮箱="x")))
     assert (record.status, record.attempts) == ("failed", 3)
-    assert [failure.reason for failure in record.errors] == ["parse", "ungrounded", "schema"]
+    assert [failure.problem.code for failure in record.errors] == ["parse", "ungrounded", "schema"]
     assert [failure.attempt for failure in record.errors] == [1, 2, 3]
 
 
@@ -99,7 +99,7 @@ def test_an_answer_that_was_cut_off_gets_more_room() -> None:
     room = len(_answer(账号=long)) - 5
     record = _one(f"账号:{long}", answer, max_tokens=room)
     assert (record.status, record.attempts) == ("ok", 2)
-    assert [failure.reason for failure in record.errors] == ["length"]
+    assert [failure.problem.code for failure in record.errors] == ["length"]
 
 
 def test_an_answer_that_no_room_is_enough_for_is_asked_in_smaller_parts() -> None:
@@ -115,7 +115,7 @@ def test_an_answer_that_no_room_is_enough_for_is_asked_in_smaller_parts() -> Non
     (record,) = Pipeline(PERSON, backend, RunConfig(max_tokens=200, overlap=8)).run([_document(text)])
     assert record.status == "ok"
     assert record.data == {"姓名": names}
-    assert {failure.reason for failure in record.errors} == {"length"}
+    assert {failure.problem.code for failure in record.errors} == {"length"}
 
 
 def test_a_long_document_gives_what_its_parts_give_each_value_once() -> None:
@@ -154,8 +154,10 @@ def test_a_prompt_that_leaves_no_room_is_refused_before_the_run() -> None:
 
 def test_as_many_records_come_out_as_documents_go_in() -> None:
     answers = ["no", _answer(), _answer(账号="root"), "{", _answer(邮箱="???")]
-    documents: list[Document | Unreadable] = [_document(f"第{number}份 root", f"d{number}") for number in range(200)]
-    documents[50] = Unreadable("d50", Source("d50", ""), "binary", "not text")
+    documents: list[Document | FailedDocument] = [
+        _document(f"第{number}份 root", f"d{number}") for number in range(200)
+    ]
+    documents[50] = FailedDocument("d50", Source("d50", ""), Problem("binary", "not text"))
 
     def answer(prompt: Prompt) -> str:
         return answers[(int(prompt.chunk.document.id[1:]) + prompt.attempt) % len(answers)]
@@ -163,7 +165,7 @@ def test_as_many_records_come_out_as_documents_go_in() -> None:
     records = _run(documents, Backend(answer=answer, lifo=True, batch=5))
     assert sorted(record.id for record in records) == sorted(f"d{number}" for number in range(200))
     assert {record.status for record in records} == {"ok", "failed"}
-    assert next(record for record in records if record.id == "d50").errors[0].reason == "binary"
+    assert next(record for record in records if record.id == "d50").errors[0].problem.code == "binary"
     ordered = _run(documents, Backend(answer=answer, lifo=True, batch=5), ordered=True)
     assert [record.id for record in ordered] == [f"d{number}" for number in range(200)]
 

@@ -118,6 +118,6 @@ def test_another_package_adds_a_reader_a_sink_and_a_backend(tmp_path: Path) -> N
     assert header == "| document | status | 手机号 | 邮箱 | 账号 | 密码 |"
     assert row.startswith("| talk.srt | ok | 13800000000 |  |")
     (record,) = map(json.loads, _run(*line, "-", path=str(site)).splitlines())
-    assert record["where"]["/手机号"] == [{"time": "00:01:07"}]
+    assert record["locations"]["/手机号"] == [{"time": "00:01:07"}]
     assert "patterns" in _run(BIN / "extractor", "run", "--help", path=str(site))
     _run(*line, out, code=2)

@@ -53,7 +53,8 @@ class Contender:
     def _prompt(self, item: Item) -> Prompt:
         document = Document("", item.text, Source("", ""))
         chunk = Chunk(document, 0, 0, len(item.text))
-        return render(_task(item.prompt, self._ground), chunk, self._tokens, constrain=self._constrain)
+        task = _task(item.prompt, self._ground)
+        return render(Prompt(chunk, task, (), self._tokens, constrain=self._constrain))
 
 
 def _leave_alone() -> None:

@@ -144,9 +144,9 @@ def _completion(flight: _Flight, output: Any) -> Completion:
     means = "grammar" if flight.prompt.constrain else "none"
     if output.finish_reason not in ("stop", "length"):
         detail = f"vLLM gave up: {output.finish_reason}"
-        return Completion(flight.prompt, "", "error", usage, detail=detail, means=means)
+        return Completion(flight.prompt, "", "error", usage, detail=detail, decoding=means)
     tokens = spelled(output.text, _tokens(output))
-    return Completion(flight.prompt, output.text.strip(), output.finish_reason, usage, tokens, means=means)
+    return Completion(flight.prompt, output.text.strip(), output.finish_reason, usage, tokens, decoding=means)
 
 
 def _tokens(output: Any) -> Iterator[tuple[str, float]]:

@@ -1,6 +1,6 @@
 """ChatGLM3 on current transformers: hub, checkpoint, tokenizer and chat. No remote code, nothing evaluated.
 
-    hub.resolve -> shape.read_shape -> glm.load_model + tokenizer.Tokenizer -> chat.ChatGLM3
+    hub.resolve -> model_dims.read_shape -> glm.load_model + tokenizer.Tokenizer -> chat.ChatGLM3
 
 Names are resolved on first use, so importing this package imports neither torch nor transformers.
 """
@@ -22,10 +22,10 @@ __all__ = ["ChatGLM3", "ModelLocation", "ModelShape", "Tokenizer", "load_model",
 _HOMES = {
     "ChatGLM3": "chat",
     "ModelLocation": "hub",
-    "ModelShape": "shape",
+    "ModelShape": "model_dims",
     "Tokenizer": "tokenizer",
     "load_model": "glm",
-    "read_shape": "shape",
+    "read_shape": "model_dims",
     "resolve": "hub",
 }
 

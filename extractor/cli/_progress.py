@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from extractor.data import Document, Record, Unreadable
+from extractor.data import Document, FailedDocument, Record
 from extractor.sinks import Sink
 
 
@@ -27,7 +27,9 @@ class Tally:
     failed_before: int = 0
     began: float = field(default_factory=perf_counter)
 
-    def not_done(self, documents: Iterable[Document | Unreadable], sink: Sink) -> Iterator[Document | Unreadable]:
+    def not_done(
+        self, documents: Iterable[Document | FailedDocument], sink: Sink
+    ) -> Iterator[Document | FailedDocument]:
         """The documents that the output does not hold yet."""
         for document in documents:
             status = sink.done(document.id, document.source.sha256)
@@ -40,11 +42,11 @@ class Tally:
     def add(self, record: Record) -> None:
         self.status[record.status] += 1
         if record.status == "failed" and record.errors:
-            self.reasons[record.errors[-1].reason] += 1
-        flags = Counter(record.how.get("grounded", {}).values())
+            self.reasons[record.errors[-1].problem.code] += 1
+        flags = Counter(record.provenance.grounded.values())
         self.odd.update(
             {
-                "withheld": len(record.how.get("withheld", ())),
+                "withheld": len(record.provenance.withheld),
                 "kept without a place": flags["ungrounded"],
                 "of an example": flags["example"],
             }

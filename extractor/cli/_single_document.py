@@ -7,11 +7,11 @@ import itertools
 import click
 
 from extractor import ingest
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.ingest import ReadOptions
 
 
-def only_one(file: str, options: ReadOptions, advice: str) -> Document | Unreadable:
+def only_one(file: str, options: ReadOptions, advice: str) -> Document | FailedDocument:
     """The document of a file; UsageError where it holds none, or several, with advice what to do with those."""
     found = list(itertools.islice(ingest.read([file], options), 2))
     if not found:

@@ -25,7 +25,7 @@ from extractor.evaluation import (
     evaluate_all,
 )
 from extractor.evaluation.summary import as_json, comparison_as_json, wrong_as_json
-from extractor.ingest.reload import reread
+from extractor.ingest.reload import reload
 from extractor.task.json_pointer import escape_pointer
 from extractor.task.task import Task, load_task
 
@@ -159,7 +159,7 @@ def _texts(expected: Mapping[str, Row], found: _Results, options: Mapping[str, A
         if row.get("text") is None and (source := source_of(found.rows.get(name, {}))) is not None
     }
     read_options = _options.make_read_options(options)
-    return {name: text for name, text in reread(sources, options["root"], read_options) if isinstance(text, str)}
+    return {name: text for name, text in reload(sources, options["root"], read_options) if isinstance(text, str)}
 
 
 def _scope(task: Task) -> Scope:

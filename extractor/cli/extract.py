@@ -48,5 +48,5 @@ def command(file: str, **options: Any) -> int:
     if shown is not None:
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
     for failure in record.errors if record.status == "failed" else ():
-        click.echo(f"Failed: {failure.reason}: {failure.message}", err=True)
+        click.echo(f"Failed: {failure.problem.code}: {failure.problem.message}", err=True)
     return 0 if record.status == "ok" else 1

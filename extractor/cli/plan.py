@@ -63,7 +63,7 @@ def _as_json(plan: Plan, pipeline: Pipeline, measured: Probe | None) -> Mapping[
     return {
         **plan.as_json(),
         "model": pipeline.backend.name,
-        "tokens_of_text_per_prompt": pipeline.chunk_budget,
+        "tokens_of_text_per_prompt": pipeline.budget.chunk,
         "probe": asdict(measured) if measured else None,
         "seconds": estimate(plan, measured) if measured and measured.prompts else None,
     }
@@ -75,13 +75,13 @@ def _lines(plan: Plan, pipeline: Pipeline, measured: Probe | None) -> Iterator[s
     yield f"Files       {plan.files.total():,}: {_counts(plan.files)}"
     yield f"Documents   {plan.documents:,}, of which {len(plan.unreadable):,} cannot be read"
     for each in plan.unreadable[:LONGEST_LISTED]:
-        yield f"              {each.id}: {each.reason}: {each.message}"
+        yield f"              {each.id}: {each.problem.code}: {each.problem.message}"
     if len(plan.unreadable) > LONGEST_LISTED:
         yield f"              ... and {len(plan.unreadable) - LONGEST_LISTED:,} more (--json has all)"
     yield f"Encodings   {_counts(plan.encodings)}"
     yield f"Characters  {characters['all']:,} (median {characters['median']:,.0f}, longest {characters['longest']:,})"
     yield f"Tokens      {plan.tokens:,} of text; {plan.prompt_tokens:,} with the instructions"
-    room = pipeline.chunk_budget
+    room = pipeline.budget.chunk
     yield f"Prompts     {plan.prompts:,} for {pipeline.backend.name}, each with up to {room:,} tokens of text"
     if plan.groups > 1:
         yield f"              in {plan.groups} groups of fields: one answer cannot hold them all"

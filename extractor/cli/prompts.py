@@ -70,7 +70,7 @@ def show(name: str, file: str | None, **options: Any) -> None:
         return
     task = _options.make_task_from({**options, "prompt": name})
     config = ModelConfig(options["model"], offline=options["offline"])
-    prompts = Pipeline(task, backends.make("chatglm3", config)).questions(_document(file))
+    prompts = Pipeline(task, backends.make("chatglm3", config)).prompts(_document(file))
     if options["part"] > len(prompts):
         raise click.UsageError(f"{file} is asked about in {len(prompts)} parts; there is no part {options['part']}.")
     tokenizer = Tokenizer(resolve(config.model, offline=config.offline).path)
@@ -126,4 +126,4 @@ def _document(file: str) -> Document:
     found = _single_document.only_one(file, ReadOptions(stdin="text"), advice)
     if isinstance(found, Document):
         return found
-    raise InputError(f"{file} cannot be read: {found.message}.")
+    raise InputError(f"{file} cannot be read: {found.problem.message}.")

@@ -11,7 +11,7 @@ import click
 
 from extractor import ingest
 from extractor.cli import _options
-from extractor.data import Document, Json, Unreadable
+from extractor.data import Document, FailedDocument, Json
 
 EXAMPLES = """\b
 Examples:
@@ -34,12 +34,12 @@ def command(file: str, as_json: bool, **options: Any) -> int:
     return _print_json(found) if as_json else _print_text(found)
 
 
-def _print_text(found: Iterator[Document | Unreadable]) -> int:
+def _print_text(found: Iterator[Document | FailedDocument]) -> int:
     failed = 0
     for number, item in enumerate(found):
-        if isinstance(item, Unreadable):
+        if isinstance(item, FailedDocument):
             failed += 1
-            click.echo(f"Failed: {item.id}: {item.reason}: {item.message}", err=True)
+            click.echo(f"Failed: {item.id}: {item.problem.code}: {item.problem.message}", err=True)
             continue
         if number:
             click.echo()
@@ -48,16 +48,16 @@ def _print_text(found: Iterator[Document | Unreadable]) -> int:
     return 1 if failed else 0
 
 
-def _print_json(found: Iterator[Document | Unreadable]) -> int:
+def _print_json(found: Iterator[Document | FailedDocument]) -> int:
     failed = 0
     for item in found:
-        failed += isinstance(item, Unreadable)
+        failed += isinstance(item, FailedDocument)
         click.echo(json.dumps(_as_json(item), ensure_ascii=False))
     return 1 if failed else 0
 
 
-def _as_json(item: Document | Unreadable) -> Json:
+def _as_json(item: Document | FailedDocument) -> Json:
     described = {"id": item.id, "source": asdict(item.source)}
-    if isinstance(item, Unreadable):
-        return described | {"error": {"reason": item.reason, "message": item.message}}
+    if isinstance(item, FailedDocument):
+        return described | {"error": asdict(item.problem)}
     return described | {"text": item.text, "segments": [asdict(segment) for segment in item.segments]}

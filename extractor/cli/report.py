@@ -13,10 +13,10 @@ import click
 from extractor.cli import _options
 from extractor.cli._row_files import rows
 from extractor.data import Record
-from extractor.errors import InputError, OutputError
+from extractor.errors import InputError, OutputError, Problem
 from extractor.ingest.discovery import STDIN
-from extractor.ingest.reload import reread
-from extractor.report import Collected, NoText, View, collect, page
+from extractor.ingest.reload import reload
+from extractor.report import Collected, View, collect, page
 from extractor.storage import atomic_files, manifest
 from extractor.storage.rows import from_row
 from extractor.task.task import load_task
@@ -78,12 +78,12 @@ def _records(path: str) -> Iterator[Record]:
                 raise InputError(f"{where} is {error}. A report is made of what `extractor run` wrote.") from error
 
 
-def _texts(records: Sequence[Record], options: Mapping[str, Any]) -> dict[str, str | NoText]:
+def _texts(records: Sequence[Record], options: Mapping[str, Any]) -> dict[str, str | Problem]:
     """The documents, or why they are not at hand; of one that could not be read in the run, there is none to show."""
     sources = {record.id: record.source for record in records if record.attempts or record.data is not None}
-    found = reread(sources, options["root"], _options.make_read_options(options))
-    texts = {name: text if isinstance(text, str) else NoText(text.reason, f"{text.message}.") for name, text in found}
-    unread = NoText("unread", "The run could not read this document.")
+    found = reload(sources, options["root"], _options.make_read_options(options))
+    texts = {name: text if isinstance(text, str) else Problem(text.code, f"{text.message}.") for name, text in found}
+    unread = Problem("unread", "The run could not read this document.")
     return {record.id: texts.get(record.id, unread) for record in records}
 
 
@@ -104,11 +104,11 @@ def _write(output: str, html: str) -> None:
         raise OutputError(f"{output} cannot be written: {error.strerror or error}.") from error
 
 
-def _done(output: str, collected: Collected, texts: Mapping[str, str | NoText], size: int) -> str:
+def _done(output: str, collected: Collected, texts: Mapping[str, str | Problem], size: int) -> str:
     shown, total = len(collected.records), collected.summary.status.total()
     lines = [f"{total} documents, {size / 1e6:.2f} MB." + ("" if output == "-" else f" Page: {output}")]
     if shown < total:
         lines.append(f"The page holds the {shown} that need to be looked at first; --limit {total} holds all.")
-    reasons = Counter(text.reason for text in texts.values() if isinstance(text, NoText))
+    reasons = Counter(text.code for text in texts.values() if isinstance(text, Problem))
     lines += [f"{count} without text: {REASONS[reason]}." for reason, count in reasons.most_common()]
     return "\n".join(lines)

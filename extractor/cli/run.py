@@ -15,7 +15,7 @@ from extractor import backends, ingest, sinks
 from extractor.cli import INTERRUPTED, _options, _ray, _results_table
 from extractor.cli._interrupts import Interrupts
 from extractor.cli._progress import Progress, Tally
-from extractor.data import Document, Record, Unreadable
+from extractor.data import Document, FailedDocument, Record
 from extractor.ingest import ReadOptions
 from extractor.pipeline import Pipeline
 from extractor.task.redaction import redact
@@ -96,7 +96,7 @@ def _open(options: Mapping[str, Any], pipeline: Pipeline) -> sinks.Sink:
 
 def _written(
     pipeline: Pipeline,
-    documents: Iterator[Document | Unreadable],
+    documents: Iterator[Document | FailedDocument],
     progress: Progress,
     options: Mapping[str, Any],
     tally: Tally,
@@ -110,7 +110,7 @@ def _written(
 
 
 def _records(
-    pipeline: Pipeline, pending: Iterator[Document | Unreadable], progress: Progress, options: Mapping[str, Any]
+    pipeline: Pipeline, pending: Iterator[Document | FailedDocument], progress: Progress, options: Mapping[str, Any]
 ) -> Iterator[Record]:
     """Run the pipeline under a progress bar. The model is loaded only if there is something to do."""
     first = next(pending, None)
@@ -126,5 +126,6 @@ def _log(record: Record, task: Task) -> None:
     """One line per document with -v: what was found, sensitive values masked."""
     if log.isEnabledFor(logging.INFO):
         data = json.dumps(redact(record, task).data, ensure_ascii=False)
-        errors = "; ".join(f"attempt {error.attempt or 0}: {error.reason}: {error.message}" for error in record.errors)
+        told = ((error.attempt or 0, error.problem) for error in record.errors)
+        errors = "; ".join(f"attempt {attempt}: {each.code}: {each.message}" for attempt, each in told)
         log.info("%s %s %s %s", record.id, record.status, data, errors)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from extractor import errors
-from extractor.data import Document, Record, Unreadable
+from extractor.data import Document, FailedDocument, Record
 from extractor.errors import ExtractorError
 from extractor.ingest import ipc
 from extractor.storage.rows import from_line, from_row, to_line
@@ -42,7 +42,7 @@ class Counts:
 class Parcel:
     """Documents that are worked on together, and what reading has passed with them."""
 
-    documents: Sequence[Document | Unreadable] = ()
+    documents: Sequence[Document | FailedDocument] = ()
     counts: Counts = Counts()
 
     def to_table(self) -> pa.Table:

@@ -19,12 +19,12 @@ import ray.data
 from ray.data import DataContext
 from ray.util.annotations import RayDeprecationWarning
 
-from extractor.data import Record, Unreadable
+from extractor.data import FailedDocument, Record
 from extractor.distributed.batch import Committed, Counts
 from extractor.distributed.job import Job, Reading
 from extractor.distributed.resources import Layout
 from extractor.distributed.worker import Worker, read
-from extractor.errors import ExtractorError
+from extractor.errors import ExtractorError, Problem
 from extractor.storage import parts_folder
 from extractor.storage.parts_folder import PartsFolder
 
@@ -118,7 +118,7 @@ class Run:
     def _lost(self) -> Iterator[Record]:
         """Failed records of the documents that are still missing."""
         missing = [
-            Unreadable(item.id, item.source, "crashed", LOST)
+            FailedDocument(item.id, item.source, Problem("crashed", LOST))
             for parcel in read(self.reading, self.folder.done.table)
             for item in parcel.documents
         ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from extractor import ingest
-from extractor.data import Document, Record, Unreadable
+from extractor.data import Document, FailedDocument, Record
 from extractor.distributed.batch import Committed, Counts, Parcel
 from extractor.distributed.job import Job, Reading
 from extractor.errors import ExtractorError, ModelError
@@ -32,7 +32,7 @@ def read(reading: Reading, done: DigestTable) -> Iterator[Parcel]:
     machine, and reading once more gives the same parcels. The last parcel is empty and has the final counts."""
     os.chdir(reading.folder)
     known = Done(done)
-    counts, waiting, characters = Counts(), list[Document | Unreadable](), 0
+    counts, waiting, characters = Counts(), list[Document | FailedDocument](), 0
     for item in itertools.islice(ingest.read(reading.inputs, reading.options), reading.limit):
         status = known.status(item.id, item.source.sha256)
         if status is None:
@@ -64,14 +64,14 @@ class Stream:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._queue: queue.Queue[Document | Unreadable] = queue.Queue()
+        self._queue: queue.Queue[Document | FailedDocument] = queue.Queue()
         self._parcels: dict[str, _Open] = {}
         self._by_id: dict[str, _Open] = {}
         self._lock = threading.Lock()
         self.error: BaseException | None = None
         threading.Thread(target=self._run, name="pipeline", daemon=True).start()
 
-    def records(self, key: str, documents: Sequence[Document | Unreadable]) -> list[Record]:
+    def records(self, key: str, documents: Sequence[Document | FailedDocument]) -> list[Record]:
         """The records of a parcel, once all are there; a parcel that comes twice is worked on once. Raises what ended
         the pipeline."""
         with self._lock:

@@ -83,7 +83,7 @@ def decode(data: bytes, label: str | None) -> Decoded | Undecodable:
     """The text of bytes that are declared to be in an encoding, with the encoding that they are in."""
     declared = codec(label)
     found = detect.decode(data)
-    if declared is None or (isinstance(found, Undecodable) and found.reason in ("empty", "binary")):
+    if declared is None or (isinstance(found, Undecodable) and found.code in ("empty", "binary")):
         return found if isinstance(found, Decoded) else _mended(data, found.nearly) or found
     if data.isascii() and not declared.startswith(STATEFUL):
         return found

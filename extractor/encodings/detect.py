@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 from extractor.encodings.languages import ALL, CJK, profile
 from extractor.encodings.scoring import Candidate, is_text, likeliest, mean
+from extractor.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,10 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
-class Undecodable:
-    """Why there is no text: `empty`, `binary` or `encoding`, and one line for people. `nearly` is the encoding that the
-    text is in but for a few broken bytes, for readers that can go on without them."""
+class Undecodable(Problem):
+    """Why there is no text: `empty`, `binary` or `encoding`. `nearly` is the encoding that the text is in but for a few
+    broken bytes, for readers that can go on without them."""
 
-    reason: str
-    message: str
     nearly: str | None = None
 
 

@@ -201,7 +201,7 @@ class _Judge:
                 verdict=each,
                 confidence=given.confidence.get(each.pointer) if found else None,
                 gold_is_null=each.field not in named,
-                in_text=bool(index.in_meaning(each.value)) if index and must else None,
+                in_text=bool(index.find_by_meaning(each.value)) if index and must else None,
             )
 
 

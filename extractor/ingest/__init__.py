@@ -1,7 +1,7 @@
 """Files to documents. A module of this folder with SUFFIXES and `read` is a format: adding the file adds the format.
 So does an entry point of the group `extractor.readers` in another installed package.
 
-N documents in, N out: what cannot be read comes out as an Unreadable with a reason, never as a gap and never as an
+N documents in, N out: what cannot be read comes out as an FailedDocument with a reason, never as a gap and never as an
 exception. Ids are unique within a run and the same in every run over the same input. Formats know nothing of each
 other, and this module nothing of what is in a file.
 """
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.ingest import discovery, dispatch, stdin
 from extractor.ingest.discovery import Place
 from extractor.ingest.dispatch import Reader, formats
@@ -29,10 +29,10 @@ LOOK_AHEAD = 64
 """Files that are named before they are read, so that those that take long are begun early."""
 
 
-def read(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> Iterator[Document | Unreadable]:
+def read(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> Iterator[Document | FailedDocument]:
     """The documents of files, folders, globs and `-` (standard input), one by one, in a stable order.
 
-    Raises InputError at once for an argument that names nothing; whatever else goes wrong is an Unreadable.
+    Raises InputError at once for an argument that names nothing; whatever else goes wrong is an FailedDocument.
     """
     return _with_unique_ids(_read_all(discovery.places(inputs), options))
 
@@ -49,18 +49,18 @@ def estimate(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> int | No
     return sum(_count(file, options) for place in places for file in discovery.files(place, exclude))
 
 
-def _count(file: File | Unreadable, options: ReadOptions) -> int:
-    counter = None if isinstance(file, Unreadable) else getattr(formats().get(file.suffix), "count", None)
+def _count(file: File | FailedDocument, options: ReadOptions) -> int:
+    counter = None if isinstance(file, FailedDocument) else getattr(formats().get(file.suffix), "count", None)
     try:
         return int(counter(file, options)) if counter else 1
     except OSError:
         return 1
 
 
-def _read_all(places: Iterable[Place], options: ReadOptions) -> Iterator[Document | Unreadable]:
+def _read_all(places: Iterable[Place], options: ReadOptions) -> Iterator[Document | FailedDocument]:
     """In the order of the files. Text is read when its turn comes; what takes a parser is begun ahead of it."""
     with Ahead(options) as ahead:
-        begun: deque[Iterator[Document | Unreadable]] = deque()
+        begun: deque[Iterator[Document | FailedDocument]] = deque()
         for documents in _begin(places, ahead, options):
             begun.append(documents)
             while begun and (ahead.is_full or len(begun) > LOOK_AHEAD):
@@ -69,7 +69,9 @@ def _read_all(places: Iterable[Place], options: ReadOptions) -> Iterator[Documen
             yield from begun.popleft()
 
 
-def _begin(places: Iterable[Place], ahead: Ahead, options: ReadOptions) -> Iterator[Iterator[Document | Unreadable]]:
+def _begin(
+    places: Iterable[Place], ahead: Ahead, options: ReadOptions
+) -> Iterator[Iterator[Document | FailedDocument]]:
     """The documents of each file."""
     exclude = frozenset(os.path.abspath(path) for path in options.exclude)
     for place in places:
@@ -77,13 +79,13 @@ def _begin(places: Iterable[Place], ahead: Ahead, options: ReadOptions) -> Itera
             yield _stdin(options)
             continue
         for file in discovery.files(place, exclude):
-            if isinstance(file, Unreadable):
+            if isinstance(file, FailedDocument):
                 yield iter((file,))
             else:
                 yield ahead.read(file) if dispatch.is_isolated(file) else dispatch.read(file, options)
 
 
-def _stdin(options: ReadOptions) -> Iterator[Document | Unreadable]:
+def _stdin(options: ReadOptions) -> Iterator[Document | FailedDocument]:
     for item in stdin.read(options):
         if isinstance(item, File):
             with Ahead(options) as ahead:
@@ -92,7 +94,7 @@ def _stdin(options: ReadOptions) -> Iterator[Document | Unreadable]:
             yield item
 
 
-def _with_unique_ids(found: Iterable[Document | Unreadable]) -> Iterator[Document | Unreadable]:
+def _with_unique_ids(found: Iterable[Document | FailedDocument]) -> Iterator[Document | FailedDocument]:
     """The first document with an id keeps it; a later one is called by its place (`rows.jsonl#17`) instead."""
     seen: set[bytes] = set()
     for item in found:

@@ -14,8 +14,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from extractor.data import Source, Unreadable
-from extractor.errors import InputError
+from extractor.data import FailedDocument, Source
+from extractor.errors import InputError, Problem
 from extractor.ingest import remote
 from extractor.readers._support.files import File, io_message, open_regular
 from extractor.storage import addresses
@@ -101,7 +101,7 @@ def _place(path: str, clashes: bool) -> Place:
     return Place(shown if clashes else printable(_name(path)), shown, path)
 
 
-def files(place: Place, exclude: frozenset[str]) -> Iterator[File | Unreadable]:
+def files(place: Place, exclude: frozenset[str]) -> Iterator[File | FailedDocument]:
     """The file itself, or all files in the folder; a folder that cannot be listed is a failure with its id."""
     if addresses.is_address(place.location):
         yield from remote.files(place.location, place.id, is_junk, exclude)
@@ -115,7 +115,7 @@ def files(place: Place, exclude: frozenset[str]) -> Iterator[File | Unreadable]:
         entry = next(entries, None)
         if entry is None:
             stack.pop()
-        elif isinstance(entry, Unreadable):
+        elif isinstance(entry, FailedDocument):
             yield entry
         elif os.path.abspath(entry.location) in exclude:
             continue
@@ -125,12 +125,12 @@ def files(place: Place, exclude: frozenset[str]) -> Iterator[File | Unreadable]:
             stack.append((_entries(entry), above | {identity}))
 
 
-def _entries(folder: Place) -> Iterator[Place | Unreadable]:
+def _entries(folder: Place) -> Iterator[Place | FailedDocument]:
     try:
         names = sorted(os.listdir(folder.location))
     except OSError as error:
         message = f"the folder cannot be listed: {io_message(error)}"
-        yield Unreadable(f"{folder.id}/", Source(f"{folder.path}/", ""), "io", message)
+        yield FailedDocument(f"{folder.id}/", Source(f"{folder.path}/", ""), Problem("io", message))
         return
     yield from (folder.inside(name) for name in names if not is_junk(name))
 

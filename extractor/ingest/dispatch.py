@@ -13,27 +13,28 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from extractor import plugins, readers
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
+from extractor.errors import Problem
 from extractor.ingest import sniffing
 from extractor.ingest.sniffing import EMPTY, HTML, OLE, TEXT, Content
 from extractor.readers import text
 from extractor.readers._support.files import File, ReadOptions, hash_of, io_message
-from extractor.readers._support.limits import NESTING, Bomb, Failed
+from extractor.readers._support.limits import NESTING, Bomb, ReadError
 
-Item = Document | Unreadable
+Item = Document | FailedDocument
 
 
 class Reader(Protocol):
     """A format: the suffixes it is for (with the dot, in lower case) and how to read a file of it.
 
-    `read` may raise OSError for a file that cannot be opened and Failed for one that cannot be read; what a file holds
-    inside it gives as a File. Heavy imports belong inside it. A module whose files hold many documents also has
+    `read` may raise OSError for a file that cannot be opened and ReadError for one that cannot be read; what a file
+    holds inside it gives as a File. Heavy imports belong inside it. A module whose files hold many documents also has
     `count(file, options)`, about how many, for progress. One with ISOLATED = True is read in a process of its own.
     """
 
     SUFFIXES: tuple[str, ...]
 
-    def read(self, file: File, options: ReadOptions) -> Iterator[Document | Unreadable | File]: ...
+    def read(self, file: File, options: ReadOptions) -> Iterator[Document | FailedDocument | File]: ...
 
 
 @functools.cache
@@ -70,35 +71,37 @@ def read(file: File, options: ReadOptions) -> Iterator[Item]:
     except Bomb as bomb:
         if file.depth:
             raise
-        yield file.unreadable(bomb.reason, bomb.message, hash_of(file, options.max_bytes))
-    except Failed as failed:
-        yield file.unreadable(failed.reason, failed.message, hash_of(file, options.max_bytes))
+        yield file.failed(bomb.problem, hash_of(file, options.max_bytes))
+    except ReadError as failed:
+        yield file.failed(failed.problem, hash_of(file, options.max_bytes))
     except ModuleNotFoundError as error:
         extra = "parquet" if error.name == "pyarrow" else "docs"
         message = f"reading it needs the package {error.name}: pip install 'chatglm3-extractor[{extra}]'"
-        yield file.unreadable("extra", message, hash_of(file, options.max_bytes))
+        yield file.failed(Problem("extra", message), hash_of(file, options.max_bytes))
     except OSError as error:
-        yield file.unreadable("io", io_message(error))
+        yield file.failed(Problem("io", io_message(error)))
 
 
-def _items(file: File, options: ReadOptions) -> Iterator[Document | Unreadable | File]:
+def _items(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
     if file.depth > NESTING:
-        raise Failed("bomb", f"packed more than {NESTING} deep: unpack the archive yourself and give the folder")
+        raise ReadError("bomb", f"packed more than {NESTING} deep: unpack the archive yourself and give the folder")
     return _reader(file).read(file, options)
 
 
 def _reader(file: File) -> Reader:
-    """The reader for a file. Raises Failed where its content and its suffix do not go together."""
+    """The reader for a file. Raises ReadError where its content and its suffix do not go together."""
     if file.suffix in text.SUFFIXES:
         return cast(Reader, text)
     content = sniffing.identify(file)
     by_suffix, by_content = formats().get(file.suffix), formats().get(content.suffix)
     if content is EMPTY:
-        raise Failed("empty", "no text: the file is empty (0 bytes)")
+        raise ReadError("empty", "no text: the file is empty (0 bytes)")
     if by_suffix is None and by_content is None:
-        raise _unreadable(file, content)
+        raise _no_reader(file, content)
     if by_suffix not in (None, by_content) and (_is_signed(by_suffix) or content is HTML):
-        raise Failed("mislabelled", f"{file.suffix} by its name, but {content.name} by its content: {_advice(content)}")
+        raise ReadError(
+            "mislabelled", f"{file.suffix} by its name, but {content.name} by its content: {_advice(content)}"
+        )
     return cast(Reader, by_suffix or by_content)
 
 
@@ -112,8 +115,8 @@ def _advice(content: Content) -> str:
     return f"rename it to {content.suffix}" if content.suffix in formats() else content.advice
 
 
-def _unreadable(file: File, content: Content) -> Failed:
-    if content.reason != "unsupported":
-        return Failed(content.reason, f"{content.name}: {content.advice}")
+def _no_reader(file: File, content: Content) -> ReadError:
+    if content.code != "unsupported":
+        return ReadError(content.code, f"{content.name}: {content.advice}")
     what = f"no reader for {file.suffix or 'files without a suffix'}, and it is not text but {content.name}"
-    return Failed("unsupported", f"{what}: {content.advice}; known: {' '.join(sorted(formats()))}")
+    return ReadError("unsupported", f"{what}: {content.advice}; known: {' '.join(sorted(formats()))}")

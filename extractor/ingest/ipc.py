@@ -9,7 +9,8 @@ import os
 
 import orjson
 
-from extractor.data import Document, Json, Segment, Source, Unreadable
+from extractor.data import Document, FailedDocument, Json, Segment, Source
+from extractor.errors import Problem
 from extractor.readers._support.files import File, ReadOptions, open_regular
 from extractor.storage import addresses
 
@@ -31,26 +32,26 @@ def requested(line: bytes) -> tuple[File, ReadOptions]:
     return File(id, path, functools.partial(open_regular, location), location), ReadOptions(**options)
 
 
-def to_line(item: Document | Unreadable) -> bytes:
+def to_line(item: Document | FailedDocument) -> bytes:
     """A document or a failure. orjson refuses lone surrogates, which the standard library carries."""
     fields: dict[str, Json] = {"id": item.id, "source": dataclasses.astuple(item.source)}
-    if isinstance(item, Unreadable):
-        fields |= {"reason": item.reason, "message": item.message}
+    if isinstance(item, FailedDocument):
+        fields |= {"code": item.problem.code, "message": item.problem.message}
     else:
-        fields |= {"text": item.text, "segments": [(each.start, each.end, each.where) for each in item.segments]}
+        fields |= {"text": item.text, "segments": [(each.start, each.end, each.location) for each in item.segments]}
     try:
         return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:
         return json.dumps(fields).encode("ascii") + b"\n"
 
 
-def from_line(line: bytes) -> Document | Unreadable:
+def from_line(line: bytes) -> Document | FailedDocument:
     """The document or failure of a line that `to_line` wrote."""
     try:
         fields: dict[str, Json] = orjson.loads(line)
     except orjson.JSONDecodeError:
         fields = json.loads(line)
     source = Source(*fields["source"])
-    if "reason" in fields:
-        return Unreadable(fields["id"], source, fields["reason"], fields["message"])
+    if "code" in fields:
+        return FailedDocument(fields["id"], source, Problem(fields["code"], fields["message"]))
     return Document(fields["id"], fields["text"], source, tuple(Segment(*each) for each in fields["segments"]))

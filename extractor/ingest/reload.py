@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from extractor import ingest
-from extractor.data import Document, Source, Unreadable
+from extractor.data import Document, FailedDocument, Source
+from extractor.errors import Problem
 from extractor.ingest import ReadOptions
 from extractor.storage.addresses import is_address, is_file
 
@@ -18,18 +18,9 @@ SEPARATORS = "#!/"
 """What stands between a file and the place of a document inside it (`docs.jsonl#17`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """Why there is no text: `missing` (no such file, or no such document in it), `changed` (another hash) or
-    `unreadable` (the reader says why)."""
-
-    reason: str
-    message: str
-
-
-def reread(
+def reload(
     sources: Mapping[str, Source], root: str = "", options: ReadOptions = ingest.DEFAULTS
-) -> Iterator[tuple[str, str | Gone]]:
+) -> Iterator[tuple[str, str | Problem]]:
     """Each id with the text of its source, or why there is none; every file is read once. Relative paths are those
     under `root`."""
     files: dict[str, None] = {}
@@ -50,16 +41,16 @@ def reread(
         yield name, _not_there(sources[name])
 
 
-def _checked(item: Document | Unreadable, source: Source) -> str | Gone:
+def _checked(item: Document | FailedDocument, source: Source) -> str | Problem:
     if source.sha256 and item.source.sha256 and item.source.sha256 != source.sha256:
-        return Gone("changed", f"{source.path} has changed since: its hash is another one")
-    return item.text if isinstance(item, Document) else Gone("unreadable", item.message)
+        return Problem("changed", f"{source.path} has changed since: its hash is another one")
+    return item.text if isinstance(item, Document) else item.problem
 
 
-def _not_there(source: Source) -> Gone:
+def _not_there(source: Source) -> Problem:
     if not source.path:
-        return Gone("missing", "the record names no file")
-    return Gone("missing", f"{source.path} is not there: give the folder that paths start from with --root")
+        return Problem("gone", "the record names no file")
+    return Problem("gone", f"{source.path} is not there: give the folder that paths start from with --root")
 
 
 def _file(path: str) -> str | None:

@@ -9,8 +9,8 @@ import os
 import posixpath
 from collections.abc import Callable, Iterator
 
-from extractor.data import Source, Unreadable
-from extractor.errors import InputError
+from extractor.data import FailedDocument, Source
+from extractor.errors import InputError, Problem
 from extractor.readers._support.files import File, io_message, open_regular
 from extractor.storage.addresses import as_os_errors, file_system
 
@@ -30,7 +30,7 @@ def expand(address: str) -> list[str]:
 
 def files(
     address: str, id: str, is_junk: Callable[[str], bool], exclude: frozenset[str]
-) -> Iterator[File | Unreadable]:
+) -> Iterator[File | FailedDocument]:
     """The file at an address, or all files in the folder there."""
     system, path = file_system(address)
     try:
@@ -41,7 +41,7 @@ def files(
             found = sorted(system.find(path))
     except OSError as error:
         message = f"the folder cannot be listed: {io_message(error)}"
-        yield Unreadable(f"{id}/", Source(f"{address}/", ""), "io", message)
+        yield FailedDocument(f"{id}/", Source(f"{address}/", ""), Problem("io", message))
         return
     for each in found:
         relative = posixpath.relpath(each, path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from extractor.encodings.detect import Decoded, Undecodable, magic, sniff
+from extractor.errors import Code
 from extractor.readers._support.files import File, read_up_to
 from extractor.readers._support.limits import DAMAGE
 
@@ -21,13 +22,13 @@ OLE_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds, in words, and the suffix of such files (empty where there is no usual one). `reason` and
+    """What a file holds, in words, and the suffix of such files (empty where there is no usual one). `code` and
     `advice` are for one that no reader can read."""
 
     name: str
     suffix: str = ""
     advice: str = "leave it out"
-    reason: str = "unsupported"
+    code: Code = "unsupported"
 
 
 EMPTY = Content("nothing at all")
@@ -109,8 +110,8 @@ def by_head(head: bytes) -> Content:
 def _by_text(head: bytes) -> Content:
     """HTML and mail are told even where their encoding is not."""
     found = sniff(head)
-    if isinstance(found, Undecodable) and found.reason != "encoding":
-        return TEXT if found.reason == "empty" else UNKNOWN
+    if isinstance(found, Undecodable) and found.code != "encoding":
+        return TEXT if found.code == "empty" else UNKNOWN
     text = found.text if isinstance(found, Decoded) else head.decode("latin-1")
     if MARKUP.match(text):
         return HTML

@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
+from extractor.errors import Problem
 from extractor.ingest.sniffing import EMPTY, HEAD_BYTES, TEXT, UNKNOWN, by_head
 from extractor.readers import jsonl, text
 from extractor.readers._support.files import File, ReadOptions, open_regular, read_up_to, too_large
@@ -41,7 +42,7 @@ class Resumed(io.RawIOBase):
         return count
 
 
-def read(options: ReadOptions) -> Iterator[Document | Unreadable | File]:
+def read(options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
     """The documents on standard input, with `stdin` (or `stdin#line`) as ids; what is no text is kept in a file, which
     is there until the next item is asked for."""
     stream = sys.stdin.buffer
@@ -68,11 +69,11 @@ def _is_row(head: bytes) -> bool:
         return False
 
 
-def _whole(head: bytes, stream: BinaryIO, limit: int) -> Iterator[Document | Unreadable | File]:
+def _whole(head: bytes, stream: BinaryIO, limit: int) -> Iterator[Document | FailedDocument | File]:
     data = head + read_up_to(stream, limit + 1 - len(head))
     file = File(NAME, NAME, lambda: cast(BinaryIO, io.BytesIO(data)))
     if len(data) > limit:
-        yield file.unreadable("too-large", too_large("standard input", limit))
+        yield file.failed(Problem("too-large", too_large("standard input", limit)))
     elif by_head(data[:HEAD_BYTES]) in (TEXT, EMPTY, UNKNOWN):
         yield text.from_bytes(file, data)
     else:

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from extractor.data import Document, Unreadable
-from extractor.errors import ExtractorError
+from extractor.data import Document, FailedDocument
+from extractor.errors import ExtractorError, Problem
 from extractor.ingest import ipc
 from extractor.readers._support.files import File, ReadOptions, hash_of
 
@@ -45,7 +45,7 @@ class Ahead:
     def is_full(self) -> bool:
         return self._given - self._taken >= QUEUE * len(self._workers)
 
-    def read(self, file: File) -> Iterator[Document | Unreadable]:
+    def read(self, file: File) -> Iterator[Document | FailedDocument]:
         """Have a file read from now on; not while it is full. Its documents are to be taken before those of files that
         were given later."""
         worker = self._workers[self._given % len(self._workers)]
@@ -53,7 +53,7 @@ class Ahead:
         worker.give(file)
         return self._taken_from(worker)
 
-    def _taken_from(self, worker: Worker) -> Iterator[Document | Unreadable]:
+    def _taken_from(self, worker: Worker) -> Iterator[Document | FailedDocument]:
         yield from worker.take()
         self._taken += 1
 
@@ -79,7 +79,7 @@ class Worker:
             self._process = Process()
         self._process.ask(file, self._options)
 
-    def take(self) -> Iterator[Document | Unreadable]:
+    def take(self) -> Iterator[Document | FailedDocument]:
         """What the process makes of its first file, and why there is no more if it dies over it."""
         process = cast(Process, self._process)
         while (line := process.answer()).endswith(b"\n") and line != ipc.END:
@@ -93,7 +93,7 @@ class Worker:
             self._process.kill()
             self._process = None
 
-    def _died(self, file: File, process: Process) -> Unreadable:
+    def _died(self, file: File, process: Process) -> FailedDocument:
         """Another process gets the files that are left; this one says how it ended."""
         self._process = Process() if self._files else None
         for waiting in self._files:
@@ -102,9 +102,9 @@ class Worker:
         sha256 = hash_of(file, self._options.max_bytes)
         if code == -signal.SIGALRM:
             message = f"not read within {self._options.timeout:g} seconds: look at the file, or raise --read-timeout"
-            return file.unreadable("timeout", message, sha256)
+            return file.failed(Problem("timeout", message), sha256)
         message = f"reading it ended the reader ({_last_words(code, errors)}): look at the file"
-        return file.unreadable("crashed", message, sha256)
+        return file.failed(Problem("crashed", message), sha256)
 
 
 @contextlib.contextmanager

@@ -13,9 +13,9 @@ import itertools
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.encodings.detect import Undecodable
 from extractor.readers import text
 from extractor.readers._support.files import File, ReadOptions
@@ -32,7 +32,7 @@ LARGEST_CELL = 2**31 - 1
 LONE_RETURN = re.compile(r"(?<=\r)(?!\n)")
 
 
-def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
+def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
     """The rows of a file. Raises OSError where it cannot be opened."""
     if options.rows == "whole":
         yield from text.read(file, options)
@@ -178,7 +178,7 @@ def _evenness(sample: list[str], delimiter: str) -> tuple[float, int]:
 
 def _documents(
     file: File, records: Iterator[Record], encoding: str, options: ReadOptions
-) -> Iterator[Document | Unreadable]:
+) -> Iterator[Document | FailedDocument]:
     """The documents below the header, which is the first record that is not blank."""
     filled = (record for record in records if record.problem or any(cell.strip() for cell in record.cells))
     header = next(filled, None)
@@ -186,7 +186,7 @@ def _documents(
         return
     if header.problem:
         row = Row(file, header.number, encoding)
-        yield row.unreadable(header.problem.reason, f"the header: {header.problem.message}", header.raw)
+        yield row.failed(replace(header.problem, message=f"the header: {header.problem.message}"), header.raw)
     cells = () if header.problem else header.cells
     names = tuple(cell.strip("\ufeff \t\r\n") or f"column {index}" for index, cell in enumerate(cells, 1))
     for record in filled:
@@ -195,13 +195,13 @@ def _documents(
 
 def _document(
     file: File, record: Record, names: tuple[str, ...], encoding: str, options: ReadOptions
-) -> Document | Unreadable:
+) -> Document | FailedDocument:
     unnamed = (f"column {index}" for index in itertools.count(len(names) + 1))
     cells = list(zip(itertools.chain(names, unnamed), record.cells, strict=False))
     by_name = dict(reversed(cells))
     row = Row(file, record.number, encoding, by_name.get(options.id_field))
     if record.problem:
-        return row.unreadable(record.problem.reason, record.problem.message, record.raw)
+        return row.failed(record.problem, record.raw)
     if options.text_field in names:
         return row.document(by_name.get(options.text_field, ""))
     return row.document("\n".join(f"{name}: {cell}" for name, cell in cells if cell.strip()))

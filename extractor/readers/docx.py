@@ -16,10 +16,10 @@ from typing import Any
 
 from extractor.data import Document, Json
 from extractor.readers._support.files import File, ReadOptions
-from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.limits import ReadError, damaged
 from extractor.readers._support.ooxml_package import package
 from extractor.readers._support.rows import SURROGATE
-from extractor.readers._support.segments import Pieces
+from extractor.readers._support.segments import TextBuilder
 
 SUFFIXES = (".docx", ".docm", ".dotx")
 ISOLATED = True
@@ -33,7 +33,7 @@ CHECKBOXES = {"F0FE": "☑", "F052": "☑", "F0FD": "☒", "F053": "☒", "F0A8"
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document]:
-    """The document. Raises OSError where the file cannot be opened, Failed otherwise."""
+    """The document. Raises OSError where the file cannot be opened, ReadError otherwise."""
     from lxml.etree import XMLSyntaxError
 
     data, unlocked = package(file, options)
@@ -44,7 +44,7 @@ def read(file: File, options: ReadOptions) -> Iterator[Document]:
         except XMLSyntaxError as error:
             raise damaged("Word document", error) from error
     if not story.pieces.text.strip():
-        raise Failed("empty", "no text: the document holds only white space or pictures")
+        raise ReadError("empty", "no text: the document holds only white space or pictures")
     yield file.document(story.pieces.text, sha256(data).hexdigest(), segments=story.pieces.segments)
 
 
@@ -96,7 +96,7 @@ class Story:
     """The text as it is told, and how much of everything has been told."""
 
     def __init__(self) -> None:
-        self.pieces = Pieces()
+        self.pieces = TextBuilder()
         self._gap = ""
         self._paragraphs = self._tables = self._boxes = 0
         self._told: set[str] = set()

@@ -20,14 +20,14 @@ from email.message import Message
 from hashlib import sha256
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.encodings import declared
 from extractor.encodings.detect import Decoded, Undecodable
 from extractor.readers._support import html_text
 from extractor.readers._support.files import File, ReadOptions, read_bytes
-from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.limits import ReadError, damaged
 from extractor.readers._support.rows import SURROGATE
-from extractor.readers._support.segments import Pieces
+from extractor.readers._support.segments import TextBuilder
 from extractor.readers._support.unique_names import Names
 
 SUFFIXES = (".eml", ".mht", ".mhtml")
@@ -39,19 +39,19 @@ UNFOLD = re.compile(r"\r?\n[ \t]*")
 SOFT_BREAK = re.compile(r"(?<!^--) \n(?!>)", re.MULTILINE)
 
 
-def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable | File]:
-    """The mail, then what is attached. Raises OSError where the file cannot be opened, Failed otherwise."""
+def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
+    """The mail, then what is attached. Raises OSError where the file cannot be opened, ReadError otherwise."""
     data = read_bytes(file, options.max_bytes)
     message = email.message_from_bytes(data)
     if not message.keys():
-        raise Failed("mislabelled", "a mail by its name, but it has no header: rename it to .txt if it is text")
+        raise ReadError("mislabelled", "a mail by its name, but it has no header: rename it to .txt if it is text")
     mail = Mail.of(message)
     digest = sha256(data).hexdigest()
     try:
         pieces, encoding = _told(mail)
         yield file.document(pieces.text, digest, encoding, pieces.segments)
-    except Failed as failed:
-        yield file.unreadable(failed.reason, failed.message, digest)
+    except ReadError as failed:
+        yield file.failed(failed.problem, digest)
     for attached in mail.attached:
         if attached.is_document:
             yield file.inside(attached.name, functools.partial(_open, attached.part))
@@ -134,9 +134,9 @@ def _is_document(part: Part) -> bool:
 # What a mail says
 
 
-def _told(mail: Mail) -> tuple[Pieces, str | None]:
+def _told(mail: Mail) -> tuple[TextBuilder, str | None]:
     """The text of a mail, and the encoding of its first part."""
-    pieces = Pieces()
+    pieces = TextBuilder()
     texts = [(text, _decoded(text.part)) for text in mail.texts]
     hint = texts[0][1].encoding if texts else None
     for name in HEADERS:
@@ -153,7 +153,7 @@ def _told(mail: Mail) -> tuple[Pieces, str | None]:
         pieces.write("Attachment: ")
         pieces.place(attached.name, {"part": attached.number, "type": attached.part.get_content_type()})
     if not pieces.text.strip():
-        raise Failed("empty", "no text: the mail has neither the usual headers nor a text")
+        raise ReadError("empty", "no text: the mail has neither the usual headers nor a text")
     return pieces, hint
 
 
@@ -163,14 +163,14 @@ def _values(message: Part, wanted: str, hint: str | None) -> list[str]:
 
 
 def _decoded(part: Part) -> Decoded:
-    """The text of a part. Raises Failed where there is none in it."""
+    """The text of a part. Raises ReadError where there is none in it."""
     data, label = _bytes(part), part.get_content_charset()
     if not data.strip():
         return Decoded("", "utf-8")
     is_html = part.get_content_type() == "text/html"
     decoded = html_text.decode(data, label) if is_html else declared.decode(data, label)
     if isinstance(decoded, Undecodable):
-        raise Failed(decoded.reason, f"the text of the mail: {decoded.message}")
+        raise ReadError(decoded.code, f"the text of the mail: {decoded.message}")
     if is_html:
         return Decoded(html_text.visible_text(decoded.text), decoded.encoding)
     return Decoded(_flowing(part, decoded.text), decoded.encoding)

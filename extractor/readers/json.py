@@ -9,37 +9,38 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from extractor.data import Document, Json, Unreadable
+from extractor.data import Document, FailedDocument, Json
 from extractor.encodings.detect import Undecodable, decode
+from extractor.errors import Problem
 from extractor.readers import jsonl, text
 from extractor.readers._support.files import File, ReadOptions, read_bytes
-from extractor.readers._support.limits import Failed
+from extractor.readers._support.limits import ReadError
 from extractor.readers._support.rows import Row
 
 SUFFIXES = (".json",)
 
 
-def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
-    """The items of a file. Raises OSError where it cannot be opened, Failed where it is no JSON."""
+def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    """The items of a file. Raises OSError where it cannot be opened, ReadError where it is no JSON."""
     if options.rows == "whole":
         yield from text.read(file, options)
         return
     data = read_bytes(file, options.max_bytes)
     decoded = decode(data)
     if isinstance(decoded, Undecodable):
-        raise Failed(decoded.reason, decoded.message)
+        raise ReadError(decoded.code, decoded.message)
     try:
         value = jsonl.parse(decoded.text.strip("\ufeff \t\r\n"))
     except ValueError as error:
         if not _has_lines(decoded.text):
-            raise Failed("malformed", f"not JSON: {error}; repair the file, or read it with --rows whole") from error
+            raise ReadError("malformed", f"not JSON: {error}; repair the file, or read it with --rows whole") from error
         yield from jsonl.read(file, options)
         return
     if isinstance(value, list):
         for number, item in enumerate(value, 1):
             yield _document(Row(file, number, decoded.encoding), item, options)
         if not value:
-            raise Failed("empty", "no items: the list is empty")
+            raise ReadError("empty", "no items: the list is empty")
     else:
         yield _single(file, _document(Row(file, 1, decoded.encoding), value, options))
 
@@ -52,16 +53,16 @@ def _has_lines(content: str) -> bool:
         return False
 
 
-def _document(row: Row, value: Json, options: ReadOptions) -> Document | Unreadable:
+def _document(row: Row, value: Json, options: ReadOptions) -> Document | FailedDocument:
     if isinstance(value, str):
         return row.document(value)
     raw = jsonl.written(value)
     if not isinstance(value, dict):
-        return row.unreadable("malformed", f"neither a JSON object nor text but {jsonl.kind(value)}", raw)
+        return row.failed(Problem("malformed", f"neither a JSON object nor text but {jsonl.kind(value)}"), raw)
     return jsonl.document(row, value, raw, options)
 
 
-def _single(file: File, item: Document | Unreadable) -> Document | Unreadable:
+def _single(file: File, item: Document | FailedDocument) -> Document | FailedDocument:
     """What is alone in its file goes by the file's name, unless it has an id of its own."""
     own = item.id if item.id != f"{file.id}#1" else file.id
     return replace(item, id=own, source=replace(item.source, path=file.path))

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import orjson
 
-from extractor.data import Document, Json, Unreadable
+from extractor.data import Document, FailedDocument, Json
 from extractor.encodings.detect import Undecodable
+from extractor.errors import Problem
 from extractor.readers import text
 from extractor.readers._support.files import File, ReadOptions
 from extractor.readers._support.lines import Line, detect, failure, lines
@@ -21,7 +22,7 @@ SUFFIXES = (".jsonl", ".ndjson")
 KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
 
 
-def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
+def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
     """The rows of a file; blank lines are passed over. Raises OSError where it cannot be opened."""
     if options.rows == "whole":
         yield from text.read(file, options)
@@ -45,25 +46,25 @@ def count(file: File, options: ReadOptions) -> int:
     return 1 if options.rows == "whole" else max(1, lines_in(file))
 
 
-def _document(file: File, line: Line, encoding: str, options: ReadOptions) -> Document | Unreadable:
+def _document(file: File, line: Line, encoding: str, options: ReadOptions) -> Document | FailedDocument:
     row = Row(file, line.number, encoding)
     if line.problem:
-        return row.unreadable(line.problem.reason, line.problem.message, line.text)
+        return row.failed(line.problem, line.text)
     try:
         value = parse(line.text.strip("\ufeff \t\r\n"))
     except ValueError as error:
-        return row.unreadable("malformed", f"not JSON: {error}; repair line {line.number}", line.text)
+        return row.failed(Problem("malformed", f"not JSON: {error}; repair line {line.number}"), line.text)
     if not isinstance(value, dict):
-        return row.unreadable("malformed", f"not a JSON object but {kind(value)}", line.text)
+        return row.failed(Problem("malformed", f"not a JSON object but {kind(value)}"), line.text)
     return document(row, value, line.text, options)
 
 
-def document(row: Row, value: dict[str, Json], raw: str, options: ReadOptions) -> Document | Unreadable:
+def document(row: Row, value: dict[str, Json], raw: str, options: ReadOptions) -> Document | FailedDocument:
     """The document of a JSON object, which is written `raw`."""
     row = replace(row, own_id=value.get(options.id_field))
     content = value.get(options.text_field)
     if not isinstance(content, str):
-        return row.unreadable("malformed", _no_text(value, options.text_field), raw)
+        return row.failed(Problem("malformed", _no_text(value, options.text_field)), raw)
     return row.document(content)
 
 

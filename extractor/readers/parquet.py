@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
+from extractor.errors import Problem
 from extractor.readers._support.files import File, ReadOptions, too_large
-from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.limits import ReadError, damaged
 from extractor.readers._support.rows import Row
 
 SUFFIXES = (".parquet", ".pq")
@@ -19,8 +20,8 @@ SHOWN = 20
 """How many columns a message names."""
 
 
-def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
-    """The rows of a file. Raises OSError where it cannot be opened, Failed where it cannot be read."""
+def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    """The rows of a file. Raises OSError where it cannot be opened, ReadError where it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -29,7 +30,7 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
             table = pq.ParquetFile(stream)
             columns = _columns(table.schema_arrow, options)
             if not table.metadata.num_rows:
-                raise Failed("empty", "no rows: the table is empty")
+                raise ReadError("empty", "no rows: the table is empty")
             number = 0
             for batch in table.iter_batches(BATCH, columns=columns, use_threads=False):
                 for cells in batch.to_pylist():
@@ -52,23 +53,23 @@ def count(file: File, options: ReadOptions) -> int:
 
 
 def _columns(schema: Any, options: ReadOptions) -> list[str]:
-    """The columns to read. Raises Failed where there is no text."""
+    """The columns to read. Raises ReadError where there is no text."""
     import pyarrow.types as kinds
 
     names = list(schema.names)
     if options.text_field not in names:
         known = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
         message = f"there is no column {options.text_field!r}: name the one that holds the text with --text-column"
-        raise Failed("malformed", f"{message}; there are {known}")
+        raise ReadError("malformed", f"{message}; there are {known}")
     kind = schema.field(options.text_field).type
     value = kind.value_type if kinds.is_dictionary(kind) else kind
     if not (kinds.is_string(value) or kinds.is_large_string(value) or kinds.is_string_view(value)):
-        raise Failed("malformed", f"the column {options.text_field!r} holds {kind}, not text: name another one")
+        raise ReadError("malformed", f"the column {options.text_field!r} holds {kind}, not text: name another one")
     return list(dict.fromkeys([options.text_field, *({options.id_field} & set(names))]))
 
 
-def _document(row: Row, cells: dict[str, Any], options: ReadOptions) -> Document | Unreadable:
+def _document(row: Row, cells: dict[str, Any], options: ReadOptions) -> Document | FailedDocument:
     text = cells[options.text_field] or ""
     if len(text) > options.max_bytes:
-        return row.unreadable("too-large", too_large("the text", options.max_bytes), text)
+        return row.failed(Problem("too-large", too_large("the text", options.max_bytes)), text)
     return row.document(text)

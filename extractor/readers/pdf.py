@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from extractor.data import Document
 from extractor.readers._support.files import File, ReadOptions, read_bytes
-from extractor.readers._support.limits import Failed, damaged
-from extractor.readers._support.segments import Pieces
+from extractor.readers._support.limits import ReadError, damaged
+from extractor.readers._support.segments import TextBuilder
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
@@ -29,7 +29,7 @@ UNREADABLE_SHARE = 0.5
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document]:
-    """The text of all pages as one document. Raises OSError where the file cannot be opened, Failed otherwise."""
+    """The text of all pages as one document. Raises OSError where the file cannot be opened, ReadError otherwise."""
     data = read_bytes(file, options.max_bytes)
     document = _opened(data, options.password)
     try:
@@ -48,19 +48,19 @@ def _opened(data: bytes, password: str | None) -> PdfDocument:
     except pypdfium2.PdfiumError as error:
         if error.err_code == PASSWORD:
             what = "the password does not open it" if password else "a password is needed"
-            raise Failed("locked", f"encrypted PDF, {what}: give the right one with --password") from error
+            raise ReadError("locked", f"encrypted PDF, {what}: give the right one with --password") from error
         if error.err_code == SECURITY:
-            raise Failed("locked", "encrypted PDF, in a way that cannot be opened here: save it unlocked") from error
+            raise ReadError("locked", "encrypted PDF, in a way that cannot be opened here: save it unlocked") from error
         raise damaged("PDF", error) from error
     if document.get_formtype():
         document.init_forms()
     return document
 
 
-def _pages(document: PdfDocument) -> Pieces:
+def _pages(document: PdfDocument) -> TextBuilder:
     import pypdfium2
 
-    pieces = Pieces()
+    pieces = TextBuilder()
     for number in range(len(document)):
         try:
             text = _page(document, number)
@@ -90,17 +90,19 @@ def _clean(text: str) -> str:
     return SOFT_HYPHEN.sub("", text).replace("\ufffe", "-").replace("\x02", "-")
 
 
-def _check(pieces: Pieces, data: bytes) -> None:
-    """Raises Failed for a PDF without a usable text layer."""
+def _check(pieces: TextBuilder, data: bytes) -> None:
+    """Raises ReadError for a PDF without a usable text layer."""
     text = "".join(pieces.text.split())
     pages = len(pieces.segments)
     if not text:
         if b"%%EOF" not in data[-2048:]:
             raise damaged("PDF", "there is no text, and the end of the file is missing")
         what = f"no text layer: {pages} page{'' if pages == 1 else 's'} of images or drawings"
-        raise Failed("no-text", f"{what}; put it through OCR first" if pages else "no text layer: a PDF without pages")
+        raise ReadError(
+            "no-text", f"{what}; put it through OCR first" if pages else "no text layer: a PDF without pages"
+        )
     if sum(map(_is_no_character, text)) > UNREADABLE_SHARE * len(text):
-        raise Failed("no-text", "the text layer is unreadable, its fonts do not name their characters: use OCR")
+        raise ReadError("no-text", "the text layer is unreadable, its fonts do not name their characters: use OCR")
 
 
 def _is_no_character(character: str) -> bool:

@@ -15,7 +15,7 @@ from hashlib import sha256
 
 from extractor.data import Document
 from extractor.readers._support.files import File, ReadOptions, read_bytes
-from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.limits import ReadError, damaged
 from extractor.readers._support.rows import SURROGATE
 
 SUFFIXES = (".rtf",)
@@ -82,7 +82,7 @@ WORDS_OF_CODE_PAGE = {"ansi": "cp1252", "mac": "mac-roman", "pc": "cp437", "pca"
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document]:
-    """The document. Raises OSError where the file cannot be opened, Failed otherwise."""
+    """The document. Raises OSError where the file cannot be opened, ReadError otherwise."""
     data = read_bytes(file, options.max_bytes)
     reading = Reading()
     reading.read(data)
@@ -90,7 +90,7 @@ def read(file: File, options: ReadOptions) -> Iterator[Document]:
         raise damaged("RTF document", "a group is not closed")
     text = SURROGATE.sub("\ufffd", reading.text).strip("\n")
     if not text.strip():
-        raise Failed("empty", "no text: the document holds only white space or pictures")
+        raise ReadError("empty", "no text: the document holds only white space or pictures")
     encoding = reading.code_page + (f" ({reading.broken} broken bytes read as U+FFFD)" if reading.broken else "")
     yield file.document(text, sha256(data).hexdigest(), encoding)
 

@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.encodings.detect import Undecodable, decode
 from extractor.readers._support.files import File, ReadOptions, read_bytes
 
 SUFFIXES = (".txt", ".text", ".log", ".md", ".markdown")
 
 
-def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
-    """The file as one document. Raises OSError where it cannot be opened, Failed where it is too large."""
+def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    """The file as one document. Raises OSError where it cannot be opened, ReadError where it is too large."""
     yield from_bytes(file, read_bytes(file, options.max_bytes))
 
 
-def from_bytes(file: File, data: bytes) -> Document | Unreadable:
+def from_bytes(file: File, data: bytes) -> Document | FailedDocument:
     """The document whose bytes are known already."""
     sha256 = hashlib.sha256(data).hexdigest()
     decoded = decode(data)
     if isinstance(decoded, Undecodable):
-        return file.unreadable(decoded.reason, decoded.message, sha256)
+        return file.failed(decoded, sha256)
     return file.document(decoded.text, sha256, decoded.encoding)

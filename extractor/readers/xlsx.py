@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from extractor.data import Document, Json, Unreadable
+from extractor.data import Document, FailedDocument, Json
 from extractor.readers._support.files import File, ReadOptions, too_large
-from extractor.readers._support.limits import Failed, damaged
+from extractor.readers._support.limits import ReadError, damaged
 from extractor.readers._support.number_formats import shown
 from extractor.readers._support.ooxml_package import package
 from extractor.readers._support.rows import Row
-from extractor.readers._support.segments import Pieces
+from extractor.readers._support.segments import TextBuilder
 
 SUFFIXES = (".xlsx", ".xlsm", ".xltx")
 ISOLATED = True
@@ -49,8 +49,8 @@ class Line:
     cells: Sequence[Cell]
 
 
-def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
-    """The rows or sheets that have text. Raises OSError where the file cannot be opened, Failed otherwise."""
+def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    """The rows or sheets that have text. Raises OSError where the file cannot be opened, ReadError otherwise."""
     data, unlocked = package(file, options)
     found = False
     try:
@@ -61,7 +61,7 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | Unreadable]:
     except NOT_UNDERSTOOD as error:
         raise damaged("workbook", error) from error
     if not found:
-        raise Failed("empty", "no text: no cell is filled")
+        raise ReadError("empty", "no text: no cell is filled")
 
 
 def _sheets(data: bytes) -> Iterator[tuple[str, Iterator[Line]]]:
@@ -128,7 +128,7 @@ class Sheet:
         return {"sheet": self.title, "cell": cell.name}
 
 
-def _documents(sheet: Sheet, lines: Iterator[Line], options: ReadOptions) -> Iterator[Document | Unreadable]:
+def _documents(sheet: Sheet, lines: Iterator[Line], options: ReadOptions) -> Iterator[Document | FailedDocument]:
     if options.rows == "whole":
         yield from _whole(sheet, lines, options.max_bytes)
         return
@@ -147,7 +147,7 @@ def _documents(sheet: Sheet, lines: Iterator[Line], options: ReadOptions) -> Ite
 
 def _whole(sheet: Sheet, lines: Iterable[Line], limit: int) -> Iterator[Document]:
     """A sheet as one document: rows are lines, with a tab from one column to the next."""
-    pieces = Pieces()
+    pieces = TextBuilder()
     for line in lines:
         pieces.write("\n" if pieces else "")
         column = 1
@@ -156,7 +156,7 @@ def _whole(sheet: Sheet, lines: Iterable[Line], limit: int) -> Iterator[Document
             pieces.place(cell.text, sheet.where(cell))
             column = cell.column
         if len(pieces) > limit:
-            raise Failed("too-large", too_large(f"the sheet {sheet.title}", limit))
+            raise ReadError("too-large", too_large(f"the sheet {sheet.title}", limit))
     if pieces:
         named = File(sheet.id, f"{sheet.file.path}#{sheet.title}", sheet.file.open)
         yield named.document(pieces.text, sheet.sha256, segments=pieces.segments)
@@ -164,11 +164,11 @@ def _whole(sheet: Sheet, lines: Iterable[Line], limit: int) -> Iterator[Document
 
 def _row(
     sheet: Sheet, titles: Sequence[Cell], names: dict[int, str], line: Line, options: ReadOptions
-) -> Document | Unreadable:
+) -> Document | FailedDocument:
     by_name = {names.get(cell.column, ""): cell for cell in reversed(line.cells)}
     own_id = by_name.get(options.id_field)
     row = Row(sheet.file, f"{sheet.title}!{line.number}", None, own_id.text if own_id else None)
-    pieces = Pieces()
+    pieces = TextBuilder()
     if options.text_field in names.values():
         text = by_name.get(options.text_field)
         if text:

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 from extractor.encodings.detect import Decoded, decode
 from extractor.ingest.discovery import is_junk
 from extractor.readers._support.files import File, ReadOptions, read_bytes
-from extractor.readers._support.limits import DAMAGE, MEMBERS, Bomb, Budget, Failed, damaged, unpacking
+from extractor.readers._support.limits import DAMAGE, MEMBERS, Bomb, Budget, ReadError, damaged, unpacking
 from extractor.readers._support.unique_names import Names
 
 SUFFIXES = (".zip",)
@@ -25,7 +25,7 @@ AES = 99
 
 
 def read(file: File, options: ReadOptions) -> Iterator[File]:
-    """The files in the archive. Raises OSError where it cannot be opened, Failed otherwise."""
+    """The files in the archive. Raises OSError where it cannot be opened, ReadError otherwise."""
     budget = file.budget or Budget(options.max_bytes)
     with _stream(file, options) as stream:
         try:
@@ -54,7 +54,7 @@ def _files(
             found = True
             yield file.inside(names.new(path), functools.partial(_open, archive, member, budget, password), budget)
     if not found:
-        raise Failed("empty", "no files: the archive is empty")
+        raise ReadError("empty", "no files: the archive is empty")
 
 
 def _path(member: zipfile.ZipInfo) -> str:
@@ -71,11 +71,11 @@ def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget, pas
         stream = archive.open(member, pwd=password.encode() if password is not None else None)
     except NotImplementedError as error:
         if member.compress_type == AES:
-            raise Failed("locked", "encrypted with AES, which is not read here: unpack the archive first") from error
-        raise Failed("unsupported", f"{error}: unpack the archive first") from error
+            raise ReadError("locked", "encrypted with AES, which is not read here: unpack the archive first") from error
+        raise ReadError("unsupported", f"{error}: unpack the archive first") from error
     except RuntimeError as error:  # what zipfile raises without a password, and for a wrong one
         what = "the password does not open it" if password is not None else "a password is needed"
-        raise Failed("locked", f"encrypted, {what}: give the right one with --password") from error
+        raise ReadError("locked", f"encrypted, {what}: give the right one with --password") from error
     except (*DAMAGE, ValueError, OSError) as error:  # a member that is said to begin before the file does, say
         raise damaged("ZIP archive", error) from error
     return unpacking(cast(BinaryIO, stream), lambda: member.compress_size, budget)

@@ -21,11 +21,12 @@ from importlib.resources import files
 import jinja2
 
 from extractor.data import Json, Record
-from extractor.report.entries import Detail, NoText, View, entry, rank
+from extractor.errors import Problem
+from extractor.report.entries import Detail, View, entry, rank
 from extractor.report.summary import Summary
 from extractor.task.task import Task
 
-__all__ = ["Collected", "NoText", "View", "collect", "page"]
+__all__ = ["Collected", "View", "collect", "page"]
 
 SMALL = 1_000
 """So many documents fit into `MOST_BYTES`, whatever their length; each further one may take `EACH_BYTES`."""
@@ -55,7 +56,7 @@ def collect(records: Iterable[Record], task: Task | None, limit: int) -> Collect
 
 
 def page(
-    collected: Collected, texts: Mapping[str, str | NoText], view: View, title: str, per_second: float | None = None
+    collected: Collected, texts: Mapping[str, str | Problem], view: View, title: str, per_second: float | None = None
 ) -> str:
     """The page, in no more bytes than the number of documents allows; long texts are shown in part.
 
@@ -77,7 +78,7 @@ def page(
     return html
 
 
-def _rooms(records: Sequence[Record], texts: Mapping[str, str | NoText], allowed: int) -> list[int]:
+def _rooms(records: Sequence[Record], texts: Mapping[str, str | Problem], allowed: int) -> list[int]:
     """Characters of each text that are shown, so that all take at most so many bytes: short ones whole, long ones as
     much as is left, each the same."""
     shown = [text if isinstance(text := texts[record.id], str) else "" for record in records]

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 
-from extractor.data import Json, Record, Span
+from extractor.data import Conflict, Json, Record, Span, Withheld
+from extractor.errors import Problem
 from extractor.report.highlighting import Mark, excerpt, hide
 from extractor.task.json_pointer import Scalar, scalars
 from extractor.task.redaction import MASK, redact
@@ -47,14 +48,6 @@ class Detail:
     values: int
 
 
-@dataclass(frozen=True, slots=True)
-class NoText:
-    """Why a text is not shown: a short code, and a sentence for people."""
-
-    reason: str
-    message: str
-
-
 def placeless(record: Record, task: Task | None) -> set[str]:
     """Pointers of the values that should stand in the text and have no place there.
 
@@ -83,12 +76,12 @@ def rank(record: Record, task: Task | None) -> tuple[int, float]:
 
 def _oddities(record: Record) -> list[str]:
     """What there is to look at in a record besides values without a place."""
-    of_examples = "example" in record.how.get("grounded", {}).values()
-    found = {"conflict": record.conflicts, "withheld": record.how.get("withheld"), "example": of_examples}
+    of_examples = "example" in record.provenance.grounded.values()
+    found = {"conflict": record.conflicts, "withheld": record.provenance.withheld, "example": of_examples}
     return [name for name, there in found.items() if there]
 
 
-def entry(record: Record, text: str | NoText, view: View, detail: Detail) -> dict[str, Json]:
+def entry(record: Record, text: str | Problem, view: View, detail: Detail) -> dict[str, Json]:
     """What the page is told about a document; keys are left out where there is nothing to say."""
     shown = redact(record, view.task) if view.redact and view.task else record
     odd = placeless(record, view.task)
@@ -102,13 +95,13 @@ def entry(record: Record, text: str | NoText, view: View, detail: Detail) -> dic
         "low": lowest(record),
         "values": [_value(scalar, shown, odd, view) for scalar in kept],
         "more": len(found) - len(kept),
-        "withheld": [_withheld(each) for each in shown.how.get("withheld", ())],
+        "withheld": [_withheld(each) for each in shown.provenance.withheld],
         "errors": [failure.as_json() for failure in record.errors],
         "about": _about(record),
     }
     told = {key: value for key, value in facts.items() if _says_something(value)}
-    if isinstance(text, NoText) or _is_withheld(record, view):
-        return told | {"note": text.message if isinstance(text, NoText) else WITHHELD}
+    if isinstance(text, Problem) or _is_withheld(record, view):
+        return told | {"note": text.message if isinstance(text, Problem) else WITHHELD}
     return told | {"parts": _parts(text, list(_sensitive(record, shown, text)), _marks(record, numbers), detail.room)}
 
 
@@ -118,15 +111,15 @@ def _value(scalar: Scalar, record: Record, odd: set[str], view: View) -> dict[st
         "item": _item(scalar),
         "text": None if scalar.value is None else _shown(scalar.value),
         "sure": record.confidence.get(scalar.pointer),
-        "how": record.how.get("grounded", {}).get(scalar.pointer),
+        "how": record.provenance.grounded.get(scalar.pointer),
         "placeless": scalar.pointer in odd,
-        "others": [_shown(other["value"]) for other in _others(record, scalar.pointer)],
+        "others": [_shown(other.value) for other in _others(record, scalar.pointer)],
     }
     return {key: value for key, value in facts.items() if _says_something(value) or key == "text"}
 
 
-def _withheld(each: Mapping[str, Json]) -> dict[str, Json]:
-    return {"field": each["field"], "text": _shown(each["value"]), "why": each["reason"], "sure": each["confidence"]}
+def _withheld(each: Withheld) -> dict[str, Json]:
+    return {"field": each.field, "text": _shown(each.value), "why": each.code, "sure": each.confidence}
 
 
 def _says_something(value: Json) -> bool:
@@ -146,10 +139,9 @@ def _shown(value: Json) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
-def _others(record: Record, pointer: str) -> Iterator[Mapping[str, Json]]:
-    """The values that other parts of the document gave."""
-    for other in record.conflicts.get(pointer, ()):
-        yield other if isinstance(other, Mapping) and "value" in other else {"value": other}
+def _others(record: Record, pointer: str) -> Sequence[Conflict]:
+    """Return the values that other parts of the document gave."""
+    return record.conflicts.get(pointer, ())
 
 
 def _about(record: Record) -> dict[str, Json]:
@@ -169,7 +161,7 @@ def _about(record: Record) -> dict[str, Json]:
 def _marks(record: Record, numbers: Mapping[str, int]) -> list[Mark]:
     marks = [Mark(*span, number) for pointer, number in numbers.items() for span in record.spans.get(pointer, ())]
     for pointer, number in numbers.items():
-        places = (other.get("span") for other in _others(record, pointer))
+        places = (other.span for other in _others(record, pointer))
         marks += [Mark(place[0], place[1], number, other=True) for place in places if place]
     return sorted(marks, key=lambda mark: (mark.start, mark.end))
 
@@ -206,16 +198,16 @@ def _masked(record: Record, shown: Record, text: str) -> Iterator[Span]:
     masked = {scalar.pointer for scalar in scalars(shown.data or {}) if scalar.value == MASK}
     values = {scalar.pointer: scalar.value for scalar in scalars(record.data or {})}
     for pointer in masked:
-        others = list(_others(record, pointer))
-        spans = [*record.spans.get(pointer, ()), *(other["span"] for other in others if other.get("span"))]
-        yield from ((start, end) for start, end in spans)
-        for value in (values.get(pointer), *(other["value"] for other in others), *(text[a:b] for a, b in spans)):
+        others = _others(record, pointer)
+        spans = [*record.spans.get(pointer, ()), *(other.span for other in others if other.span)]
+        yield from spans
+        for value in (values.get(pointer), *(other.value for other in others), *(text[a:b] for a, b in spans)):
             if value not in (None, MASK, "") and not isinstance(value, dict | list):
                 yield from _everywhere(value, text)
-    for each, masked_one in zip(record.how.get("withheld", ()), shown.how.get("withheld", ()), strict=True):
-        if masked_one["value"] == MASK:
-            yield from ((start, end) for start, end in each["spans"])
-            for value in {written(each["value"]), *(text[start:end] for start, end in each["spans"])} - {MASK, ""}:
+    for each, masked_one in zip(record.provenance.withheld, shown.provenance.withheld, strict=True):
+        if masked_one.value == MASK:
+            yield from each.spans
+            for value in {written(each.value), *(text[start:end] for start, end in each.spans)} - {MASK, ""}:
                 yield from _everywhere(value, text)
 
 
@@ -223,7 +215,7 @@ def _everywhere(value: Json, text: str) -> Iterator[Span]:
     """Every place of a value, to the letter first, then in other notations, which are only looked for without it."""
     if len(written(value)) >= SHORT:
         yield from occurrences(text, written(value))
-    while places := TextIndex(text).in_meaning(value):
+    while places := TextIndex(text).find_by_meaning(value):
         yield from places
         for start, end in places:
             text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"

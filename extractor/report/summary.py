@@ -63,7 +63,7 @@ class Summary:
         self.status[record.status] += 1
         self.runs[record.run] += 1
         if record.status == "failed" and record.errors:
-            self.reasons[record.errors[-1].reason] += 1
+            self.reasons[record.errors[-1].problem.code] += 1
         self.odd["retried"] += any(failure.attempt for failure in record.errors)
         self.odd["conflicts"] += bool(record.conflicts)
         if record.source.chars is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from extractor.data import Backend, Completion, Document, Outcome, Prompt, Rejection, Unreadable
+from extractor.data import Backend, Completion, Document, FailedDocument, Outcome, Prompt, Rejection
 
 T = TypeVar("T")
 Judge = Callable[[Completion], Outcome]
@@ -27,7 +27,7 @@ _MOMENT = 0.02  # seconds that a batch waits for input before it goes with what 
 class Job:
     """A document and its first prompts; one that could not be read has none."""
 
-    document: Document | Unreadable
+    document: Document | FailedDocument
     prompts: tuple[Prompt, ...] = ()
 
 
@@ -36,7 +36,7 @@ class Result:
     """A document with the final outcomes of its chunks, in no particular order; `place` counts the input."""
 
     place: int
-    document: Document | Unreadable
+    document: Document | FailedDocument
     outcomes: tuple[Outcome, ...] = ()
 
 
@@ -45,7 +45,7 @@ class _Open:
     """A document that is under way and the number of answers it still waits for."""
 
     place: int
-    document: Document | Unreadable
+    document: Document | FailedDocument
     waiting: int
     outcomes: list[Outcome] = field(default_factory=list)
 

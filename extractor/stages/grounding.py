@@ -14,9 +14,10 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from extractor.data import Document, Extraction, Json, Outcome, Record, Rejection, Span, Ungrounded
-from extractor.stages.thresholds import withhold
+from extractor.data import Document, Extraction, FailedDocument, Json, Outcome, Record, Rejection, Span, Ungrounded
+from extractor.errors import UsageError
 from extractor.task.task import Leaf, Task
+from extractor.task.withhold import withhold
 from extractor.text.meaning import meaning
 from extractor.text.places import Places, TextIndex, occurrences, written
 
@@ -26,41 +27,51 @@ LABEL_REACH = 16
 _SENTENCE_END = re.compile(r"[。！？!?；;]")
 
 
-def ground(extraction: Extraction, ungrounded: Ungrounded = "retry") -> Outcome:
-    """Find every value in the chunk's text; the spans are in offsets of the document.
+def ground(outcome: Outcome, ungrounded: Ungrounded = "retry") -> Outcome:
+    """Find every value of an extraction in the chunk's text; the spans are in offsets of the document.
 
-    `ungrounded` is what becomes of values that stand nowhere, where the schema does not say (`x-ungrounded`).
+    `ungrounded` is what becomes of values that are not found, where the schema does not say (`x-ungrounded`). A
+    rejection stays as it is.
     """
+    return _ground(outcome, ungrounded) if isinstance(outcome, Extraction) else outcome
+
+
+def _ground(extraction: Extraction, ungrounded: Ungrounded) -> Outcome:
     chunk = extraction.chunk
     task = extraction.completion.prompt.task
     every = [leaf for leaf in task.leaves(extraction.data) if leaf.value is not None]
     leaves = [leaf for leaf in every if leaf.ground != "none"]
     candidates = _candidates(leaves, TextIndex(chunk.text))
-    homeless = [leaf for leaf in leaves if not candidates[leaf.pointer]]
-    policies = {leaf.pointer: _policy(leaf, ungrounded, task) for leaf in homeless}
-    missing = tuple(f"{pointer}: not in the document" for pointer, policy in policies.items() if policy == "retry")
+    ungrounded_leaves = [leaf for leaf in leaves if not candidates[leaf.pointer]]
+    policies = {leaf.pointer: _policy(leaf, ungrounded, task) for leaf in ungrounded_leaves}
+    missing = tuple(
+        f"{pointer}: not found in the document" for pointer, policy in policies.items() if policy == "retry"
+    )
     if missing:
-        return Rejection(extraction.completion, "ungrounded", missing)
+        return Rejection.of(extraction.completion, "ungrounded", *missing)
     found = [leaf for leaf in leaves if candidates[leaf.pointer]]
     choice = _Choice(chunk.text, found, candidates)
     choice.choose()
     placed = replace(
         extraction,
         spans={leaf.pointer: (_checked(leaf, choice.spans[leaf.pointer], extraction),) for leaf in found},
-        grounded={leaf.pointer: _how(leaf, choice, chunk.text) for leaf in found} | _flags(every, homeless, extraction),
+        grounded={leaf.pointer: _how(leaf, choice, chunk.text) for leaf in found}
+        | _flags(every, ungrounded_leaves, extraction),
     )
     return _without(placed, [pointer for pointer, policy in policies.items() if policy == "null"])
 
 
-def nowhere(task: Task, data: Mapping[str, Json], text: str) -> list[str]:
+def find_missing(task: Task, data: Mapping[str, Json], text: str) -> list[str]:
     """Pointers of the values that do not stand in a text and should."""
     leaves = [leaf for leaf in task.leaves(data) if leaf.value is not None and leaf.ground != "none"]
     return [pointer for pointer, places in _candidates(leaves, TextIndex(text)).items() if not places]
 
 
-def every_place(record: Record, document: Document, task: Task) -> Record:
+def all_occurrences(record: Record, document: Document | FailedDocument, task: Task) -> Record:
     """The record with all places of each value that has one, in the whole document: to the letter of a `verbatim`
     value, in any notation of a `normalized` one."""
+    if isinstance(document, FailedDocument):
+        return record
     index = TextIndex(document.text)
     spans = dict(record.spans)
     known: dict[tuple[str, str], Places] = {}
@@ -69,10 +80,21 @@ def every_place(record: Record, document: Document, task: Task) -> Record:
             continue
         key = (leaf.ground, repr(leaf.value))
         if key not in known:
-            known[key] = index.exactly(leaf.value) if leaf.ground == "verbatim" else index.anyhow(leaf.value)
+            known[key] = (
+                index.find_exact(leaf.value) if leaf.ground == "verbatim" else index.find_equivalent(leaf.value)
+            )
         spans[leaf.pointer] = tuple(sorted({*spans[leaf.pointer], *known[key]}))
-    where = {pointer: tuple(document.where(start) for start, _ in spans[pointer]) for pointer in record.where}
-    return replace(record, spans=spans, where=where)
+    located = {pointer: tuple(document.location(at) for at, _ in spans[pointer]) for pointer in record.locations}
+    return replace(record, spans=spans, locations=located)
+
+
+def check_examples(task: Task) -> None:
+    """Raise UsageError where an example breaks the schema or has a value that does not occur in its text."""
+    for example in task.examples:
+        missing = find_missing(task, example.data, example.text)
+        errors = task.validate(example.data) or [f"{pointer}: not in the text" for pointer in missing]
+        if errors:
+            raise UsageError(f"{example.where}: {'; '.join(errors)}. Correct it: answers follow their examples.")
 
 
 def _policy(leaf: Leaf, default: Ungrounded, task: Task) -> Ungrounded:
@@ -82,14 +104,14 @@ def _policy(leaf: Leaf, default: Ungrounded, task: Task) -> Ungrounded:
     return "retry" if leaked else policy
 
 
-def _flags(leaves: Sequence[Leaf], homeless: Sequence[Leaf], extraction: Extraction) -> dict[str, str]:
+def _flags(leaves: Sequence[Leaf], ungrounded_leaves: Sequence[Leaf], extraction: Extraction) -> dict[str, str]:
     """What is odd about values without a place: `example`, for one that an example has and the document has not, where
     the model may have taken it from; `ungrounded`, for others that should stand in the text."""
     task, text = extraction.completion.prompt.task, extraction.chunk.document.text
-    flags = {leaf.pointer: "ungrounded" for leaf in homeless}
+    flags = {leaf.pointer: "ungrounded" for leaf in ungrounded_leaves}
     for leaf in leaves:
         doubtful = leaf.pointer in flags or leaf.ground == "none"
-        if doubtful and _is_of_an_example(leaf, task) and not TextIndex(text).in_meaning(leaf.value):
+        if doubtful and _is_of_an_example(leaf, task) and not TextIndex(text).find_by_meaning(leaf.value):
             flags[leaf.pointer] = "example"
     return flags
 
@@ -105,8 +127,9 @@ def _without(extraction: Extraction, pointers: Sequence[str]) -> Outcome:
     left = withhold(extraction, dict.fromkeys(pointers, "ungrounded"))
     errors = extraction.completion.prompt.task.validate(left.data) if pointers else ()
     if errors:
-        missing = tuple(f"{pointer}: not in the document" for pointer in pointers)
-        return Rejection(extraction.completion, "ungrounded", (*missing, *(f"{error}, without it" for error in errors)))
+        missing = tuple(f"{pointer}: not found in the document" for pointer in pointers)
+        without = (f"{error}, without it" for error in errors)
+        return Rejection.of(extraction.completion, "ungrounded", *missing, *without)
     return left
 
 
@@ -116,7 +139,9 @@ def _candidates(leaves: Sequence[Leaf], index: TextIndex) -> dict[str, Places]:
     for leaf in leaves:
         key = (leaf.ground, repr(leaf.value))
         if key not in known:
-            known[key] = index.exactly(leaf.value) if leaf.ground == "verbatim" else index.in_meaning(leaf.value)
+            known[key] = (
+                index.find_exact(leaf.value) if leaf.ground == "verbatim" else index.find_by_meaning(leaf.value)
+            )
     return {leaf.pointer: known[leaf.ground, repr(leaf.value)] for leaf in leaves}
 
 

@@ -10,7 +10,7 @@ know how long a prompt may be.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -18,34 +18,61 @@ import jinja2
 import jinja2.meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from extractor.data import GREEDY, Chunk, Document, Json, Message, Prompt, Rejection, Sampling, Source
+from extractor.data import Chunk, Document, Json, Message, Prompt, Rejection, Source
 from extractor.errors import PromptError
 from extractor.task.task import Task
+
+TURN_TOKENS = 8
+"""What a chat turn adds to its content, and a little to spare."""
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
 )
 
 
-def render(
-    task: Task,
-    chunk: Chunk,
-    max_tokens: int,
-    *,
-    sampling: Sampling = GREEDY,
-    rejected: tuple[Rejection, ...] = (),
-    constrain: bool = True,
-) -> Prompt:
-    """Render the prompt for a chunk. The last rejection is shown to the model if it was about this very chunk.
+@dataclass(frozen=True, slots=True)
+class Prompter:
+    """Renders prompts so that they fit a model that reads `context` tokens, in a run of so many passes."""
 
-    Raises PromptError when the template fails.
+    count_tokens: Callable[[str], int]
+    context: int
+    passes: int = 1
+
+    def fit(self, draft: Prompt) -> Prompt:
+        """Render a prompt with as much of what was answered before as the context holds beside its answer.
+
+        Raises PromptError when the template fails.
+        """
+        prompt = render(draft)
+        if (draft.rejected or draft.found) and not self._fits(prompt):
+            prompt = render(draft, previous=False)
+        if draft.found and not self._fits(prompt):
+            prompt = render(draft, previous=False, found=False)
+        return prompt
+
+    def repeats(self, prompt: Prompt) -> bool:
+        """Tell whether the prompt of a further pass does not show what was found: its greedy answer is known."""
+        plain = (render(prompt, previous=previous, found=False).messages for previous in (True, False))
+        return bool(prompt.found) and prompt.messages in plain
+
+    def size(self, prompt: Prompt) -> int:
+        """Return about how many tokens a prompt takes, its answer left out."""
+        return TURN_TOKENS + sum(self.count_tokens(each.content) + TURN_TOKENS for each in prompt.messages)
+
+    def instructions(self, task: Task) -> int:
+        """Return about how many tokens the prompt of a task takes without a document. Raises PromptError."""
+        return self.size(check(task, further=self.passes > 1))
+
+    def _fits(self, prompt: Prompt) -> bool:
+        return self.size(prompt) + prompt.max_tokens <= self.context
+
+
+def render(prompt: Prompt, *, previous: bool = True, found: bool = True) -> Prompt:
+    """Render the messages that the task, chunk and history of a prompt make.
+
+    The last rejection is shown to the model if it was about this very chunk. `previous` and `found` leave out the last
+    answer and what earlier passes found, for when these do not fit. Raises PromptError when the template fails.
     """
-    return filled(Prompt(chunk, task, (), max_tokens, sampling, rejected, constrain))
-
-
-def filled(prompt: Prompt, *, previous: bool = True, found: bool = True) -> Prompt:
-    """The prompt with the messages that its task, chunk and history make; without the last answer or without what
-    earlier passes found, for when these do not fit."""
     history = _History(
         _previous(prompt.chunk, prompt.rejected) if previous else None,
         _found(prompt.known) if found and prompt.known is not None else None,
@@ -54,10 +81,10 @@ def filled(prompt: Prompt, *, previous: bool = True, found: bool = True) -> Prom
 
 
 def check(task: Task, *, further: bool = False) -> Prompt:
-    """Render the prompt of an empty document, first, retry and further pass: raises PromptError where the template is
-    wrong, or shows no examples though there are some.
+    """Render the prompt of an empty document: the first, a retry, a further pass.
 
-    The prompt that comes back shows what the instructions alone take; with `further` those of a further pass.
+    Raises PromptError where the template is wrong, or shows no examples though there are some. The prompt that comes
+    back shows what the instructions alone take; with `further` those of a further pass.
     """
     if task.examples and "examples" not in jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(task.template)):
         raise PromptError(f"The prompt {task.prompt!r} shows no `examples`. Put a loop over them into it.")
@@ -113,7 +140,7 @@ def _outside(template: jinja2.Template, variables: Mapping[str, Json]) -> Iterat
 def _previous(chunk: Chunk, rejected: tuple[Rejection, ...]) -> Mapping[str, Json] | None:
     if not rejected or rejected[-1].chunk != chunk:
         return None
-    return {"answer": rejected[-1].completion.text, "errors": rejected[-1].errors or (rejected[-1].reason,)}
+    return {"answer": rejected[-1].completion.text, "errors": rejected[-1].messages}
 
 
 def _field(name: str, title: str, description: str, kind: str) -> dict[str, str]:

@@ -48,7 +48,7 @@ class Row:
 
 def reason_of(record: Record) -> str:
     """Why a document failed: the reason that was final. Empty for one that did not."""
-    return record.errors[-1].reason if record.status == "failed" and record.errors else ""
+    return record.code or ""
 
 
 @dataclass(slots=True)

@@ -13,7 +13,21 @@ from typing import TypeVar
 
 import orjson
 
-from extractor.data import Failure, Json, Record, RunInfo, Source, Usage
+from extractor.data import (
+    Conflict,
+    Json,
+    Provenance,
+    Record,
+    RecordError,
+    RunInfo,
+    SampledAnswer,
+    Sampling,
+    Source,
+    Span,
+    Usage,
+    Withheld,
+)
+from extractor.errors import Problem
 
 Part = TypeVar("Part")
 
@@ -26,11 +40,11 @@ def to_row(record: Record) -> dict[str, Json]:
         "status": record.status,
         "data": record.data,
         "spans": {pointer: [list(span) for span in spans] for pointer, spans in record.spans.items()},
-        "where": {pointer: [dict(each) for each in places] for pointer, places in record.where.items()},
+        "locations": {pointer: [dict(each) for each in found] for pointer, found in record.locations.items()},
         "confidence": dict(record.confidence),
-        "errors": [failure.as_json() for failure in record.errors],
-        "conflicts": {pointer: list(values) for pointer, values in record.conflicts.items()},
-        "how": dict(record.how),
+        "errors": [error.as_json() for error in record.errors],
+        "conflicts": {pointer: [each.as_json() for each in found] for pointer, found in record.conflicts.items()},
+        "provenance": record.provenance.as_json(),
         "attempts": record.attempts,
         "source": asdict(record.source),
         "run": asdict(record.run),
@@ -76,20 +90,55 @@ def from_line(line: bytes) -> Json:
 
 
 def from_row(row: Mapping[str, Json]) -> Record:
-    """The record that a row was made of. Raises ValueError for a row that is none; what it does not know it leaves."""
+    """Return the record that a row was made of. Raises ValueError for a row that is none; unknown keys are left out."""
     try:
         return Record(
-            **{name: row[name] for name in ("id", "status", "data", "confidence", "how", "attempts")},
+            **{name: row[name] for name in ("id", "status", "data", "confidence", "attempts")},
             source=_part(Source, row["source"]),
             run=_part(RunInfo, row["run"]),
-            spans={pointer: tuple((start, end) for start, end in found) for pointer, found in row["spans"].items()},
-            where={pointer: tuple(found) for pointer, found in row.get("where", {}).items()},
-            errors=tuple(_part(Failure, entry) for entry in row["errors"]),
-            conflicts={pointer: tuple(others) for pointer, others in row["conflicts"].items()},
+            spans={pointer: tuple(map(_span, found)) for pointer, found in row["spans"].items()},
+            locations={pointer: tuple(found) for pointer, found in row["locations"].items()},
+            errors=tuple(_error(entry) for entry in row["errors"]),
+            conflicts={pointer: tuple(map(_conflict, found)) for pointer, found in row["conflicts"].items()},
+            provenance=_provenance(row["provenance"]),
             usage=_part(Usage, row["usage"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"no record ({type(error).__name__}: {error})") from error
+        raise ValueError(f"not a record ({type(error).__name__}: {error})") from error
+
+
+def _span(pair: Json) -> Span:
+    start, end = pair
+    return start, end
+
+
+def _error(entry: Mapping[str, Json]) -> RecordError:
+    return RecordError(Problem(entry["code"], entry["message"]), entry.get("chunk"), entry.get("attempt"))
+
+
+def _conflict(entry: Mapping[str, Json]) -> Conflict:
+    return Conflict(entry["value"], None if entry["span"] is None else _span(entry["span"]))
+
+
+def _provenance(entry: Mapping[str, Json]) -> Provenance:
+    return Provenance(
+        parsed=tuple(entry.get("parsed", ())),
+        withheld=tuple(map(_withheld, entry.get("withheld", ()))),
+        decoding=tuple(entry.get("decoding", ())),
+        unconstrained=tuple(entry.get("unconstrained", ())),
+        sampled=tuple(map(_sampled, entry.get("sampled", ()))),
+        **{name: entry[name] for name in ("grounded", "found_in_pass", "chunks", "groups", "passes") if name in entry},
+    )
+
+
+def _withheld(entry: Mapping[str, Json]) -> Withheld:
+    spans = tuple(map(_span, entry["spans"]))
+    return Withheld(entry["field"], entry["value"], entry["code"], entry["confidence"], spans)
+
+
+def _sampled(entry: Mapping[str, Json]) -> SampledAnswer:
+    sampling = Sampling(entry["temperature"], entry["seed"])
+    return SampledAnswer(entry["chunk"], entry["attempt"], entry.get("pass", 1), sampling)
 
 
 def _part(kind: type[Part], value: Mapping[str, Json]) -> Part:

@@ -20,13 +20,14 @@ def redact(record: Record, task: Task) -> Record:
     if record.data is None:
         return record
     conflicts = {
-        pointer: tuple(_masked_conflict(other, pointer, task) for other in others)
+        pointer: tuple(replace(other, value=_masked_beside(other.value, pointer, task)) for other in others)
         for pointer, others in record.conflicts.items()
     }
-    how = dict(record.how)
-    if "withheld" in how:
-        how["withheld"] = [_masked_conflict(each, f"/{each['field']}", task) for each in how["withheld"]]
-    return replace(record, data=mask(record.data, task), conflicts=conflicts, how=how)
+    withheld = tuple(
+        replace(each, value=_masked_beside(each.value, f"/{each.field}", task)) for each in record.provenance.withheld
+    )
+    provenance = replace(record.provenance, withheld=withheld)
+    return replace(record, data=mask(record.data, task), conflicts=conflicts, provenance=provenance)
 
 
 def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:
@@ -35,11 +36,11 @@ def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:
     return masked
 
 
-def _masked_conflict(other: Json, pointer: str, task: Task) -> Json:
-    """A value beside the data without what is sensitive. Its pointer may leave out the places in lists."""
-    *above, schema = _on_the_way(pointer, other["value"], task)
+def _masked_beside(value: Json, pointer: str, task: Task) -> Json:
+    """Mask a value that is kept beside the data. Its pointer may leave out list indices."""
+    *above, schema = _on_the_way(pointer, value, task)
     sensitive = any(variant.get("x-sensitive") for each in above for variant in _variants(each, task))
-    return {**other, "value": _masked(other["value"], schema, task, sensitive)}
+    return _masked(value, schema, task, sensitive)
 
 
 def _on_the_way(pointer: str, value: Json, task: Task) -> Iterator[Schema]:

@@ -116,6 +116,10 @@ class Task:
         """The task that has the last word on the data."""
         return self.origin.whole if self.origin else self
 
+    def as_part(self) -> Task:
+        """Return the task for a part of a document: what must hold for the whole is not asked of a part."""
+        return self if self.origin else self.part([field.name for field in self.fields])
+
     def part(self, names: Collection[str]) -> Task:
         """The task of some of the fields, or of all in a part of a document: what holds only for the whole (`required`,
         `minItems`, conditions between fields) is left for the whole to check."""

@@ -57,11 +57,11 @@ class TextIndex:
 
     text: str
 
-    def exactly(self, value: Json) -> Places:
+    def find_exact(self, value: Json) -> Places:
         part = written(value)
         return solid(self.text, occurrences(self.text, part))
 
-    def in_meaning(self, value: Json) -> Places:
+    def find_by_meaning(self, value: Json) -> Places:
         """Places of a value whatever its notation; exact ones only, where there are any.
 
         A string is taken for a date or time, then for text without regard to width, case and white space, then
@@ -70,14 +70,14 @@ class TextIndex:
         part = written(value)
         if not isinstance(value, str):
             return self._amounts(part)
-        return self.exactly(part) or self._moments(part) or self._alike(part) or self._amounts(part)
+        return self.find_exact(part) or self._moments(part) or self._alike(part) or self._amounts(part)
 
-    def anyhow(self, value: Json) -> Places:
+    def find_equivalent(self, value: Json) -> Places:
         """All places of a value, in every notation."""
         part = written(value)
         if not isinstance(value, str):
             return self._amounts(part)
-        return _united((self._alike(part) or self.exactly(part), self._moments(part), self._amounts(part)))
+        return _united((self._alike(part) or self.find_exact(part), self._moments(part), self._amounts(part)))
 
     def _alike(self, part: str) -> Places:
         return solid(self.text, self._folded.places(part))

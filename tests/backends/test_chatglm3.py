@@ -20,8 +20,8 @@ from extractor.data import Chunk, Completion, Document, Prompt, Source
 from extractor.engine import platform
 from extractor.engine.engine import Answer, Engine
 from extractor.errors import ModelError, UsageError
-from extractor.stages import prompting
 from extractor.task.task import load_task
+from tests.builders import rendered
 
 CHECKPOINT = Path(__file__).parent.parent / "reference" / "chatglm3-tiny-safetensors"
 TASK = load_task("contact")
@@ -33,7 +33,7 @@ def _config(**changes: object) -> ModelConfig:
 
 def _prompt(text: str, max_tokens: int = 40) -> Prompt:
     chunk = Chunk(Document("d", text, Source("d", "")), 0, 0, len(text))
-    return prompting.render(TASK, chunk, max_tokens)
+    return rendered(TASK, chunk, max_tokens)
 
 
 def _drain(backend: Protocol, prompts: Sequence[Prompt]) -> dict[int, Completion]:

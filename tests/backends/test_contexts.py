@@ -14,11 +14,10 @@ from extractor.chatglm3 import Tokenizer, load_model
 from extractor.config import ModelConfig
 from extractor.data import Chunk, Completion, Extraction, Prompt
 from extractor.pipeline import Pipeline
-from extractor.stages import prompting
 from extractor.stages.grounding import ground
 from extractor.stages.parsing import parse
 from extractor.task.task import load_task, make_task
-from tests.builders import a_document
+from tests.builders import a_document, rendered
 from tests.contracts import contract
 
 REFERENCE = Path(__file__).parent.parent / "reference"
@@ -36,7 +35,7 @@ def _fullest(tokenizer: Tokenizer, context: int) -> Prompt:
     document = a_document(contract(2 * context))
 
     def prompt(end: int) -> Prompt:
-        return prompting.render(TASK, Chunk(document, 0, 0, end), ANSWER)
+        return rendered(TASK, Chunk(document, 0, 0, end), ANSWER)
 
     most = bisect_right(range(len(document.text)), context - ANSWER, key=lambda end: len(_ids(tokenizer, prompt(end))))
     return prompt(most - 1)
@@ -88,7 +87,7 @@ def test_the_parts_of_a_contract_fill_the_context_and_never_exceed_it(name: str)
     backend = Backend(ModelConfig(str(REFERENCE / name)))
     tokenizer = Tokenizer(REFERENCE / name)
     pipeline = Pipeline(load_task("contract"), backend)
-    prompts = pipeline.questions(a_document(contract(4 * backend.context)))
+    prompts = pipeline.prompts(a_document(contract(4 * backend.context)))
     sizes = [len(_ids(tokenizer, prompt)) + prompt.max_tokens for prompt in prompts]
     assert max(sizes) <= backend.context
     assert min(sizes[:-1]) > 0.9 * backend.context

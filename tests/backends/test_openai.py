@@ -39,7 +39,7 @@ def test_a_served_model_gives_grounded_records_with_confidence_and_usage() -> No
     assert record.spans == {"/手机号": ((4, 15),), "/邮箱": ((19, 25),)}
     assert record.confidence["/手机号"] == pytest.approx(math.exp(-0.01 * len('"18888888888"')), abs=1e-4)
     assert record.usage.prompt_tokens == len(prompt_of(server.requests[0]))
-    assert (record.run.model, record.how["means"]) == ("small", ["json_schema"])
+    assert (record.run.model, record.provenance.decoding) == ("small", ["json_schema"])
 
 
 def test_a_request_is_greedy_bounded_and_carries_the_schema_of_the_answer() -> None:
@@ -60,14 +60,14 @@ def test_a_value_that_was_made_up_never_gets_through_and_the_model_is_told_why()
     (record,) = _records(server, PHONE).values()
     assert (record.status, record.data, record.attempts) == ("failed", None, 3)
     assert {error.reason for error in record.errors} == {"ungrounded"}
-    assert "/手机号: not in the document" in prompt_of(server.requests[1])
+    assert "/手机号: not found in the document" in prompt_of(server.requests[1])
     assert [request["temperature"] for request in server.requests] == [0, 0, 0.7]
 
 
 def test_a_value_that_is_corrected_when_asked_again_is_taken() -> None:
     def write(request: Body) -> str:
         corrected = read(request)
-        return corrected if "not in the document" in prompt_of(request) else corrected.replace("188", "139", 1)
+        return corrected if "not found in the document" in prompt_of(request) else corrected.replace("188", "139", 1)
 
     (record,) = _records(ChatServer(write), PHONE).values()
     assert (record.status, record.attempts) == ("ok", 2)
@@ -86,7 +86,7 @@ def test_what_a_server_refuses_is_left_out_from_then_on_and_said(
     server = ChatServer(read, refuses=refuses)
     found = _records(server, PHONE, PHONE, PHONE, concurrency=1)
     assert [record.status for record in found.values()] == ["ok"] * 3
-    assert all(record.how["means"] == [means] for record in found.values())
+    assert all(record.provenance.decoding == [means] for record in found.values())
     assert len(server.requests) == asked
     assert "does not take json_schema" in caplog.text
 
@@ -94,7 +94,7 @@ def test_what_a_server_refuses_is_left_out_from_then_on_and_said(
 def test_without_log_probabilities_there_is_no_confidence_and_all_else_is_as_before() -> None:
     (record,) = _records(ChatServer(read, refuses=("logprobs",)), PHONE).values()
     assert (record.status, record.confidence) == ("ok", {})
-    assert record.how["means"] == ["json_schema"]
+    assert record.provenance.decoding == ["json_schema"]
 
 
 def test_a_server_of_vllm_gets_a_grammar_that_confines_values_to_the_document() -> None:
@@ -102,12 +102,12 @@ def test_a_server_of_vllm_gets_a_grammar_that_confines_values_to_the_document() 
     server = ChatServer(read, models=models)
     (record,) = _records(server, PHONE + "\ud800").values()
     (request,) = server.requests
-    assert record.how["means"] == ["grammar"]
+    assert record.provenance.decoding == ["grammar"]
     assert '"substring_chunks"' in request["structured_outputs"]["grammar"]
     assert "response_format" not in request
     refusing = ChatServer(read, models=models, refuses=("structured_outputs",))
     (other,) = _records(refusing, PHONE).values()
-    assert (other.status, other.how["means"]) == ("ok", ["json_schema"])
+    assert (other.status, other.provenance.decoding) == ("ok", ["json_schema"])
 
 
 def test_without_constraint_nothing_but_the_prompt_asks_for_json() -> None:
@@ -115,7 +115,7 @@ def test_without_constraint_nothing_but_the_prompt_asks_for_json() -> None:
     config = RunConfig(constrain=False)
     with serving(server) as url, Extractor("contact", backend="openai", base_url=url, config=config) as extractor:
         record = extractor.extract(PHONE)
-    assert (record.status, record.how["means"]) == ("ok", ["none"])
+    assert (record.status, record.provenance.decoding) == ("ok", ["none"])
     assert "response_format" not in server.requests[0]
 
 
@@ -130,7 +130,7 @@ def test_too_many_requests_wait_as_long_as_the_server_says() -> None:
 def test_a_long_pause_that_the_server_asks_for_is_waited_out_as_far_as_time_allows() -> None:
     server = ChatServer(read, faults=[Fault(429, headers={"Retry-After": "1000"})])
     (record,) = _records(server, PHONE, timeout=0.2, attempts=1).values()
-    assert record.errors[0].message.startswith("no answer within 0.2 s")
+    assert record.errors[0].problem.message.startswith("no answer within 0.2 s")
     assert len(server.requests) == 1
 
 
@@ -138,7 +138,7 @@ def test_what_is_refused_for_one_document_only_is_not_taken_from_the_others() ->
     server = ChatServer(read, refuses=("毒",), models=({"id": "m", "object": "model", "owned_by": "vllm"},))
     server.refusal = "the grammar is too large"
     found = _records(server, PHONE, PHONE + "毒", PHONE, concurrency=1)
-    assert [found[name].how.get("means") for name in "02"] == [["grammar"]] * 2
+    assert [found[name].provenance.get("means") for name in "02"] == [["grammar"]] * 2
     assert [error.reason for error in found["1"].errors] == ["error"] * 3
 
 
@@ -147,13 +147,13 @@ def test_a_server_that_stays_in_trouble_fails_the_document_with_the_reason_and_n
     found = _records(server, PHONE + "毒", PHONE, retries=1, attempts=2)
     assert [found[name].status for name in "01"] == ["failed", "ok"]
     assert [error.message for error in found["0"].errors] == ["the server answered HTTP 500 after 2 tries"] * 2
-    assert found["0"].errors[0].reason == "error"
+    assert found["0"].errors[0].problem.code == "error"
 
 
 def test_a_slow_answer_fails_its_document_when_the_time_is_over() -> None:
     server = ChatServer(read, delay=1.0)
     (record,) = _records(server, PHONE, timeout=0.2, attempts=1).values()
-    assert record.errors[0].message == "no answer within 0.2 s: raise --timeout or lower --concurrency"
+    assert record.errors[0].problem.message == "no answer within 0.2 s: raise --timeout or lower --concurrency"
 
 
 @pytest.mark.parametrize(
@@ -173,23 +173,23 @@ def test_a_slow_answer_fails_its_document_when_the_time_is_over() -> None:
 def test_a_reply_that_is_no_answer_is_a_reason_and_no_crash(fault: Fault) -> None:
     found = _records(ChatServer(read, faults=[fault]), PHONE, PHONE, attempts=1, concurrency=1)
     assert [record.status for record in found.values()] == ["failed", "ok"]
-    assert found["0"].errors[0].reason == "error"
-    assert "server" in found["0"].errors[0].message
+    assert found["0"].errors[0].problem.code == "error"
+    assert "server" in found["0"].errors[0].problem.message
 
 
 def test_a_document_that_the_server_finds_too_long_is_asked_about_in_halves() -> None:
     text = "无。" * 60 + PHONE
     server = ChatServer(read, longest=200)
     (record,) = _records(server, text).values()
-    assert (record.status, record.how["chunks"]) == ("ok", 2)
+    assert (record.status, record.provenance.chunks) == ("ok", 2)
     assert [text[slice(*span)] for span in record.spans["/手机号"]] == ["18888888888"]
 
 
 def test_a_limit_of_tokens_a_minute_is_no_document_that_is_too_long() -> None:
     server = ChatServer(read, faults=[Fault(429, "Limit reached: maximum of 10000 tokens a minute.")])
     (record,) = _records(server, PHONE, attempts=1).values()
-    assert record.errors[0].reason == "error"
-    assert "HTTP 429" in record.errors[0].message
+    assert record.errors[0].problem.code == "error"
+    assert "HTTP 429" in record.errors[0].problem.message
 
 
 @pytest.mark.parametrize(("cause", "said"), [(OSError("reset\nby peer"), "reset"), (EOFError(), "EOFError")])

@@ -20,10 +20,10 @@ import pytest
 
 from extractor.backends.openai.request_mode import Manner
 from extractor.data import Chunk, Document, Source
-from extractor.stages import prompting
 from extractor.task.answer_schema import answer_schema
 from extractor.task.bundled import SCHEMAS
 from extractor.task.task import load_task
+from tests.builders import rendered
 from tests.cli.conftest import ROOT, SAMPLES, by_id, command, environment, rows
 
 VLLM = Path(os.environ.get("EXTRACTOR_VLLM", "nowhere"))
@@ -100,8 +100,8 @@ def test_a_server_of_vllm_gives_the_rows_of_the_local_engine(served: str, tmp_pa
     assert done.returncode == 0, done.stderr
     assert {name: row["data"] for name, row in by_id(rows(output)).items()} == EXPECTED
     for row in rows(output):
-        assert row["how"]["means"] == ["grammar"]
-        assert row["how"]["parsed"] == ["strict"]
+        assert row["provenance"]["decoding"] == ["grammar"]
+        assert row["provenance"]["parsed"] == ["strict"]
         assert row["run"]["model"] == "glm"
         assert len(row["confidence"]) == 4
         assert 0 < min(row["confidence"].values()) <= max(row["confidence"].values()) <= 1
@@ -115,7 +115,7 @@ def test_a_document_beyond_the_context_is_cut_where_the_server_counts(served: st
     done = _extract(*line, "-v")
     assert "context 1024, tokens counted by the server" in done.stderr
     row = json.loads(done.stdout)
-    assert (row["status"], row["how"]["chunks"] > 1) == ("ok", True), done.stderr
+    assert (row["status"], row["provenance"]["chunks"] > 1) == ("ok", True), done.stderr
     for pointer, spans in row["spans"].items():
         assert {text[start:end] for start, end in spans} == {row["data"][pointer[1:]]}
 
@@ -127,7 +127,7 @@ def test_a_server_of_vllm_takes_every_means_for_every_bundled_schema(served: str
     for name in SCHEMAS.names():
         task = load_task(name)
         text = "订单号SO-1，收货人李雷，电话13800000000。"
-        prompt = prompting.render(task, Chunk(Document("d", text, Source("", "")), 0, 0, len(text)), 512)
+        prompt = rendered(task, Chunk(Document("d", text, Source("", "")), 0, 0, len(text)), 512)
         messages = [{"role": each.role, "content": each.content} for each in prompt.messages]
         fields = dict(Manner(means).fields(prompt))
         reply = client.chat.completions.create(model="glm", messages=messages, max_tokens=300, temperature=0, **fields)  # type: ignore[call-overload]
@@ -148,7 +148,7 @@ def test_without_constraint_nothing_made_up_gets_through(served: str, tmp_path: 
     assert len(found) == 14
     assert done.returncode == (1 if any(row["status"] == "failed" for row in found) else 0)
     for row in found:
-        assert row["errors"] if row["status"] == "failed" else row["how"]["means"] == ["none"]
+        assert row["errors"] if row["status"] == "failed" else row["provenance"]["decoding"] == ["none"]
         values = {name for name, value in (row["data"] or {}).items() if value is not None}
         assert {pointer[1:] for pointer in row["spans"]} == values
 

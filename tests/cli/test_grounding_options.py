@@ -40,7 +40,7 @@ def test_values_below_the_least_confidence_are_withheld_and_listed(capsys: pytes
     assert 0 < len(sure) < len(free["confidence"])
     assert strict["status"] == "ok"
     assert strict["data"] == {name: value if f"/{name}" in sure else None for name, value in free["data"].items()}
-    assert {f"/{each['field']}": (each["value"], each["confidence"]) for each in strict["how"]["withheld"]} == {
+    assert {f"/{each['field']}": (each["value"], each["confidence"]) for each in strict["provenance"]["withheld"]} == {
         pointer: (free["data"][pointer[1:]], value)
         for pointer, value in free["confidence"].items()
         if pointer not in sure
@@ -51,7 +51,7 @@ def test_values_below_the_least_confidence_are_withheld_and_listed(capsys: pytes
 def test_a_run_says_how_many_values_it_withheld(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out.jsonl"
     assert main(["run", str(BOOK), "-s", "contact", "--min-confidence", "1", "-o", str(output)]) == 0
-    withheld = json.loads(output.read_text("utf-8"))["how"]["withheld"]
+    withheld = json.loads(output.read_text("utf-8"))["provenance"]["withheld"]
     assert len(withheld) > 1
     assert f"1 ok; values: {len(withheld)} withheld. Rows:" in capsys.readouterr().err
 

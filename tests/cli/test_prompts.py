@@ -20,7 +20,7 @@ TEXT = RESUME.read_text("utf-8")
 
 def test_the_text_is_the_one_that_the_pipeline_asks_with(extractor: Run) -> None:
     done = extractor("prompts", "show", "zh", "--render", RESUME, "-s", "contact")
-    (prompt,) = Pipeline(load_task("contact"), Backend(ModelConfig())).questions(a_document(TEXT))
+    (prompt,) = Pipeline(load_task("contact"), Backend(ModelConfig())).prompts(a_document(TEXT))
     (message,) = prompt.messages
     assert done.stdout == f"<|user|>\n{message.content}\n<|assistant|>\n"
     assert TEXT.strip() in done.stdout

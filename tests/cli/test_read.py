@@ -88,9 +88,9 @@ def test_the_record_says_in_which_page_paragraph_cell_or_part_a_value_stands(fol
     assert found.keys() == {*WHERE, "in/h.txt"}
     for name, place in WHERE.items():
         assert found[name]["data"]["手机号"] == "18888888888"
-        assert found[name]["where"]["/手机号"][0] == place
-        assert len(found[name]["where"]["/手机号"]) == len(found[name]["spans"]["/手机号"])
-    assert found["in/h.txt"]["where"] == {}
+        assert found[name]["locations"]["/手机号"][0] == place
+        assert len(found[name]["locations"]["/手机号"]) == len(found[name]["spans"]["/手机号"])
+    assert found["in/h.txt"]["locations"] == {}
 
 
 def test_the_same_line_again_does_nothing_and_adds_nothing(folder: Path, extractor: Run) -> None:

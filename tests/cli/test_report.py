@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from extractor.data import Failure
+from extractor.data import RecordError
+from extractor.errors import Problem
 from tests.cli.conftest import SAMPLES, Run
 from tests.report.records import found, write
 
@@ -58,7 +59,9 @@ def test_a_thousand_long_documents_take_less_than_five_megabytes(tmp_path: Path,
 
 def test_a_text_that_is_missing_or_changed_is_told(tmp_path: Path, extractor: Run) -> None:
     texts = {name: f"手机号：1380000000{number}" for number, name in enumerate(["a.txt", "b.txt", "c.txt"])}
-    unread = found("d.txt", "", None, status="failed", attempts=0, errors=(Failure("encoding", "not text"),))
+    unread = found(
+        "d.txt", "", None, status="failed", attempts=0, errors=(RecordError(Problem("encoding", "not text")),)
+    )
     write(tmp_path, texts, [*(found(name, text, {"手机号": text[4:]}) for name, text in texts.items()), unread])
     (tmp_path / "b.txt").unlink()
     (tmp_path / "c.txt").write_text("手机号：13900000000", encoding="utf-8")

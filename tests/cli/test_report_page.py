@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.data import Failure, Json, Record
+from extractor.data import Json, Record, RecordError
+from extractor.errors import Problem
 from tests import browser
 from tests.browser import Browser
 from tests.cli.conftest import command, environment
@@ -52,7 +53,7 @@ CHANGES: dict[str, dict[str, Json]] = {
             ],
         }
     },
-    "failed.txt": {"status": "failed", "errors": (Failure("parse", "the <answer> holds no JSON", 0, 1),)},
+    "failed.txt": {"status": "failed", "errors": (RecordError(Problem("parse", "the <answer> holds no JSON"), 0, 1),)},
     "fine.txt": {"confidence": {"/手机号": 0.98}},
 }
 ORDER = ["failed.txt", "placeless.txt", "unsure.txt", "nested.txt", "evil.txt", "fine.txt"]
@@ -168,7 +169,7 @@ def test_what_was_withheld_or_is_of_an_example_is_shown(page: Browser) -> None:
         "withheld: 行/邮编: <i>200120 (confidence 0.41)",
         "withheld: 电话: 110 (not in the text)",
     ]
-    assert "of an example, not in the text" in page.run(shown, "td.how")
+    assert "of an example, not in the text" in page.run(shown, "td.provenance")
 
 
 @pytest.mark.parametrize(
@@ -303,7 +304,7 @@ def test_many_documents_come_in_pages_and_all_can_be_found(tmp_path: Path, windo
 def test_a_redacted_page_holds_no_secret_anywhere(tmp_path: Path, window: Browser) -> None:
     secret = "Qm7-harbor"
     texts = {"a.txt": f"密码：{secret}。重复：{secret}！", "b.txt": f"密码：{secret}"}
-    failure = {"status": "failed", "errors": (Failure("parse", "no JSON", 0, 1),)}
+    failure = {"status": "failed", "errors": (RecordError(Problem("parse", "no JSON"), 0, 1),)}
     records = [found("a.txt", texts["a.txt"], {"密码": secret}), found("b.txt", texts["b.txt"], None, **failure)]
     written = _report(tmp_path, texts, records, "-s", "contact", "--redact")
     window.open(written)

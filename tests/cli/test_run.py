@@ -76,7 +76,7 @@ def test_a_hundred_thousand_characters_on_one_line_give_a_row(tmp_path: Path, ex
     (row,) = rows(output)
     assert "Traceback" not in done.stderr
     assert row["source"]["chars"] == 100_000
-    assert row["how"]["chunks"] > 50
+    assert row["provenance"]["chunks"] > 50
 
 
 def test_a_folder_of_bad_files_gives_a_row_for_each_and_never_ends_the_run(tmp_path: Path, extractor: Run) -> None:

@@ -27,7 +27,7 @@ def test_the_key_comes_from_the_environment_and_goes_nowhere_but_to_the_server(
     assert server.keys == {"sk-secret"}
     written = "".join(path.read_text("utf-8") for path in tmp_path.iterdir())
     assert "sk-secret" not in done.stdout + done.stderr + written
-    assert {row["how"]["means"][0] for row in rows(output)} == {"json_schema"}
+    assert {row["provenance"]["decoding"][0] for row in rows(output)} == {"json_schema"}
 
 
 @pytest.fixture

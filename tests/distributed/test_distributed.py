@@ -117,7 +117,7 @@ def test_a_document_that_kills_or_breaks_its_worker_fails_alone(working: Working
     (working.folder / "030.txt").write_text("单30: breaks", encoding="utf-8")
     found = {record.id: record for record in working.records(workers=1)}
     assert len(found) == len(working.rows) == COUNT + 1
-    failed = {name: record.errors[0].reason for name, record in found.items() if record.status == "failed"}
+    failed = {name: record.errors[0].problem.code for name, record in found.items() if record.status == "failed"}
     assert failed == {"inbox/010.txt": "crashed", "inbox/030.txt": "crashed", "inbox/bad.txt": "binary"}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from extractor import ingest
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.errors import InputError, UsageError
 from extractor.ingest import ReadOptions
 
@@ -25,7 +25,7 @@ def _make(files: dict[str, str | bytes]) -> None:
         Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def _read(*inputs: str, **options: object) -> list[Document | Unreadable]:
+def _read(*inputs: str, **options: object) -> list[Document | FailedDocument]:
     return list(ingest.read(inputs, ReadOptions(**options)))  # type: ignore[arg-type]
 
 
@@ -33,9 +33,9 @@ def _ids(*inputs: str) -> list[str]:
     return [item.id for item in _read(*inputs)]
 
 
-def _only(*inputs: str, **options: object) -> Unreadable:
+def _only(*inputs: str, **options: object) -> FailedDocument:
     (item,) = _read(*inputs, **options)
-    assert isinstance(item, Unreadable), item
+    assert isinstance(item, FailedDocument), item
     return item
 
 
@@ -143,17 +143,17 @@ def test_every_file_gives_a_document_or_a_reason() -> None:
 def test_an_unknown_format_is_told_with_the_known_ones() -> None:
     _make({"photo.jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF"})
     failure = _only("photo.jpg")
-    assert failure.reason == "unsupported"
-    assert ".jpg" in failure.message
-    assert ".csv" in failure.message
-    assert ".txt" in failure.message
+    assert failure.problem.code == "unsupported"
+    assert ".jpg" in failure.problem.message
+    assert ".csv" in failure.problem.message
+    assert ".txt" in failure.problem.message
 
 
 def test_a_document_above_the_limit_is_not_read_and_the_option_is_named() -> None:
     _make({"a.txt": "文" * 100})
     failure = _only("a.txt", max_bytes=299)
-    assert failure.reason == "too-large"
-    assert "--max-bytes" in failure.message
+    assert failure.problem.code == "too-large"
+    assert "--max-bytes" in failure.problem.message
     assert failure.source.sha256 == ""
     assert isinstance(_read("a.txt", max_bytes=300)[0], Document)
 
@@ -163,8 +163,8 @@ def test_a_file_without_permission_is_a_failure() -> None:
     _make({"a.txt": "文"})
     Path("a.txt").chmod(0)
     failure = _only("a.txt")
-    assert failure.reason == "io"
-    assert "permission" in failure.message
+    assert failure.problem.code == "io"
+    assert "permission" in failure.problem.message
 
 
 def test_links_to_nothing_folders_with_suffixes_and_loops_are_no_trouble() -> None:
@@ -183,8 +183,8 @@ def test_a_named_pipe_does_not_stop_the_run(argument: str) -> None:
     Path("in").mkdir()
     os.mkfifo("in/pipe.txt")
     failure = _only(argument)
-    assert failure.reason == "io"
-    assert "regular file" in failure.message
+    assert failure.problem.code == "io"
+    assert "regular file" in failure.problem.message
 
 
 def test_a_file_that_vanishes_while_the_run_goes_on_is_a_failure() -> None:
@@ -194,7 +194,7 @@ def test_a_file_that_vanishes_while_the_run_goes_on_is_a_failure() -> None:
     Path("in/b.txt").unlink()
     (second,) = documents
     assert first.id == "in/a.txt"
-    assert isinstance(second, Unreadable)
+    assert isinstance(second, FailedDocument)
     assert (second.id, second.reason) == ("in/b.txt", "io")
 
 
@@ -216,7 +216,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
 def test_a_large_folder_is_never_held_in_memory() -> None:
     for folder in range(20):
         _make({f"in/{folder}/{number}.txt": "文" * 1000 for number in range(50)})
-    documents: Iterator[Document | Unreadable] = ingest.read(["in"])
+    documents: Iterator[Document | FailedDocument] = ingest.read(["in"])
     next(documents)
     tracemalloc.start()
     count = sum(1 for _ in documents)

@@ -7,7 +7,7 @@ import pytest
 from extractor import ingest
 from extractor.data import Source
 from extractor.ingest import ReadOptions
-from extractor.ingest.reload import Gone, reread
+from extractor.ingest.reload import Problem, reread
 from tests.cli.conftest import SAMPLES
 
 
@@ -43,7 +43,7 @@ def test_relative_paths_are_those_under_the_root(tmp_path: Path, monkeypatch: py
         "in#1/rows.jsonl#1": "one",
         "in#1/rows.jsonl#3": "two",
     }
-    assert {found.reason for _, found in reread(sources) if isinstance(found, Gone)} == {"missing"}
+    assert {found.reason for _, found in reread(sources) if isinstance(found, Problem)} == {"missing"}
 
 
 def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> No
     (tmp_path / "bad.txt").write_bytes(bytes(range(256)))
     (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n', encoding="utf-8")
     found = {name.rpartition("/")[2]: text for name, text in reread(sources)}
-    reasons = {name: text.reason if isinstance(text, Gone) else text for name, text in found.items()}
+    reasons = {name: text.reason if isinstance(text, Problem) else text for name, text in found.items()}
     assert reasons == {
         "changed.txt": "changed",
         "gone.txt": "missing",
@@ -69,7 +69,7 @@ def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> No
 
 def test_standard_input_cannot_be_read_again() -> None:
     sources = {"a": Source("stdin#1", "0" * 64), "b": Source("", "0" * 64)}
-    assert {name: found.reason for name, found in reread(sources) if isinstance(found, Gone)} == {
+    assert {name: found.reason for name, found in reread(sources) if isinstance(found, Problem)} == {
         "a": "missing",
         "b": "missing",
     }

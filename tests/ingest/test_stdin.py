@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from extractor import ingest
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.ingest import ReadOptions
 
 
@@ -73,5 +73,5 @@ def test_stdin_can_stand_among_files(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setattr(sys, "stdin", Stdin(b""))
     first, second = ingest.read(["a.txt", "-", "-"])
     assert first.id == "a.txt"
-    assert isinstance(second, Unreadable)
+    assert isinstance(second, FailedDocument)
     assert second.id == "stdin"

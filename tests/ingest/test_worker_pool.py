@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from extractor import ingest
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.ingest import ReadOptions, worker_pool
 from tests.readers.conftest import Read, failure, texts
 from tests.readers.making import pdf, zipped
@@ -71,8 +71,8 @@ def test_a_reader_that_dies_fails_its_file_alone_and_says_how_it_died(hostile: P
     (hostile / "05.html").write_text(f"<html>{what}</html>")
     found = list(ingest.read(["*"]))
     assert [item.id for item in found] == sorted(path.name for path in hostile.iterdir())
-    (failed,) = [item for item in found if isinstance(item, Unreadable)]
-    assert (failed.id, failed.reason) == ("05.html", "crashed")
+    (failed,) = [item for item in found if isinstance(item, FailedDocument)]
+    assert (failed.id, failed.code) == ("05.html", "crashed")
     assert words in failed.message
     assert len(failed.source.sha256) == 64
     assert [item.text for item in found if isinstance(item, Document)] == [f"text {number}" for number in range(12)]
@@ -84,7 +84,7 @@ def test_readers_that_hang_fail_after_their_time_and_the_others_are_read(hostile
         (hostile / f"{number}.rtf").write_bytes(_rtf(number))
     found = list(ingest.read(["*"], ReadOptions(timeout=2.0)))
     assert [item.id for item in found] == sorted(path.name for path in hostile.iterdir())
-    assert {item.reason for item in found if isinstance(item, Unreadable)} == {"timeout"}
+    assert {item.reason for item in found if isinstance(item, FailedDocument)} == {"timeout"}
     assert sum(isinstance(item, Document) for item in found) == 3
     assert "not read within 2 seconds" in failure(found[:1]).message
     assert "--read-timeout" in failure(found[:1]).message
@@ -92,7 +92,7 @@ def test_readers_that_hang_fail_after_their_time_and_the_others_are_read(hostile
 
 def test_what_a_library_prints_is_no_answer(hostile: Path) -> None:
     (hostile / "a.html").write_text("<html>hang</html>")
-    assert failure(list(ingest.read(["a.html"], ReadOptions(timeout=2.0)))).reason == "timeout"
+    assert failure(list(ingest.read(["a.html"], ReadOptions(timeout=2.0)))).code == "timeout"
 
 
 def test_documents_that_came_out_of_an_archive_before_the_crash_are_kept(hostile: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_missing_package_is_named_with_the_line_that_brings_it(hostile: Path) 
     (hostile / "a.html").write_text("<html><body>x</body></html>")
     (hostile / "b.rtf").write_bytes(_rtf(1))
     missing, read = ingest.read(["*"])
-    assert isinstance(missing, Unreadable)
+    assert isinstance(missing, FailedDocument)
     assert missing.reason == "extra"
     assert "selectolax" in missing.message
     assert "pip install 'chatglm3-extractor[docs]'" in missing.message

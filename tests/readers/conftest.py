@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from extractor import ingest
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
+from extractor.errors import Problem
 from extractor.ingest import ReadOptions
 
-Read = Callable[..., list[Document | Unreadable]]
+Read = Callable[..., list[Document | FailedDocument]]
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """`read("a.pdf", data, password=...)`: what is read from a file of that name and content."""
     monkeypatch.chdir(tmp_path)
 
-    def read_file(name: str, content: bytes | str, **options: object) -> list[Document | Unreadable]:
+    def read_file(name: str, content: bytes | str, **options: object) -> list[Document | FailedDocument]:
         Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
         return list(ingest.read([name], ReadOptions(**options)))  # type: ignore[arg-type]
 
@@ -33,23 +34,23 @@ def read_all(folder: Path, contents: Sequence[bytes], suffix: str) -> list[str]:
     return list(texts(found).values())
 
 
-def texts(found: list[Document | Unreadable]) -> dict[str, str]:
+def texts(found: list[Document | FailedDocument]) -> dict[str, str]:
     """Ids with their texts, or with `!` and the reason why there is none."""
-    return {item.id: item.text if isinstance(item, Document) else f"!{item.reason}" for item in found}
+    return {item.id: item.text if isinstance(item, Document) else f"!{item.problem.code}" for item in found}
 
 
-def only(found: list[Document | Unreadable]) -> Document:
+def only(found: list[Document | FailedDocument]) -> Document:
     (document,) = found
     assert isinstance(document, Document), document
     return document
 
 
-def failure(found: list[Document | Unreadable]) -> Unreadable:
+def failure(found: list[Document | FailedDocument]) -> Problem:
     (item,) = found
-    assert isinstance(item, Unreadable), item
-    return item
+    assert isinstance(item, FailedDocument), item
+    return item.problem
 
 
 def places(document: Document) -> list[tuple[str, dict[str, object]]]:
     """The text of each segment, and where it stands."""
-    return [(document.text[each.start : each.end], dict(each.where)) for each in document.segments]
+    return [(document.text[each.start : each.end], dict(each.location)) for each in document.segments]

@@ -112,13 +112,13 @@ def test_links_fields_controls_tabs_and_ticked_boxes_are_text_and_field_codes_ar
 def test_a_locked_document_opens_with_its_password_only(read: Read) -> None:
     data = locked_office(word("机密"), "secret")
     assert only(read("a.docx", data, password="secret")).text == "机密"
-    assert failure(read("a.docx", data)).reason == "locked"
+    assert failure(read("a.docx", data)).code == "locked"
     assert "does not open" in failure(read("a.docx", data, password="wrong")).message
-    assert failure(read("a.doc", data)).reason == "locked"
+    assert failure(read("a.doc", data)).code == "locked"
 
 
 def test_a_document_without_text_is_empty(read: Read) -> None:
-    assert failure(read("a.docx", word(" "))).reason == "empty"
+    assert failure(read("a.docx", word(" "))).code == "empty"
 
 
 def test_entities_are_not_expanded(read: Read) -> None:

@@ -129,9 +129,9 @@ def test_a_mail_without_a_known_suffix_is_told_by_its_header_and_a_memo_is_none(
 
 
 def test_what_is_no_mail_is_named(read: Read) -> None:
-    assert failure(read("a.eml", "just a text\nof two lines")).reason == "mislabelled"
-    assert failure(read("a.eml", "<html><body>no mail</body></html>")).reason == "mislabelled"
-    assert failure(read("a.eml", zipped({"a.txt": b"x"}))).reason == "mislabelled"
+    assert failure(read("a.eml", "just a text\nof two lines")).code == "mislabelled"
+    assert failure(read("a.eml", "<html><body>no mail</body></html>")).code == "mislabelled"
+    assert failure(read("a.eml", zipped({"a.txt": b"x"}))).code == "mislabelled"
 
 
 def test_an_undecodable_text_fails_the_mail_and_not_what_is_attached(read: Read) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from extractor import ingest
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.ingest import ReadOptions
 from tests.readers.conftest import Read, failure
 from tests.readers.making import locked_office, mail, pdf, word, workbook, zipped
@@ -38,22 +38,22 @@ NAMED = {
 }
 
 
-def _read_all(folder: Path, contents: Mapping[str, bytes]) -> dict[str, list[Document | Unreadable]]:
+def _read_all(folder: Path, contents: Mapping[str, bytes]) -> dict[str, list[Document | FailedDocument]]:
     """What each file gives; all of them are read in one go."""
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    found: dict[str, list[Document | Unreadable]] = {name: [] for name in contents}
+    found: dict[str, list[Document | FailedDocument]] = {name: [] for name in contents}
     for item in ingest.read([str(folder)], ReadOptions(timeout=30.0)):
         name = item.source.path.removeprefix(f"{folder}/").split("#")[0].split("/")[0]
         found[name].append(item)
     return found
 
 
-def _check(found: Mapping[str, list[Document | Unreadable]]) -> None:
+def _check(found: Mapping[str, list[Document | FailedDocument]]) -> None:
     for name, items in found.items():
         assert items, f"{name} gave nothing"
         for item in items:
-            if isinstance(item, Unreadable):
+            if isinstance(item, FailedDocument):
                 assert item.reason in NAMED, (name, item)
                 assert item.message
             else:
@@ -66,7 +66,7 @@ def test_whatever_is_cut_off_gives_a_text_or_a_reason(tmp_path: Path, suffix: st
     cuts = {0, 1, 2, 3, 4, 5, 8, 100, len(data) - 1, len(data) - 2, *(chance.randrange(len(data)) for _ in range(40))}
     found = _read_all(tmp_path, {f"{cut:06d}{suffix}": data[:cut] for cut in sorted(cuts) if cut < len(data)})
     _check(found)
-    assert failure(found[f"000000{suffix}"]).reason == "empty"
+    assert failure(found[f"000000{suffix}"]).code == "empty"
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -85,7 +85,7 @@ def test_whatever_is_damaged_gives_a_text_or_a_reason(tmp_path: Path, suffix: st
 def test_a_locked_file_that_is_cut_off_gives_a_reason(tmp_path: Path, suffix: str) -> None:
     data = LOCKED[suffix]
     found = _read_all(tmp_path, {f"{cut:06d}{suffix}": data[:cut] for cut in range(1, len(data), len(data) // 20)})
-    assert all(isinstance(item, Unreadable) and item.reason in NAMED for items in found.values() for item in items)
+    assert all(isinstance(item, FailedDocument) and item.reason in NAMED for items in found.values() for item in items)
 
 
 def test_every_format_under_every_other_name_gives_a_text_or_a_reason(tmp_path: Path) -> None:
@@ -100,11 +100,11 @@ def test_every_format_under_every_other_name_gives_a_text_or_a_reason(tmp_path: 
     for name, items in found.items():
         format, suffix = f".{name.split()[0]}", Path(name).suffix
         if suffix in (".pdf", ".docx", ".xlsx", ".rtf", ".zip", ".gz"):
-            assert failure(items).reason == "mislabelled", name
+            assert failure(items).code == "mislabelled", name
         elif suffix in (".doc", ".xls", ".bin") or format == suffix:
             assert any(isinstance(item, Document) for item in items), name
         elif format in (".pdf", ".docx", ".xlsx", ".zip", ".gz", ".rtf"):
-            assert failure(items).reason in ("binary", "mislabelled"), name
+            assert failure(items).code in ("binary", "mislabelled"), name
 
 
 @pytest.mark.parametrize(

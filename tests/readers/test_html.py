@@ -83,7 +83,7 @@ def test_a_few_broken_bytes_in_a_clear_encoding_are_owned_up_to(read: Read) -> N
 
 
 def test_a_page_without_anything_to_see_is_empty(read: Read) -> None:
-    assert failure(read("a.html", "<html><body><script>render()</script></body></html>")).reason == "empty"
+    assert failure(read("a.html", "<html><body><script>render()</script></body></html>")).code == "empty"
 
 
 def test_a_page_may_be_nested_deeply(read: Read) -> None:

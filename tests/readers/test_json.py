@@ -49,5 +49,5 @@ def test_a_file_can_be_one_document_as_it_stands(read: Read) -> None:
 )
 def test_what_cannot_be_read_is_named(read: Read, content: str, reason: str, words: str) -> None:
     failed = failure(read("a.json", content))
-    assert failed.reason == reason
+    assert failed.code == reason
     assert words in failed.message

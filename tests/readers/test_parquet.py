@@ -48,7 +48,7 @@ def test_a_table_without_text_says_so(read: Read, columns: dict[str, Any], reaso
 
 def test_damage_and_false_names_fail_the_file_alone(read: Read) -> None:
     whole = _parquet({"text": ["x"] * 100})
-    assert failure(read("cut.parquet", whole[:-20])).reason == "damaged"
-    assert failure(read("false.parquet", "just text")).reason == "mislabelled"
+    assert failure(read("cut.parquet", whole[:-20])).code == "damaged"
+    assert failure(read("false.parquet", "just text")).code == "mislabelled"
     assert len(read("unnamed", whole)) == 100
-    assert failure(read("long.parquet", _parquet({"text": ["x" * 50]}), max_bytes=10)).reason == "too-large"
+    assert failure(read("long.parquet", _parquet({"text": ["x" * 50]}), max_bytes=10)).code == "too-large"

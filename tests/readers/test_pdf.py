@@ -19,7 +19,7 @@ def test_chinese_text_is_read_page_by_page(read: Read) -> None:
         ("合同编号：HT-2024-001\n甲方：北京某某科技有限公司", {"page": 1}),
         ("手机号18888888888\n金额 1,234.50 元", {"page": 2}),
     ]
-    assert document.where(document.text.index("18888888888")) == {"page": 2}
+    assert document.location(document.text.index("18888888888")) == {"page": 2}
 
 
 def test_a_word_broken_at_a_lines_end_is_whole_and_a_number_keeps_its_hyphen(read: Read) -> None:
@@ -62,16 +62,16 @@ def test_a_scanned_page_among_others_is_marked(read: Read) -> None:
     document = only(read("a.pdf", pdf(["one"], [], ["three"])))
     assert document.text == "one\n\nthree"
     assert places(document) == [("one", {"page": 1}), ("", {"page": 2, "text": False}), ("three", {"page": 3})]
-    assert document.where(document.text.index("three")) == {"page": 3}
+    assert document.location(document.text.index("three")) == {"page": 3}
 
 
 @pytest.mark.parametrize("data", [b"%PDF-1.7\n", b"%PDF-1.4\n" + b"\xff\x00" * 500, pdf(["text"])[:700]])
 def test_a_broken_file_is_damaged(read: Read, data: bytes) -> None:
-    assert failure(read("a.pdf", data)).reason == "damaged"
+    assert failure(read("a.pdf", data)).code == "damaged"
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the shared samples are not here")
 def test_a_file_that_an_office_program_locked_opens(read: Read) -> None:
     data = (SAMPLES / "sample-files__libreoffice-writer-password.pdf").read_bytes()
     assert "takimata sanctus est" in only(read("a.pdf", data, password="openpassword")).text
-    assert failure(read("a.pdf", data)).reason == "locked"
+    assert failure(read("a.pdf", data)).code == "locked"

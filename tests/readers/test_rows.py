@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractor import ingest
-from extractor.data import Document, Unreadable
+from extractor.data import Document, FailedDocument
 from extractor.ingest import ReadOptions
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples-public" / "documents"
@@ -19,7 +19,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def _read(name: str, content: str | bytes, **options: object) -> list[Document | Unreadable]:
+def _read(name: str, content: str | bytes, **options: object) -> list[Document | FailedDocument]:
     Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
     return list(ingest.read([name], ReadOptions(**options)))  # type: ignore[arg-type]
 
@@ -67,7 +67,7 @@ def test_the_hash_of_a_row_is_that_of_its_text() -> None:
 )
 def test_a_broken_row_fails_alone(line: str, reason: str, word: str) -> None:
     before, broken, after = _read("r.jsonl", f'{{"text": "一"}}\n{line}\n{{"text": "二"}}\n')
-    assert isinstance(broken, Unreadable)
+    assert isinstance(broken, FailedDocument)
     assert broken.reason == reason
     assert word in broken.message
     assert broken.source.path == "r.jsonl#2"
@@ -131,8 +131,8 @@ def test_a_line_that_is_not_of_the_encoding_fails_alone(name: str) -> None:
 @pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"\n\n", "empty"), (b"PK\x03\x04\x00\x00", "binary")])
 def test_a_file_without_rows_is_one_failure(name: str, content: bytes, reason: str) -> None:
     (failure,) = _read(name, content)
-    assert isinstance(failure, Unreadable)
-    assert (failure.id, failure.reason) == (name, reason)
+    assert isinstance(failure, FailedDocument)
+    assert (failure.id, failure.problem.code) == (name, reason)
     assert len(failure.source.sha256) == 64
 
 
@@ -214,8 +214,8 @@ def test_ragged_and_blank_rows_are_read_as_far_as_they_go() -> None:
 
 def test_a_header_alone_is_an_empty_table() -> None:
     (failure,) = _read("t.csv", "a,b\n")
-    assert isinstance(failure, Unreadable)
-    assert (failure.reason, "header" in failure.message) == ("empty", True)
+    assert isinstance(failure, FailedDocument)
+    assert (failure.problem.code, "header" in failure.problem.message) == ("empty", True)
 
 
 CELL = st.text(st.sampled_from('甲乙a1 ,;"\n'), max_size=8)

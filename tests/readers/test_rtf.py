@@ -52,7 +52,7 @@ def test_a_file_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
 
 
 def test_a_document_without_text_is_empty(read: Read) -> None:
-    assert failure(read("a.rtf", rb"{\rtf1{\pict 00}}")).reason == "empty"
+    assert failure(read("a.rtf", rb"{\rtf1{\pict 00}}")).code == "empty"
 
 
 def test_rtf_that_is_called_doc_is_read(read: Read) -> None:

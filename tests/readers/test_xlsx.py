@@ -32,7 +32,7 @@ def test_a_sheet_can_be_one_document(read: Read) -> None:
     document = only(read("a.xlsx", workbook(STAFF | {"空": []}), rows="whole"))
     assert document.id == "a.xlsx#员工"
     assert document.text == "姓名\t电话\t备注\n张三\t13800138000\n李四\t139\t急"
-    assert document.where(document.text.index("急")) == {"sheet": "员工", "cell": "C4"}
+    assert document.location(document.text.index("急")) == {"sheet": "员工", "cell": "C4"}
 
 
 def test_each_sheet_has_its_own_header(read: Read) -> None:
@@ -134,13 +134,13 @@ def test_a_formula_is_shown_as_its_value(read: Read) -> None:
 def test_a_locked_workbook_opens_with_its_password_only(read: Read) -> None:
     data = locked_office(workbook(STAFF), "secret")
     assert len(read("a.xlsx", data, password="secret")) == 2
-    assert failure(read("a.xlsx", data)).reason == "locked"
+    assert failure(read("a.xlsx", data)).code == "locked"
 
 
 def test_an_empty_workbook_is_empty(read: Read) -> None:
-    assert failure(read("a.xlsx", workbook({"S": [], "T": [[" "]]}))).reason == "empty"
+    assert failure(read("a.xlsx", workbook({"S": [], "T": [[" "]]}))).code == "empty"
 
 
 def test_a_sheet_above_the_limit_is_too_large(read: Read) -> None:
     data = workbook({"S": [["长" * 10, "字" * 10]] * 2000})
-    assert failure(read("a.xlsx", data, rows="whole", max_bytes=len(data) + 10)).reason == "too-large"
+    assert failure(read("a.xlsx", data, rows="whole", max_bytes=len(data) + 10)).code == "too-large"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from extractor.data import Failure, Json, Record
-from extractor.report import NoText, View, collect
+from extractor.data import Conflict, Json, Provenance, Record, RecordError, Withheld
+from extractor.report import Problem, View, collect
 from extractor.report.entries import WITHHELD, Detail, entry, placeless
 from extractor.task.task import load_task
 from tests.builders import STRING, a_task
@@ -15,7 +15,7 @@ CONTACT = load_task("contact")
 WHOLE = Detail(10_000, 100)
 
 
-def _shown(record: Record, text: str | NoText, view: View) -> tuple[dict[str, Json], str]:
+def _shown(record: Record, text: str | Problem, view: View) -> tuple[dict[str, Json], str]:
     made = entry(record, text, view, WHOLE)
     return made, json.dumps(made, ensure_ascii=False)
 
@@ -24,9 +24,9 @@ def test_failed_documents_come_first_then_odd_ones_then_the_least_sure() -> None
     records = [
         found("sure", "1", {"x": "1"}, confidence={"/x": 0.9}),
         found("unsure", "1", {"x": "1"}, confidence={"/x": 0.2}),
-        found("conflict", "1", {"x": "1"}, conflicts={"/x": ({"value": "2", "span": None},)}),
+        found("conflict", "1", {"x": "1"}, conflicts={"/x": (Conflict("2"),)}),
         found("placeless", "1", {"x": "2"}),
-        found("failed", "1", None, status="failed", errors=(Failure("parse", "no JSON", 0, 1),)),
+        found("failed", "1", None, status="failed", errors=(RecordError(Problem("parse", "no JSON"), 0, 1),)),
     ]
     collected = collect(records, None, 4)
     assert [record.id for record in collected.records] == ["failed", "placeless", "conflict", "unsure"]
@@ -93,7 +93,7 @@ def test_other_values_of_a_sensitive_field_are_masked_as_well() -> None:
 
 
 def test_the_text_of_a_failed_document_is_withheld_for_nobody_knows_what_is_sensitive_in_it() -> None:
-    failure = (Failure("parse", "the answer holds no JSON", 0, 3),)
+    failure = (RecordError(Problem("parse", "the answer holds no JSON"), 0, 3),)
     record = found("d", f"密码：{SECRET}", None, status="failed", errors=failure)
     made, shown = _shown(record, f"密码：{SECRET}", View(CONTACT, redact=True))
     assert (made["note"], "parts" in made) == (WITHHELD, False)
@@ -117,8 +117,8 @@ def test_without_redact_everything_is_shown() -> None:
 
 
 def test_what_was_withheld_or_may_come_from_an_example_is_said_and_ranked_as_odd() -> None:
-    withheld = [{"field": "账号", "value": "root", "reason": "confidence", "confidence": 0.3, "spans": [[0, 4]]}]
-    record = found("d", "root", {"类": "买"}, how={"grounded": {"/类": "example"}, "withheld": withheld})
+    withheld = (Withheld("账号", "root", "confidence", 0.3, ((0, 4),)),)
+    record = found("d", "root", {"类": "买"}, provenance=Provenance(grounded={"/类": "example"}, withheld=withheld))
     made, _ = _shown(record, "root", View(a_task(类={"enum": ["买"]}, 账号=STRING)))
     assert made["flags"] == ["withheld", "example"]
     assert made["withheld"] == [{"field": "账号", "text": "root", "why": "confidence", "sure": 0.3}]
@@ -133,8 +133,8 @@ def test_what_was_withheld_or_may_come_from_an_example_is_said_and_ranked_as_odd
 @pytest.mark.parametrize("value", [SECRET, "***"])
 def test_a_sensitive_value_that_was_withheld_is_masked_in_the_text_too(value: str) -> None:
     text = f"密码:{SECRET} 再说一遍 {SECRET}"
-    withheld = [{"field": "密码", "value": value, "reason": "confidence", "confidence": 0.3, "spans": [[3, 13]]}]
-    record = found("d", text, {"密码": None}, how={"withheld": withheld})
+    withheld = (Withheld("密码", value, "confidence", 0.3, ((3, 13),)),)
+    record = found("d", text, {"密码": None}, provenance=Provenance(withheld=withheld))
     made, told = _shown(record, text, View(CONTACT, redact=True))
     assert SECRET not in told
     assert made["withheld"][0]["text"] == "***"

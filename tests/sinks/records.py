@@ -3,7 +3,8 @@
 import hashlib
 from typing import Any
 
-from extractor.data import Failure, Record, RunInfo, Source, Usage
+from extractor.data import Record, RecordError, RunInfo, Source, Usage
+from extractor.errors import Problem
 
 RUN = RunInfo("f1", "demo", "contact", "zh", "5c4e3a", "9c4a1e")
 
@@ -20,7 +21,7 @@ def record(id: str, text: str = "文", **changes: Any) -> Record:
         "run": RUN,
         "data": {"手机号": "18888888888", "邮箱": None},
         "spans": {"/手机号": ((86, 97),)},
-        "where": {"/手机号": ({"page": 2},)},
+        "locations": {"/手机号": ({"page": 2},)},
         "confidence": {"/手机号": 0.98},
         "attempts": 1,
         "usage": Usage(310, 41, 0.12349),
@@ -29,5 +30,5 @@ def record(id: str, text: str = "文", **changes: Any) -> Record:
 
 
 def failed(id: str, text: str = "文") -> Record:
-    changes = {"status": "failed", "data": None, "spans": {}, "where": {}, "confidence": {}, "attempts": 3}
-    return record(id, text, errors=(Failure("schema", "no value", 0, 3),), **changes)
+    changes = {"status": "failed", "data": None, "spans": {}, "locations": {}, "confidence": {}, "attempts": 3}
+    return record(id, text, errors=(RecordError(Problem("schema", "no value"), 0, 3),), **changes)

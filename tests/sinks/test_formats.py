@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from extractor.data import Failure, Record, RunInfo
-from extractor.errors import OutputError, OutputMismatch, UsageError
+from extractor.data import Conflict, Provenance, Record, RecordError, RunInfo
+from extractor.errors import OutputError, OutputMismatch, Problem, UsageError
 from extractor.sinks import Sink, SinkOptions, open_sink
 from extractor.storage import manifest
 from extractor.task.task import make_task
@@ -204,7 +204,7 @@ def test_what_the_rows_add_up_to_stands_in_the_file_beside(out: Path) -> None:
 
 
 def test_a_row_of_a_table_holds_the_record(tmp_path: Path) -> None:
-    item = record("a", data=DATA, conflicts={"/ID": (8,)}, how={"parsed": ["strict"]})
+    item = record("a", data=DATA, conflicts={"/ID": (Conflict(8),)}, provenance=Provenance(parsed=("strict",)))
     for suffix in (".csv", ".sqlite"):
         _write(tmp_path / f"rows{suffix}", item, failed("b"))
     (row, bad) = read(tmp_path / "rows.sqlite")
@@ -213,7 +213,7 @@ def test_a_row_of_a_table_holds_the_record(tmp_path: Path) -> None:
     ]
     assert json.loads(row["商品"]) == DATA["商品"]
     assert json.loads(row["其他"]) == DATA["其他"]
-    assert (row["data_json"], json.loads(row["spans"]), json.loads(row["where"])) == (
+    assert (row["data_json"], json.loads(row["spans"]), json.loads(row["locations"])) == (
         None,
         {"/手机号": [[86, 97]]},
         {"/手机号": [{"page": 2}]},
@@ -230,7 +230,10 @@ def test_parquet_has_the_types_of_the_schema_and_keeps_what_does_not_fit(tmp_pat
     out = tmp_path / "rows.parquet"
     odd = {"ID": "seven", "金额": 3, "more": [1]}
     _write(
-        out, record("a", data=DATA), failed("b"), record("c", status="failed", data=odd, errors=(Failure("x", "y"),))
+        out,
+        record("a", data=DATA),
+        failed("b"),
+        record("c", status="failed", data=odd, errors=(RecordError(Problem("x", "y")),)),
     )
     types = {field.name: str(field.type) for field in pq.read_schema(out).field("data").type}
     assert types == {
@@ -245,7 +248,7 @@ def test_parquet_has_the_types_of_the_schema_and_keeps_what_does_not_fit(tmp_pat
     first, second, third = read(out)
     assert first["data"] == DATA | {"其他": '[1, "二"]'}
     assert first["spans"] == {"/手机号": [{"start": 86, "end": 97}]}
-    assert (first["confidence"], first["where"]) == ({"/手机号": 0.98}, {"/手机号": ['{"page": 2}']})
+    assert (first["confidence"], first["locations"]) == ({"/手机号": 0.98}, {"/手机号": ['{"page": 2}']})
     assert (second["status"], second["reason"], second["data"]) == ("failed", "schema", None)
     assert second["errors"] == [{"reason": "schema", "message": "no value", "chunk": 0, "attempt": 3}]
     assert (third["data"]["ID"], third["data"]["金额"], json.loads(third["data_json"])) == (None, 3.0, odd)
@@ -256,9 +259,15 @@ def test_parquet_has_the_types_of_the_schema_and_keeps_what_does_not_fit(tmp_pat
 def test_flattened_there_is_a_row_a_value_with_its_place_and_failures_stay(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"rows{suffix}"
     spans = {"/手机号": ((86, 97), (120, 131)), "/商品/1/名称": ((5, 6),)}
-    where = {"/手机号": ({"page": 2}, {"page": 3})}
+    locations = {"/手机号": ({"page": 2}, {"page": 3})}
     empty = dict.fromkeys(DATA)
-    _write(out, record("a", data=DATA, spans=spans, where=where), failed("b"), record("c", data=empty), flatten=True)
+    _write(
+        out,
+        record("a", data=DATA, spans=spans, locations=locations),
+        failed("b"),
+        record("c", data=empty),
+        flatten=True,
+    )
     rows = read(out, "entities")
 
     def column(*names: str) -> list[tuple[str, ...]]:

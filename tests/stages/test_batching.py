@@ -12,13 +12,14 @@ from extractor.data import (
     Completion,
     Document,
     Extraction,
+    FailedDocument,
     Message,
     Outcome,
     Prompt,
     Rejection,
     Source,
-    Unreadable,
 )
+from extractor.errors import Problem
 from extractor.stages.batching import Job, ReadAhead, Result, generate, in_order
 from extractor.task.task import Task, make_task
 
@@ -79,7 +80,7 @@ def test_a_document_of_many_chunks_waits_for_all_of_them() -> None:
 
 def test_a_rejection_is_asked_again_and_only_the_last_outcome_counts() -> None:
     def judge(completion: Completion) -> Outcome:
-        return _accept(completion) if completion.prompt.attempt == 3 else Rejection(completion, "parse", ("no",))
+        return _accept(completion) if completion.prompt.attempt == 3 else Rejection.of(completion, "parse", "no")
 
     def retry(outcome: Outcome) -> Sequence[Prompt]:
         if isinstance(outcome, Extraction):
@@ -92,12 +93,12 @@ def test_a_rejection_is_asked_again_and_only_the_last_outcome_counts() -> None:
     for result in results:
         (outcome,) = result.outcomes
         assert isinstance(outcome, Extraction)
-        assert [earlier.reason for earlier in outcome.completion.prompt.rejected] == ["parse", "parse"]
+        assert [earlier.code for earlier in outcome.completion.prompt.rejected] == ["parse", "parse"]
 
 
 def test_an_answer_asked_for_in_parts_counts_all_parts() -> None:
     def judge(completion: Completion) -> Outcome:
-        return _accept(completion) if completion.prompt.rejected else Rejection(completion, "length")
+        return _accept(completion) if completion.prompt.rejected else Rejection.of(completion, "length", "cut off")
 
     def retry(outcome: Outcome) -> Sequence[Prompt]:
         if isinstance(outcome, Extraction):
@@ -122,7 +123,7 @@ def test_what_is_asked_beside_an_answer_is_waited_for_and_both_count() -> None:
 
 
 def test_an_unreadable_document_passes_through() -> None:
-    failure = Unreadable("x", Source("x", ""), "binary", "not text")
+    failure = FailedDocument("x", Source("x", ""), Problem("binary", "not text"))
     jobs = [Job(failure), *_jobs(1)]
     results = list(generate(jobs, Backend(), _accept, _never, 4, threading.Event()))
     assert _ids(list(in_order(results))) == ["x", "d0"]

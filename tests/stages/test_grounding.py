@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from extractor.data import Chunk, Completion, Extraction, Json, Outcome, Prompt, Rejection, Segment, Ungrounded
 from extractor.errors import SchemaError
-from extractor.stages.grounding import every_place, ground
+from extractor.stages.grounding import all_occurrences, ground
 from extractor.stages.merging import merge
 from extractor.stages.parsing import parse
 from extractor.stages.parsing.coerce import NULL_WORDS, folded
@@ -184,13 +184,13 @@ def test_a_normalized_value_that_stands_as_it_is_keeps_how_it_was_chosen(
 def test_what_does_not_stand_in_the_text_is_refused_by_name_only(schema: Schema, value: Json, text: str) -> None:
     outcome = grounded(a_prompt(a_chunk(text), a_task(a=schema, b=STRING)), {"a": value, "b": None})
     assert isinstance(outcome, Rejection)
-    assert (outcome.reason, outcome.errors) == ("ungrounded", ("/a: not in the document",))
+    assert (outcome.code, outcome.messages) == ("ungrounded", ("/a: not found in the document",))
 
 
 def test_all_ungrounded_values_are_named() -> None:
     outcome = grounded(a_prompt(a_chunk("甲"), a_task(a=STRING, l=STRINGS)), {"a": "丙", "l": ["甲", "乙"]})
-    assert outcome == Rejection(
-        outcome.completion, "ungrounded", ("/a: not in the document", "/l/1: not in the document")
+    assert outcome == Rejection.of(
+        outcome.completion, "ungrounded", "/a: not found in the document", "/l/1: not found in the document"
     )
 
 
@@ -199,7 +199,7 @@ def test_a_value_outside_the_chunk_is_not_in_the_text() -> None:
     assert isinstance(outcome, Rejection)
 
 
-def test_a_required_empty_string_stands_nowhere() -> None:
+def test_a_required_empty_string_stands_find_missing() -> None:
     outcome = grounded(a_prompt(a_chunk("甲"), a_task(["a"], a=STRING)), {"a": ""})
     assert isinstance(outcome, Rejection)
 
@@ -246,13 +246,13 @@ def _parsed(prompt: Prompt, answer: Json) -> Extraction:
         ({**GONE, "type": ["string", "null"]}, "retry", "乙", None, {}, ["乙"]),
     ],
 )
-def test_a_field_says_what_becomes_of_a_value_that_stands_nowhere(
+def test_a_field_says_what_becomes_of_a_value_that_stands_find_missing(
     schema: Schema, default: Ungrounded, value: Json, left: Json, flags: dict[str, str], withheld: list[Json]
 ) -> None:
     outcome = _judged({"a": value, "b": None}, default, a=schema, b=STRING)
     assert isinstance(outcome, Extraction)
     assert (outcome.data["a"], outcome.grounded) == (left, flags)
-    assert [(each.field, each.value, each.reason) for each in outcome.withheld] == [
+    assert [(each.field, each.value, each.code) for each in outcome.withheld] == [
         ("a", value, "ungrounded") for value in withheld
     ]
 
@@ -260,7 +260,7 @@ def test_a_field_says_what_becomes_of_a_value_that_stands_nowhere(
 def test_one_value_that_is_to_be_asked_for_again_is_enough_to_ask_again() -> None:
     outcome = _judged({"a": "乙", "b": "丙", "c": "丁"}, a=KEPT, b=GONE, c=STRING)
     assert isinstance(outcome, Rejection)
-    assert outcome.errors == ("/c: not in the document",)
+    assert outcome.messages == ("/c: not found in the document",)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_a_value_that_the_schema_does_not_let_go_of_is_asked_for_again(
     value: Json = ["乙"] if "items" in schema else "乙"
     outcome = _judged({"a": value}, required=required, a=schema)
     assert isinstance(outcome, Rejection)
-    assert (outcome.reason, outcome.errors[-1]) == ("ungrounded", rule)
+    assert (outcome.code, outcome.messages[-1]) == ("ungrounded", rule)
 
 
 def test_a_policy_that_does_not_exist_is_refused() -> None:
@@ -292,7 +292,7 @@ def _everywhere(text: str, value: Json, schema: Schema) -> list[str]:
     document = a_document(text)
     chunk = a_chunk(text)
     record = merge(document, [grounded(a_prompt(chunk, a_task(a=schema)), {"a": value})], RUN)
-    spans = every_place(record, document, a_task(a=schema)).spans["/a"]
+    spans = all_occurrences(record, document, a_task(a=schema)).spans["/a"]
     assert list(spans) == sorted(spans)
     return [text[start:end] for start, end in spans]
 
@@ -324,7 +324,7 @@ def test_all_places_are_those_of_the_whole_document_not_of_the_parts_that_gave_t
         grounded(a_prompt(Chunk(document, 0, 0, 3), task), {"a": "甲"}),
         grounded(a_prompt(Chunk(document, 1, 3, 6), task), {"a": None}),
     ]
-    record = every_place(merge(document, outcomes, RUN), document, task)
+    record = all_occurrences(merge(document, outcomes, RUN), document, task)
     assert record.spans == {"/a": ((0, 1), (3, 4))}
     assert record.where == {"/a": ({"page": 1}, {"page": 2})}
 

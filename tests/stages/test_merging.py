@@ -10,21 +10,24 @@ from hypothesis import strategies as st
 from extractor.data import (
     Chunk,
     Completion,
+    Conflict,
     Document,
     Extraction,
-    Failure,
+    FailedDocument,
     Json,
     Prompt,
+    Provenance,
     Record,
+    RecordError,
     Rejection,
     Sampling,
     Segment,
     Source,
-    Unreadable,
     Usage,
 )
+from extractor.errors import Code, Problem
 from extractor.stages.chunking import split
-from extractor.stages.merging import merge, unreadable
+from extractor.stages.merging import merge
 from extractor.stages.thresholds import withhold_unsure
 from extractor.task.task import Schema, Task
 from tests.builders import INTEGER, RUN, STRING, STRINGS, a_document, a_prompt, a_task, grounded
@@ -53,9 +56,9 @@ def _merged(text: str, answers: Mapping[str, Json], task: Task = TASK) -> Record
 
 
 def _rejected(
-    prompt: Prompt, reason: str = "parse", errors: tuple[str, ...] = ("no JSON",), tokens: int = 1
+    prompt: Prompt, code: Code = "parse", messages: tuple[str, ...] = ("no JSON",), tokens: int = 1
 ) -> Rejection:
-    return Rejection(Completion(prompt, "?", usage=Usage(10, tokens, 0.5)), reason, errors)
+    return Rejection.of(Completion(prompt, "?", usage=Usage(10, tokens, 0.5)), code, *messages)
 
 
 def test_a_record_says_where_in_the_file_each_place_is() -> None:
@@ -78,7 +81,7 @@ def test_a_record_says_where_in_the_file_each_place_is() -> None:
 def test_a_place_between_segments_belongs_to_the_one_before_it(place: int, where: Mapping[str, Json]) -> None:
     segments = (Segment(0, 4, {"page": 1}), Segment(5, 5, {"page": 2}), Segment(5, 9, {"page": 3}))
     document = replace(a_document("abcd\nefgh"), segments=segments)
-    assert document.where(place) == where
+    assert document.location(place) == where
     assert a_document("abcd").where(place) == {}
 
 
@@ -92,7 +95,7 @@ def test_one_chunk_is_one_record() -> None:
         run=RUN,
         data={"姓名": ["张三"], "电话": "123"},
         spans={"/姓名/0": ((0, 2),), "/电话": ((6, 9),)},
-        how={"parsed": ["strict"], "grounded": {"/姓名/0": "only", "/电话": "only"}},
+        provenance=Provenance(("strict",), {"/姓名/0": "only", "/电话": "only"}),
         attempts=1,
     )
     assert record.data is not None
@@ -107,8 +110,8 @@ def test_a_scalar_is_the_first_in_document_order_and_others_are_conflicts() -> N
     assert record.status == "ok"
     assert record.data == {"姓名": None, "电话": "1"}
     assert record.spans == {"/电话": ((2, 3), (10, 11))}
-    assert record.conflicts == {"/电话": ({"value": "2", "span": [6, 7]},)}
-    assert record.how["chunks"] == 3
+    assert record.conflicts == {"/电话": (Conflict("2", (6, 7)),)}
+    assert record.provenance.chunks == 3
 
 
 def test_null_gives_way_to_a_value_of_a_later_chunk() -> None:
@@ -165,14 +168,14 @@ def test_the_schema_has_the_last_word_on_the_whole() -> None:
     task = a_task(姓名={**STRINGS, "maxItems": 1})
     record = _merged("张三。李四。", {"张三。": {"姓名": ["张三"]}, "李四。": {"姓名": ["李四"]}}, task)
     assert record.status == "failed"
-    assert record.errors == (Failure("schema", "/姓名: has more than 1 items"),)
+    assert record.errors == (RecordError(Problem("schema", "/姓名: has more than 1 items")),)
     assert record.data == {"姓名": ["张三", "李四"]}
 
 
 def test_one_and_true_and_one_point_nought_are_told_apart() -> None:
     task = a_task(a={"type": ["integer", "boolean"], "x-ground": "none"})
     record = _merged("甲。乙。", {"甲。": {"a": 1}, "乙。": {"a": True}}, task)
-    assert record.conflicts == {"/a": ({"value": True, "span": None},)}
+    assert record.conflicts == {"/a": (Conflict(True),)}
 
 
 def test_equal_values_keep_the_best_confidence() -> None:
@@ -198,9 +201,9 @@ def test_every_reason_of_every_attempt_is_kept_in_a_record_that_is_ok() -> None:
     record = merge(chunk.document, [third], RUN)
     assert record.status == "ok"
     assert record.errors == (
-        Failure("parse", "no JSON", 0, 1),
-        Failure("schema", "/a: x", 0, 2),
-        Failure("schema", "/b: y", 0, 2),
+        RecordError(Problem("parse", "no JSON"), 0, 1),
+        RecordError(Problem("schema", "/a: x"), 0, 2),
+        RecordError(Problem("schema", "/b: y"), 0, 2),
     )
     assert record.attempts == 3
     assert record.usage == Usage(30, 7, 1.5)
@@ -212,7 +215,7 @@ def test_halves_of_a_chunk_share_what_happened_to_the_whole() -> None:
     halves = [Chunk(document, 0, 0, 4), Chunk(document, 0, 4, 8)]
     outcomes = [grounded(a_prompt(half, TASK, whole), {"电话": "1"}, usage=Usage(1, 1, 1.0)) for half in halves]
     record = merge(document, outcomes, RUN)
-    assert record.errors == (Failure("length", "cut off", 0, 1),)
+    assert record.errors == (RecordError(Problem("length", "cut off"), 0, 1),)
     assert record.usage == Usage(12, 3, 2.5)
     assert (record.status, record.attempts) == ("ok", 3)
 
@@ -225,23 +228,23 @@ def test_a_document_that_lost_a_part_fails_and_keeps_the_rest() -> None:
     assert record.status == "failed"
     assert record.data == {"姓名": None, "电话": "1"}
     assert record.errors == (
-        Failure("parse", "no JSON", 1, 1),
-        Failure("parse", "part 2 of 2, characters 4 to 8: no usable answer", 1),
+        RecordError(Problem("parse", "no JSON"), 1, 1),
+        RecordError(Problem("parse", "part 2 of 2, characters 4 to 8: no usable answer"), 1),
     )
 
 
 def test_a_document_without_any_answer_has_no_data() -> None:
     chunk = Chunk(a_document("电话1"), 0, 0, 3)
     record = merge(chunk.document, [_rejected(a_prompt(chunk, TASK), "overflow", ())], RUN)
-    assert (record.status, record.data, record.how) == ("failed", None, {})
-    assert record.errors == (Failure("overflow", "", 0, 1),)
+    assert (record.status, record.data, record.provenance) == ("failed", None, {})
+    assert record.errors == (RecordError(Problem("overflow", ""), 0, 1),)
 
 
 def test_a_sampled_answer_says_so() -> None:
     chunk = Chunk(a_document("电话1"), 0, 0, 3)
     first = _rejected(a_prompt(chunk, TASK))
     outcome = grounded(a_prompt(chunk, TASK, first, sampling=Sampling(0.7, 42)), {"电话": "1"})
-    how = merge(chunk.document, [outcome], RUN).how
+    how = merge(chunk.document, [outcome], RUN).provenance
     assert how["sampled"] == [{"chunk": 0, "attempt": 2, "temperature": 0.7, "seed": 42}]
 
 
@@ -249,15 +252,15 @@ def test_the_rungs_are_listed_once() -> None:
     document = a_document("甲。乙。丙。")
     chunks = split(document, len, 2)
     outcomes = _extractions(document, TASK, {chunk.text: {} for chunk in chunks})
-    fenced = replace(outcomes[1], rung="fence")
-    assert merge(document, [outcomes[0], fenced, outcomes[2]], RUN).how["parsed"] == ["strict", "fence"]
+    fenced = replace(outcomes[1], parsed="fence")
+    assert merge(document, [outcomes[0], fenced, outcomes[2]], RUN).provenance.parsed == ["strict", "fence"]
 
 
 def test_an_unreadable_document_is_a_failed_record() -> None:
     source = Source("x.bin", "0" * 64)
-    record = unreadable(Unreadable("x.bin", source, "binary", "holds NUL bytes"), RUN)
+    record = merge(FailedDocument("x.bin", source, Problem("binary", "holds NUL bytes")), (), RUN)
     assert (record.id, record.status, record.attempts, record.data) == ("x.bin", "failed", 0, None)
-    assert record.errors == (Failure("binary", "holds NUL bytes"),)
+    assert record.errors == (RecordError(Problem("binary", "holds NUL bytes")),)
 
 
 @given(st.lists(st.sampled_from("甲乙丙丁戊"), max_size=60), st.integers(4, 12), st.integers(0, 3))
@@ -305,8 +308,8 @@ def test_what_was_withheld_is_listed_unless_another_part_was_sure_of_it() -> Non
         TASK,
     )
     assert (record.status, record.data) == ("ok", {"姓名": ["张三"], "电话": "2"})
-    assert record.how["withheld"] == [
-        {"field": "电话", "value": "1", "reason": "confidence", "confidence": 0.4, "spans": [[5, 6]]}
+    assert record.provenance.withheld == [
+        {"field": "电话", "value": "1", "code": "confidence", "confidence": 0.4, "spans": [[5, 6]]}
     ]
     assert record.spans == {"/姓名/0": ((7, 9),), "/电话": ((12, 13),)}
     assert record.conflicts == {}
@@ -325,8 +328,8 @@ def test_a_record_fails_for_its_confidence_where_the_schema_does_not_let_go_of_a
     text = "张，电话1。"
     record = _without(a_document(text), {text: (answer, sure)}, task)
     assert record.status == "failed"
-    assert record.errors == (Failure("confidence", f"{message}, without the values withheld"),)
-    assert [each["confidence"] for each in record.how["withheld"]] == [0.4]
+    assert record.errors == (RecordError(Problem("confidence", f"{message}, without the values withheld")),)
+    assert [each["confidence"] for each in record.provenance.withheld] == [0.4]
 
 
 def test_a_value_with_a_place_goes_before_one_that_is_kept_without() -> None:
@@ -338,13 +341,13 @@ def test_a_value_with_a_place_goes_before_one_that_is_kept_without() -> None:
         RUN,
     )
     assert record.data == {"电话": "2"}
-    assert record.conflicts == {"/电话": ({"value": "9", "span": None},)}
-    assert record.how["grounded"] == {"/电话": "only"}
+    assert record.conflicts == {"/电话": (Conflict("9"),)}
+    assert record.provenance.grounded == {"/电话": "only"}
 
 
 def test_a_value_that_one_part_has_a_place_for_is_no_longer_flagged() -> None:
     document = a_document("无。电话2。")
     task = a_task(电话={**STRING, "x-ungrounded": "keep"})
     record = merge(document, _extractions(document, task, {"无。": {"电话": "2"}, "电话2。": {"电话": "2"}}), RUN)
-    assert record.how["grounded"] == {"/电话": "only"}
+    assert record.provenance.grounded == {"/电话": "only"}
     assert record.spans == {"/电话": ((4, 5),)}

@@ -9,6 +9,7 @@ from extractor.errors import PromptError
 from extractor.stages import prompting
 from extractor.task.bundled import PROMPTS, SCHEMAS
 from extractor.task.task import Task, load_task, make_task
+from tests.builders import rendered
 
 BOOK = (
     '从上文中，提取"信息"(keyword,content)，包括:"手机号"、"邮箱"、"账号"、"密码"类型的实体，'
@@ -26,7 +27,7 @@ def _task(template: str) -> Task:
 
 
 def test_the_prompt_of_the_book_is_as_it_stands_there() -> None:
-    prompt = prompting.render(load_task("contact", "book"), _chunk("手机号18888888888"), 64)
+    prompt = rendered(load_task("contact", "book"), _chunk("手机号18888888888"), 64)
     assert prompt.messages == (Message("user", f"手机号18888888888\n\n{BOOK}"),)
 
 
@@ -34,7 +35,7 @@ def test_the_prompt_of_the_book_is_as_it_stands_there() -> None:
 @pytest.mark.parametrize("name", PROMPTS.names())
 def test_every_bundled_prompt_names_every_field_of_every_bundled_schema(name: str, schema: str) -> None:
     task = load_task(schema, name)
-    prompt = prompting.render(task, _chunk("正文 the text"), 64)
+    prompt = rendered(task, _chunk("正文 the text"), 64)
     (turn,) = prompt.messages
     assert "正文 the text" in turn.content
     assert all(field.name in turn.content for field in task.fields)
@@ -43,38 +44,38 @@ def test_every_bundled_prompt_names_every_field_of_every_bundled_schema(name: st
 @pytest.mark.parametrize("name", PROMPTS.names())
 def test_a_retry_begins_as_the_first_attempt_and_carries_answer_and_errors(name: str) -> None:
     task, chunk = load_task("contact", name), _chunk("手机号18888888888")
-    first = prompting.render(task, chunk, 64)
-    rejection = Rejection(Completion(first, '{"手机号": 1}'), "schema", ("/手机号: must be of type string",))
-    second = prompting.render(task, chunk, 64, rejected=(rejection,))
+    first = rendered(task, chunk, 64)
+    rejection = Rejection.of(Completion(first, '{"手机号": 1}'), "schema", "/手机号: must be of type string")
+    second = rendered(task, chunk, 64, rejected=(rejection,))
     assert second.attempt == 2
     assert second.messages[0].content.startswith(first.messages[0].content)
     assert '{"手机号": 1}' in second.messages[0].content
     assert "/手机号: must be of type string" in second.messages[0].content
-    assert prompting.filled(second, previous=False).messages == first.messages
+    assert prompting.render(second, previous=False).messages == first.messages
 
 
 def test_a_part_of_a_chunk_is_not_shown_the_answer_about_the_whole() -> None:
     task, chunk = load_task("contact"), _chunk("手机号18888888888")
-    rejection = Rejection(Completion(prompting.render(task, chunk, 64), "{...", "length"), "length")
+    rejection = Rejection.of(Completion(rendered(task, chunk, 64), "{...", "length"), "length", "cut off")
     half = replace(chunk, end=3)
-    assert prompting.render(task, half, 64, rejected=(rejection,)).messages == prompting.render(task, half, 64).messages
+    assert rendered(task, half, 64, rejected=(rejection,)).messages == rendered(task, half, 64).messages
 
 
 def test_a_document_is_a_value_and_never_a_template() -> None:
     text = "{{ 7 * 7 }} {% for x in y %} {# gone #}"
-    assert text in prompting.render(load_task("contact"), _chunk(text), 64).messages[0].content
+    assert text in rendered(load_task("contact"), _chunk(text), 64).messages[0].content
 
 
 def test_a_system_block_becomes_the_system_turn() -> None:
     task = _task("{% block system %}You extract {{ fields[0].name }}.{% endblock %}\nText: {{ document }}")
-    system, user = prompting.render(task, _chunk("x"), 64).messages
+    system, user = rendered(task, _chunk("x"), 64).messages
     assert (system.role, system.content) == ("system", "You extract a.")
     assert (user.role, user.content) == ("user", "Text: x")
 
 
 def test_a_field_comes_with_title_description_and_type() -> None:
     task = _task("{% for f in fields %}{{ f.name }}|{{ f.title }}|{{ f.description }}|{{ f.type }}{% endfor %}")
-    assert prompting.render(task, _chunk("x"), 64).messages[0].content == "a|A|the first|string"
+    assert rendered(task, _chunk("x"), 64).messages[0].content == "a|A|the first|string"
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.data import Extraction, Json, Withheld
-from extractor.stages.thresholds import withhold, withhold_unsure
+from extractor.stages import thresholds
 from extractor.task.json_pointer import scalars
 from extractor.task.task import Schema, Task
+from extractor.task.withhold import withhold
 from tests.builders import STRING, STRINGS, a_task, an_answer
 
 ROW: Schema = {"type": "object", "properties": {"名": STRING, "价": STRING}, "required": ["名"]}
@@ -27,7 +28,7 @@ def _extraction(data: Mapping[str, Json], task: Task, sure: Mapping[str, float])
 
 def test_a_member_becomes_null_and_is_listed_with_its_place_and_confidence() -> None:
     task = a_task(a=STRING, b=STRING)
-    left = withhold_unsure(_extraction({"a": "x", "b": "y"}, task, {"/a": 0.4, "/b": 0.9}), 0.5)
+    left = thresholds.apply(_extraction({"a": "x", "b": "y"}, task, {"/a": 0.4, "/b": 0.9}), 0.5)
     assert left.data == {"a": None, "b": "y"}
     assert left.withheld == (Withheld("a", "x", "confidence", 0.4, ((0, 1),)),)
     assert left.spans == {"/b": ((1, 2),)}
@@ -36,7 +37,7 @@ def test_a_member_becomes_null_and_is_listed_with_its_place_and_confidence() -> 
 
 def test_an_item_leaves_its_list_and_what_is_known_of_the_others_moves_up() -> None:
     sure = {"/l/0": 0.4, "/l/1": 0.9, "/l/2": 0.8}
-    left = withhold_unsure(_extraction({"l": ["x", "y", "z"]}, a_task(l=STRINGS), sure), 0.5)
+    left = thresholds.apply(_extraction({"l": ["x", "y", "z"]}, a_task(l=STRINGS), sure), 0.5)
     assert left.data == {"l": ["y", "z"]}
     assert left.spans == {"/l/0": ((1, 2),), "/l/1": ((2, 3),)}
     assert left.confidence == {"/l/0": 0.9, "/l/1": 0.8}
@@ -58,7 +59,7 @@ def test_an_item_leaves_its_list_and_what_is_known_of_the_others_moves_up() -> N
 def test_a_row_goes_with_the_value_that_it_cannot_be_without(
     rows: Json, sure: Mapping[str, float], left: Json, listed: list[str]
 ) -> None:
-    found = withhold_unsure(_extraction({"行": rows}, a_task(行=ROWS), sure), 0.5)
+    found = thresholds.apply(_extraction({"行": rows}, a_task(行=ROWS), sure), 0.5)
     assert found.data == {"行": left}
     assert [each.value for each in found.withheld] == listed
     assert {each.field for each in found.withheld} <= {"行/名", "行/价"}
@@ -66,8 +67,8 @@ def test_a_row_goes_with_the_value_that_it_cannot_be_without(
 
 def test_a_value_without_a_confidence_does_not_pass_and_nothing_is_asked_at_zero() -> None:
     extraction = _extraction({"a": "x"}, a_task(a=STRING), {})
-    assert withhold_unsure(extraction, 0.0) == extraction
-    assert withhold_unsure(extraction, 0.01).withheld == (Withheld("a", "x", "confidence", None, ((0, 1),)),)
+    assert thresholds.apply(extraction, 0.0) == extraction
+    assert thresholds.apply(extraction, 0.01).withheld == (Withheld("a", "x", "confidence", None, ((0, 1),)),)
 
 
 @given(st.lists(st.tuples(st.sampled_from("甲乙丙"), st.sampled_from("123"), st.floats(0, 1), st.floats(0, 1))))
@@ -77,7 +78,7 @@ def test_every_value_is_either_kept_with_all_that_is_known_of_it_or_listed(rows:
         f"/行/{at}/{name}": row[2 + place] for at, row in enumerate(rows) for place, name in enumerate(("名", "价"))
     }
     extraction = _extraction(data, a_task(行=ROWS), sure)
-    left = withhold_unsure(extraction, 0.5)
+    left = thresholds.apply(extraction, 0.5)
     before = [(each.value, extraction.spans[each.pointer]) for each in scalars(data) if each.value is not None]
     kept = [(each.value, left.spans[each.pointer]) for each in scalars(left.data) if each.value is not None]
     assert sorted([*kept, *((each.value, each.spans) for each in left.withheld)]) == sorted(before)
@@ -93,4 +94,4 @@ def test_withholding_nothing_changes_nothing() -> None:
 def test_a_row_is_judged_by_the_whole_schema_in_a_part_of_a_document_too() -> None:
     part = a_task(行=ROWS).part(["行"])
     sure = {"/行/0/名": 0.1, "/行/0/价": 0.9}
-    assert withhold_unsure(_extraction({"行": [{"名": "x", "价": "1"}]}, part, sure), 0.5).data == {"行": []}
+    assert thresholds.apply(_extraction({"行": [{"名": "x", "价": "1"}]}, part, sure), 0.5).data == {"行": []}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from extractor.data import Failure, Record, Source
-from extractor.errors import OutputError, OutputLocked, OutputMismatch
+from extractor.data import Record, RecordError, Source
+from extractor.errors import OutputError, OutputLocked, OutputMismatch, Problem
 from extractor.sinks import SinkOptions
 from extractor.storage.parts_folder import PartsFolder, commit, part_path, parts, records_of
 from tests.builders import RUN
@@ -45,7 +45,11 @@ def test_a_later_run_knows_what_is_done_and_a_changed_document_stands_once(tmp_p
     output = tmp_path / "out"
     _a_run(
         output,
-        [_record("a"), _record("b"), _record("c", status="failed", data=None, errors=(Failure("schema", "no"),))],
+        [
+            _record("a"),
+            _record("b"),
+            _record("c", status="failed", data=None, errors=(RecordError(Problem("schema", "no")),)),
+        ],
     )
     with _open(output) as folder:
         done = folder.done
@@ -62,7 +66,7 @@ def test_a_later_run_knows_what_is_done_and_a_changed_document_stands_once(tmp_p
 
 def test_failed_rows_that_are_to_be_asked_again_stay_until_they_are(tmp_path: Path) -> None:
     output = tmp_path / "out"
-    failed = _record("b", status="failed", data=None, errors=(Failure("schema", "no"),))
+    failed = _record("b", status="failed", data=None, errors=(RecordError(Problem("schema", "no")),))
     _a_run(output, [_record("a"), failed])
     _open(output, retry_failed=True).__enter__().__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert sorted(_ids(output)) == ["a", "b"]

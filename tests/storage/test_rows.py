@@ -7,27 +7,34 @@ from typing import Any
 import jsonschema
 import pytest
 
-from extractor.data import Failure, Record, RunInfo, Source, Withheld
+from extractor.data import Conflict, Provenance, Record, RecordError, RunInfo, SampledAnswer, Sampling, Source, Withheld
+from extractor.errors import Problem
 from extractor.storage.rows import from_line, from_row, to_line, to_row
 from tests.sinks.records import failed, record, sha
 
 SCHEMA = json.loads((files("extractor.storage") / "record.schema.json").read_text("utf-8"))
 RECORDS = [
     record("inbox/0001.txt"),
-    record("conflict", conflicts={"/手机号": ("1", 2)}, how={"rung": "strict", "/手机号": "only"}),
+    record("conflict", conflicts={"/手机号": (Conflict("1", (3, 4)), Conflict(2))}),
     record("list", data={"人": [{"名": "张"}]}, spans={"/人/0/名": ((0, 1), (4, 5))}),
     record(
         "withheld",
-        how={
-            "grounded": {"/手机号": "ungrounded"},
-            "withheld": [
-                Withheld("a", 3, "confidence", 0.4, ((1, 2),)).as_json(),
-                Withheld("b", "x", "ungrounded").as_json(),
-            ],
-        },
+        provenance=Provenance(
+            parsed=("strict", "fence"),
+            grounded={"/手机号": "ungrounded"},
+            withheld=(Withheld("a", 3, "confidence", 0.4, ((1, 2),)), Withheld("b", "x", "ungrounded")),
+            decoding=("json_schema",),
+            unconstrained=("/a",),
+            sampled=(SampledAnswer(0, 3, 1, Sampling(0.7, 5)), SampledAnswer(1, 1, 2, Sampling(0.7, 6))),
+            found_in_pass={"/手机号": 2},
+            chunks=2,
+            passes=2,
+        ),
     ),
     failed("failed"),
-    Record("io", "failed", Source("io", ""), RunInfo("f", "m", "s", "p"), errors=(Failure("io", "not there"),)),
+    Record(
+        "io", "failed", Source("io", ""), RunInfo("f", "m", "s", "p"), errors=(RecordError(Problem("io", "not there")),)
+    ),
 ]
 
 
@@ -64,11 +71,11 @@ def test_the_schema_accepts_nothing_else(change: dict[str, Any]) -> None:
 def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
     row = to_row(record("inbox/0001.txt"))
     assert list(row) == [
-        *("id", "status", "data", "spans", "where", "confidence", "errors", "conflicts", "how"),
+        *("id", "status", "data", "spans", "locations", "confidence", "errors", "conflicts", "provenance"),
         *("attempts", "source", "run", "usage"),
     ]
     assert row["spans"] == {"/手机号": [[86, 97]]}
-    assert row["where"] == {"/手机号": [{"page": 2}]}
+    assert row["locations"] == {"/手机号": [{"page": 2}]}
     assert row["source"] == {"path": "inbox/0001.txt", "sha256": sha("文"), "encoding": "utf-8", "chars": 1}
     assert row["run"] == {
         **{"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"},

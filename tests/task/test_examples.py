@@ -50,7 +50,7 @@ def _run(text: str, *answers: Json, config: RunConfig | None = None, **task: Jso
 @pytest.mark.parametrize("prompt", ["zh", "en", "book"])
 def test_every_bundled_prompt_shows_text_and_whole_answer_of_each_example(prompt: str) -> None:
     pipeline = Pipeline(_task(SHOWN, {"text": "李四不要了", "data": {"人": "李四"}}, prompt=prompt), Backend())
-    (asked,) = pipeline.questions(Document("d", "正文", Source("d", "")))
+    (asked,) = pipeline.prompts(Document("d", "正文", Source("d", "")))
     content = asked.messages[-1].content
     assert "张三订了一百二十件。" in content
     assert '{"人": "张三", "数": 120, "类": "买", "注": "加急"}' in content
@@ -66,7 +66,7 @@ def test_a_part_of_an_example_is_the_answer_about_some_of_its_fields() -> None:
 def test_examples_take_room_from_the_text() -> None:
     long = {"text": "王五" + "话" * 500, "data": {"人": "王五"}}
     with_examples, without = (Pipeline(_task(*rows), Backend(context=4096)) for rows in ([long], []))
-    assert without.chunk_budget - with_examples.chunk_budget >= 500
+    assert without.budget.chunk - with_examples.budget.chunk >= 500
 
 
 def test_examples_are_part_of_the_fingerprint_whatever_file_they_come_from() -> None:
@@ -130,25 +130,25 @@ def test_a_verbatim_field_never_has_the_value_of_an_example_that_is_not_in_the_d
     record = _run("只有李四。", {"人": "张三", "数": None}, config=RunConfig(ungrounded=ungrounded))
     if ungrounded == "null":
         assert record.data == {"人": None, "数": None, "类": None, "注": None}
-        (withheld,) = record.how["withheld"]
+        (withheld,) = record.provenance.withheld
         assert (withheld["field"], withheld["reason"]) == ("人", "ungrounded")
     else:
         assert (record.status, record.data) == ("failed", None)
-        assert record.errors[-1].reason == "ungrounded"
+        assert record.errors[-1].problem.code == "ungrounded"
 
 
 def test_what_other_fields_have_of_an_example_and_not_of_the_document_is_flagged() -> None:
     answer = {"人": "李四", "数": 120, "类": "买", "注": "加急"}
     kept = RunConfig(ungrounded="keep")
-    assert _run("只有李四。", answer, config=kept).how["grounded"] == {
+    assert _run("只有李四。", answer, config=kept).provenance.grounded == {
         "/人": "only",
         "/数": "example",
         "/类": "example",
         "/注": "example",
     }
-    assert _run("李四要买120件，加急。", answer, config=kept).how["grounded"] == {"/人": "only", "/数": "only"}
+    assert _run("李四要买120件，加急。", answer, config=kept).provenance.grounded == {"/人": "only", "/数": "only"}
     other = _run("只有李四。", {"人": "李四", "数": 7, "类": "卖", "注": "慢"}, config=kept)
-    assert other.how["grounded"] == {"/人": "only", "/数": "ungrounded"}
+    assert other.provenance.grounded == {"/人": "only", "/数": "ungrounded"}
 
 
 def test_the_demo_model_does_not_copy_from_an_example() -> None:
@@ -166,7 +166,7 @@ def test_the_demo_model_does_not_copy_from_an_example() -> None:
 
 def test_a_question_about_some_of_the_fields_shows_their_part_of_the_examples() -> None:
     part = _task(SHOWN).part(["人", "数"])
-    (asked,) = Pipeline(part, Backend()).questions(Document("d", "正文", Source("d", "")))
+    (asked,) = Pipeline(part, Backend()).prompts(Document("d", "正文", Source("d", "")))
     assert '例答：{"人": "张三", "数": 120}\n' in asked.messages[-1].content
 
 
@@ -179,5 +179,5 @@ def test_the_value_of_another_field_of_an_example_is_known_in_a_part_too() -> No
     shown = {"text": "王五先生订了。", "data": {"人": "王五先生"}}
     pipeline = Pipeline(_task(shown), Backend(answer=answer, context=1400), RunConfig())
     (record,) = pipeline.run([Document("d", "".join(texts), Source("d", "0" * 64))])
-    assert record.how["chunks"] > 1
-    assert record.how["grounded"] == {"/注": "example"}
+    assert record.provenance.chunks > 1
+    assert record.provenance.grounded == {"/注": "example"}

@@ -41,21 +41,21 @@ def test_many_fields_are_asked_for_in_groups_and_come_back_in_the_order_of_the_s
     assert record.status == "ok"
     assert record.data is not None
     assert list(record.data.items()) == [(name, f"值{name[2:]}") for name in MANY]
-    assert record.how["groups"] == record.attempts == 3
+    assert record.provenance.groups == record.attempts == 3
     assert {TEXT[start:end] for ((start, end),) in record.spans.values()} == set(record.data.values())
-    assert "chunks" not in record.how
+    assert "chunks" not in record.provenance
 
 
 def test_groups_and_chunks_multiply() -> None:
     record = _record(_schema(MANY), TEXT + "别的内容。" * 1_000)
     assert record.data is not None
     assert list(record.data.values()) == [f"值{name[2:]}" for name in MANY]
-    assert record.attempts == record.how["groups"] * record.how["chunks"] > 3
+    assert record.attempts == record.provenance.groups * record.provenance.chunks > 3
 
 
 def test_few_fields_are_one_question() -> None:
     record = _record(_schema({name: MANY[name] for name in list(MANY)[:10]}))
-    assert (record.attempts, "groups" in record.how) == (1, False)
+    assert (record.attempts, "groups" in record.provenance) == (1, False)
 
 
 def test_every_field_is_in_exactly_one_group_and_a_field_that_fits_nowhere_is_alone() -> None:
@@ -79,9 +79,9 @@ def test_every_field_is_in_exactly_one_group_and_a_field_that_fits_nowhere_is_al
 )
 def test_what_holds_between_fields_holds_for_the_whole_and_for_no_group(more: Mapping[str, Json], error: str) -> None:
     record = _record(_schema({**MANY, "无": STRING}, **more), max_attempts=1)
-    assert record.how["groups"] > 1
+    assert record.provenance.groups > 1
     assert record.status == ("failed" if error else "ok")
-    assert [failure.message.startswith(error) for failure in record.errors] == ([True] if error else [])
+    assert [failure.problem.message.startswith(error) for failure in record.errors] == ([True] if error else [])
 
 
 def test_references_hold_in_every_group() -> None:
@@ -94,7 +94,7 @@ def test_references_hold_in_every_group() -> None:
         "字段59": {"type": "object", "properties": {"下": {"$ref": "#"}}},
     }
     task = make_task(_schema(properties, **{"$defs": definitions, "$id": "https://a.example/contract"}))
-    parts = Pipeline(task, Backend(context=4_096)).groups
+    parts = Pipeline(task, Backend(context=4_096)).budget.groups
     assert len(parts) > 1
     for part in parts:
         for field in part.fields:
@@ -113,15 +113,15 @@ def test_a_group_that_has_no_answer_fails_the_document_and_is_named() -> None:
     assert record.status == "failed"
     assert record.data is not None
     assert record.data["字段00"] == "值00"
-    assert record.errors[-1].reason == "parse"
-    assert "字段59: no usable answer" in record.errors[-1].message
+    assert record.errors[-1].problem.code == "parse"
+    assert "字段59: no usable answer" in record.errors[-1].problem.message
 
 
 def test_instructions_too_long_for_the_context_are_split_as_well() -> None:
     told = {name: {**STRING, "description": "说明" * 40} for name in list(MANY)[:12]}
     record = _record(_schema(told), context=1_500)
     assert record.status == "ok"
-    assert record.how["groups"] > 1
+    assert record.provenance.groups > 1
     with pytest.raises(UsageError, match="no room for text"):
         Pipeline(make_task(_schema({"甲": {**STRING, "description": "说明" * 900}})), Backend(context=1_500)).check()
 
@@ -142,10 +142,10 @@ def test_the_longest_value_follows_from_the_schema(properties: Mapping[str, Json
 
 def test_the_overlap_holds_the_longest_value_twice_if_there_is_room() -> None:
     def overlap(task: Task, **config: Json) -> int:
-        return Pipeline(task, Backend(context=4_096), RunConfig(**config)).overlap
+        return Pipeline(task, Backend(context=4_096), RunConfig(**config)).budget.overlap
 
     long = a_task(地址={**STRING, "maxLength": 100})
     assert overlap(long) == 2 * 116
     assert overlap(long, overlap=10) == 10
     assert overlap(a_task(名=STRINGS)) == 64
-    assert Pipeline(long, Backend(context=500), RunConfig(max_tokens=100)).overlap < 100
+    assert Pipeline(long, Backend(context=500), RunConfig(max_tokens=100)).budget.overlap < 100

@@ -2,8 +2,9 @@
 
 import pytest
 
-from extractor.data import Json, Record, Source, Unreadable
-from extractor.stages.merging import unreadable
+from extractor.data import Conflict, FailedDocument, Json, Provenance, Record, Source, Withheld
+from extractor.errors import Problem
+from extractor.stages.merging import merge
 from extractor.task.redaction import MASK, mask, redact
 from extractor.task.task import Schema, Task, load_task
 from tests.builders import INTEGER, RUN, STRING, STRINGS, a_task
@@ -48,19 +49,19 @@ def test_conflicts_are_masked_and_the_rest_of_the_record_stays() -> None:
         run=RUN,
         data={"行": {"a/b": "x", "c": "y"}},
         spans={"/行/a~1b": ((0, 1),)},
-        conflicts={"/行/a~1b": ({"value": "z", "span": [3, 4]},), "/行/c": ({"value": "w", "span": None},)},
+        conflicts={"/行/a~1b": (Conflict("z", (3, 4)),), "/行/c": (Conflict("w"),)},
     )
     redacted = redact(record, a_task(行=row))
     assert redacted.data == {"行": {"a/b": MASK, "c": "y"}}
     assert redacted.conflicts == {
         "/行/a~1b": ({"value": MASK, "span": [3, 4]},),
-        "/行/c": ({"value": "w", "span": None},),
+        "/行/c": (Conflict("w"),),
     }
     assert redacted.spans == record.spans
 
 
 def test_a_record_without_data_has_nothing_to_mask() -> None:
-    record = unreadable(Unreadable("x", Source("x", ""), "empty", "is empty"), RUN)
+    record = merge(FailedDocument("x", Source("x", ""), Problem("empty", "is empty")), (), RUN)
     assert redact(record, a_task(a=SECRET)) == record
 
 
@@ -71,6 +72,6 @@ def test_the_bundled_password_is_sensitive() -> None:
 def test_what_was_withheld_is_masked_as_its_field_is() -> None:
     row: Schema = {"type": "object", "properties": {"密": SECRET, "名": STRING}}
     task = a_task(行={"type": "array", "items": row}, 密=SECRET, 表={"type": "array", "items": SECRET})
-    withheld = [{"field": field, "value": "x"} for field in ("行/密", "行/名", "密", "表")]
-    record = Record("d", "ok", Source("d", "0" * 64), RUN, data={}, how={"withheld": withheld})
-    assert [each["value"] for each in redact(record, task).how["withheld"]] == [MASK, "x", MASK, MASK]
+    withheld = tuple(Withheld(field, "x", "confidence") for field in ("行/密", "行/名", "密", "表"))
+    record = Record("d", "ok", Source("d", "0" * 64), RUN, data={}, provenance=Provenance(withheld=withheld))
+    assert [each.value for each in redact(record, task).provenance.withheld] == [MASK, "x", MASK, MASK]

@@ -41,7 +41,7 @@ def _chinese(number: int, digits: str, units: str) -> str:
 
 
 def _places(text: str, value: float | str) -> list[str]:
-    return [text[start:end] for start, end in TextIndex(text).in_meaning(value)]
+    return [text[start:end] for start, end in TextIndex(text).find_by_meaning(value)]
 
 
 @given(st.integers(0, 10**12 - 1) | st.integers(0, 100_000))

@@ -9,7 +9,7 @@ from hashlib import sha256
 from extractor.data import Document
 from extractor.encodings.detect import Undecodable, decode
 from extractor.readers._support.files import File, ReadOptions, read_bytes
-from extractor.readers._support.limits import Failed
+from extractor.readers._support.limits import ReadError
 from extractor.readers._support.segments import Pieces
 
 SUFFIXES = (".srt",)
@@ -17,14 +17,14 @@ BLOCK = re.compile(r"(\d\d:\d\d:\d\d),\d+ --> .*\n((?:.+\n?)+)")
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document]:
-    """One document a file. Raises OSError where it cannot be opened, Failed where there are no subtitles."""
+    """One document a file. Raises OSError where it cannot be opened, ReadError where there are no subtitles."""
     data = read_bytes(file, options.max_bytes)
     decoded = decode(data)
     if isinstance(decoded, Undecodable):
-        raise Failed(decoded.reason, decoded.message)
+        raise ReadError(decoded.reason, decoded.message)
     pieces = Pieces()
     for time, said in BLOCK.findall(decoded.text.replace("\r\n", "\n")):
         pieces.line(said.strip(), {"time": time})
     if not pieces:
-        raise Failed("malformed", "no subtitles: there is no line such as 00:00:01,000 --> 00:00:02,000")
+        raise ReadError("malformed", "no subtitles: there is no line such as 00:00:01,000 --> 00:00:02,000")
     yield file.document(pieces.text, sha256(data).hexdigest(), decoded.encoding, pieces.segments)

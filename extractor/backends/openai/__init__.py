@@ -122,7 +122,7 @@ class Backend:
                     _raise_if_useless(error)
                 if _is_too_long(error):
                     detail = f"the server finds the prompt too long (HTTP {error.status_code})"
-                    return Completion(prompt, "", "overflow", detail=detail, means=manner.means)
+                    return Completion(prompt, "", "overflow", detail=detail, decoding=manner.means)
                 refused = error
                 if pause := _pause(error):
                     await asyncio.sleep(pause)

@@ -22,14 +22,14 @@ def completion(prompt: Prompt, reply: object, seconds: float, means: str) -> Com
     choice = _choice(reply)
     if choice is None or not isinstance(reply, ChatCompletion):
         detail = "the server's reply is no chat completion: check --base-url, which ends in /v1 with most servers"
-        return Completion(prompt, "", "error", Usage(seconds=seconds), detail=detail, means=means)
+        return Completion(prompt, "", "error", Usage(seconds=seconds), detail=detail, decoding=means)
     usage = _usage(reply, seconds)
     finish = _FINISHES.get(choice.finish_reason)
     if finish is None:
         detail = f"the server ended the answer: {choice.finish_reason}"
-        return Completion(prompt, "", "error", usage, detail=detail, means=means)
+        return Completion(prompt, "", "error", usage, detail=detail, decoding=means)
     written = choice.message.content or ""
-    return Completion(prompt, written.strip(), finish, usage, spelled(written, _tokens(choice)), means=means)
+    return Completion(prompt, written.strip(), finish, usage, spelled(written, _tokens(choice)), decoding=means)
 
 
 def _choice(reply: object) -> Choice | None:

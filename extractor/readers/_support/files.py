@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
-from extractor.data import Document, Segment, Source, Unreadable
-from extractor.errors import UsageError
-from extractor.readers._support.limits import Budget, Failed
+from extractor.data import Document, FailedDocument, Segment, Source
+from extractor.errors import Problem, UsageError
+from extractor.readers._support.limits import Budget, ReadError
 from extractor.storage import addresses
 
 BLOCK_BYTES = 1 << 18
@@ -77,9 +77,9 @@ class File:
         """The whole file as one document."""
         return Document(self.id, text, Source(self.path, sha256, encoding, len(text)), tuple(segments))
 
-    def unreadable(self, reason: str, message: str, sha256: str = "") -> Unreadable:
-        """The failure of the whole file. Without a hash (it could not be read) a later run tries it again."""
-        return Unreadable(self.id, Source(self.path, sha256), reason, message)
+    def failed(self, problem: Problem, sha256: str = "") -> FailedDocument:
+        """Return the failure of the whole file. Without a hash (it could not be read) a later run tries it again."""
+        return FailedDocument(self.id, Source(self.path, sha256), problem)
 
 
 def open_regular(location: str) -> BinaryIO:
@@ -95,11 +95,11 @@ def open_regular(location: str) -> BinaryIO:
 
 
 def read_bytes(file: File, limit: int) -> bytes:
-    """All bytes of a file. Raises Failed where there are more than `limit`."""
+    """All bytes of a file. Raises ReadError where there are more than `limit`."""
     with file.open() as stream:
         data = read_up_to(stream, limit + 1)
     if len(data) > limit:
-        raise Failed("too-large", too_large("the document", limit))
+        raise ReadError("too-large", too_large("the document", limit))
     return data
 
 
@@ -107,7 +107,7 @@ def hash_of(file: File, limit: int) -> str:
     """The hash of a file's bytes; empty where they cannot be read or are more than `limit`."""
     try:
         return hashlib.sha256(read_bytes(file, limit)).hexdigest()
-    except (Failed, OSError):
+    except (ReadError, OSError):
         return ""
 
 

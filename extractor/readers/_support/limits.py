@@ -13,6 +13,8 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from extractor.errors import Code, Problem
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
@@ -27,16 +29,15 @@ DOCUMENTS = 64
 DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError)
 
 
-class Failed(Exception):
-    """Why a file cannot be read: a short code and one line for people. It ends the reading of that file alone."""
+class ReadError(Exception):
+    """A file cannot be read, and why. It ends the reading of that file alone."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
-        self.reason = reason
-        self.message = message
+        self.problem = Problem(code, message)
 
 
-class Bomb(Failed):
+class Bomb(ReadError):
     """An archive is beyond the limits. It ends the reading of the whole file on the disk."""
 
     def __init__(self, message: str) -> None:
@@ -99,7 +100,7 @@ def unpacking(stream: BinaryIO, packed: Callable[[], int], budget: Budget) -> Bi
     return cast(BinaryIO, io.BufferedReader(Unpacking(stream, packed, budget), io.DEFAULT_BUFFER_SIZE * 8))
 
 
-def damaged(what: str, error: BaseException | str) -> Failed:
+def damaged(what: str, error: BaseException | str) -> ReadError:
     """A file that begins as its format should and is broken further on, in words of the library that read it."""
     detail = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-    return Failed("damaged", f"the {what} is damaged or cut off ({detail}): get it again, or repair it")
+    return ReadError("damaged", f"the {what} is damaged or cut off ({detail}): get it again, or repair it")

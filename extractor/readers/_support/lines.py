@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from extractor.data import Unreadable
+from extractor.data import FailedDocument
 from extractor.encodings.detect import Undecodable, sniff
 from extractor.readers._support.files import File, too_large
 
@@ -51,14 +51,14 @@ def count(file: File) -> int:
     return found + (not last.endswith(b"\n"))
 
 
-def failure(file: File, stream: BinaryIO, problem: Undecodable) -> Unreadable:
+def failure(file: File, stream: BinaryIO, problem: Undecodable) -> FailedDocument:
     """The failure of a whole file that has been opened, with the hash of its bytes."""
     if stream.seekable():
         stream.seek(0)
     digest = hashlib.sha256()
     while block := stream.read(HEAD_BYTES):
         digest.update(block)
-    return file.unreadable(problem.reason, problem.message, digest.hexdigest())
+    return file.failed(problem, digest.hexdigest())
 
 
 def lines(stream: BinaryIO, encoding: str, limit: int) -> Iterator[Line]:

@@ -6,7 +6,7 @@ import io
 import zipfile
 
 from extractor.readers._support.files import File, ReadOptions, read_bytes
-from extractor.readers._support.limits import DAMAGE, DOCUMENTS, RATIO, RATIO_FROM, Bomb, Failed, damaged
+from extractor.readers._support.limits import DAMAGE, DOCUMENTS, RATIO, RATIO_FROM, Bomb, ReadError, damaged
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 XML = (".xml", ".rels")
@@ -15,7 +15,7 @@ XML = (".xml", ".rels")
 def package(file: File, options: ReadOptions) -> tuple[bytes, bytes]:
     """The bytes of a file and of the ZIP in it, which are others where it is encrypted.
 
-    Raises OSError where it cannot be opened, Failed where it is locked, damaged or unpacks to too much.
+    Raises OSError where it cannot be opened, ReadError where it is locked, damaged or unpacks to too much.
     """
     data = read_bytes(file, options.max_bytes)
     opened = _decrypted(data, options.password) if data.startswith(OLE) else data
@@ -24,7 +24,7 @@ def package(file: File, options: ReadOptions) -> tuple[bytes, bytes]:
     except (*DAMAGE, NotImplementedError, ValueError, OSError) as error:
         raise damaged("file", error) from error
     except RuntimeError as error:  # what zipfile raises for an encrypted member
-        raise Failed("locked", "an encrypted ZIP inside: save it unlocked") from error
+        raise ReadError("locked", "an encrypted ZIP inside: save it unlocked") from error
     return data, opened
 
 
@@ -44,7 +44,7 @@ def _check(data: bytes, limit: int) -> None:
 
 def _decrypted(data: bytes, password: str | None) -> bytes:
     if password is None:
-        raise Failed("locked", "encrypted Office document, a password is needed: give it with --password")
+        raise ReadError("locked", "encrypted Office document, a password is needed: give it with --password")
     import msoffcrypto
     from msoffcrypto.exceptions import DecryptionError, FileFormatError, InvalidKeyError, ParseError
 
@@ -55,7 +55,7 @@ def _decrypted(data: bytes, password: str | None) -> bytes:
         document.decrypt(unlocked)
     except InvalidKeyError as error:
         message = "encrypted Office document, the password does not open it: give the right one with --password"
-        raise Failed("locked", message) from error
+        raise ReadError("locked", message) from error
     except (FileFormatError, ParseError, DecryptionError, OSError) as error:
         raise damaged("encrypted Office document", error) from error
     return unlocked.getvalue()

@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from extractor.data import Document, Json, Segment, Source, Unreadable
+from extractor.data import Document, FailedDocument, Json, Segment, Source
+from extractor.errors import Problem
 from extractor.readers._support.files import File, sha256_of
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -32,20 +33,20 @@ class Row:
             return f"{self.file.id}#{self.number}"
         return SURROGATE.sub("\ufffd", str(own))
 
-    def document(self, text: str, segments: Sequence[Segment] = ()) -> Document | Unreadable:
+    def document(self, text: str, segments: Sequence[Segment] = ()) -> Document | FailedDocument:
         """The row's text as a document.
 
         A lone surrogate (JSON can escape one) is no character and no model can read it: it becomes U+FFFD, one for
         one so that offsets hold, and the recorded encoding says so.
         """
         if not text.strip():
-            return self.unreadable("empty", "no text: the row's text is empty or only white space", text)
+            return self.failed(Problem("empty", "no text: the row's text is empty or only white space"), text)
         readable = SURROGATE.sub("\ufffd", text)
         encoding = self.encoding if readable == text else f"{self.encoding} (lone surrogates read as U+FFFD)"
         return Document(self.id, readable, Source(self.path, sha256_of(text), encoding, len(text)), tuple(segments))
 
-    def unreadable(self, reason: str, message: str, raw: str) -> Unreadable:
-        return Unreadable(self.id, Source(self.path, sha256_of(raw), self.encoding), reason, message)
+    def failed(self, problem: Problem, raw: str) -> FailedDocument:
+        return FailedDocument(self.id, Source(self.path, sha256_of(raw), self.encoding), problem)
 
     @property
     def path(self) -> str:

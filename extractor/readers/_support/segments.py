@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from extractor.data import Json, Segment
 
 
-class Pieces:
+class TextBuilder:
     """Grows a text; what is placed becomes a segment, what is written only stands between them."""
 
     def __init__(self) -> None:

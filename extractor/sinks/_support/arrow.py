@@ -88,14 +88,14 @@ class Whole(Layout):
         failed = row["status"] == "failed" and row["errors"]
         return {
             **row,
-            "reason": row["errors"][-1]["reason"] if failed else None,
+            "reason": row["errors"][-1]["code"] if failed else None,
             "data": data,
             "data_json": None if exact else text_of(row["data"]),
             "spans": [(name, [{"start": a, "end": b} for a, b in found]) for name, found in row["spans"].items()],
-            "where": [(name, [text_of(each) for each in found]) for name, found in row["where"].items()],
+            "locations": [(name, [text_of(each) for each in found]) for name, found in row["locations"].items()],
             "confidence": list(row["confidence"].items()),
             "conflicts": [(name, text_of(others)) for name, others in row["conflicts"].items()],
-            "how": text_of(row["how"]),
+            "provenance": text_of(row["provenance"]),
         }
 
     def grouped(self, rows: Iterable[Stored]) -> Iterator[list[Stored]]:
@@ -128,18 +128,18 @@ def _envelope(data: pa.DataType) -> pa.Schema:
     def texts(*names: str) -> list[tuple[str, pa.DataType]]:
         return [(name, text) for name in names]
 
-    failure = pa.struct([*texts("reason", "message"), ("chunk", whole), ("attempt", whole)])
+    failure = pa.struct([*texts("code", "message"), ("chunk", whole), ("attempt", whole)])
     run = texts("fingerprint", "model", "schema", "prompt", "schema_hash", "prompt_hash")
     columns = [
         *texts("id", "status", "reason"),
         ("data", data),
         ("data_json", text),
         ("spans", pa.map_(text, pa.list_(pa.struct([("start", whole), ("end", whole)])))),
-        ("where", pa.map_(text, pa.list_(text))),
+        ("locations", pa.map_(text, pa.list_(text))),
         ("confidence", pa.map_(text, real)),
         ("errors", pa.list_(failure)),
         ("conflicts", pa.map_(text, text)),
-        ("how", text),
+        ("provenance", text),
         ("attempts", whole),
         ("source", pa.struct([*texts("path", "sha256", "encoding"), ("chars", whole)])),
         ("run", pa.struct(run)),

@@ -23,7 +23,7 @@ from extractor.task.task import Task
 
 BEFORE = {"id": "string", "status": "string", "reason": "string"}
 BEHIND = {
-    **dict.fromkeys(("data_json", "spans", "where", "confidence", "errors", "conflicts", "how"), "json"),
+    **dict.fromkeys(("data_json", "spans", "locations", "confidence", "errors", "conflicts", "provenance"), "json"),
     "attempts": "integer",
     "path": "string",
     "sha256": "string",

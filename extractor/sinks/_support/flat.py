@@ -52,7 +52,7 @@ def flat_rows(record: Record) -> list[dict[str, Json]]:
     """The rows of a record, at least one, each with all of COLUMNS."""
     found = [row for value in _values(record) for row in _placed(record, value)]
     if record.status == "failed" or not found:
-        last = record.errors[-1].message if record.status == "failed" and record.errors else None
+        last = record.errors[-1].problem.message if record.status == "failed" and record.errors else None
         found.insert(0, {"reason": reason_of(record) or None, "message": last})
     empty = dict.fromkeys(COLUMNS)
     common = {
@@ -97,7 +97,7 @@ def _placed(record: Record, value: _Value) -> Iterator[dict[str, Json]]:
         "confidence": record.confidence.get(value.pointer),
         "pointer": value.pointer,
     }
-    spans, where = record.spans.get(value.pointer, ()), record.where.get(value.pointer, ())
+    spans, where = record.spans.get(value.pointer, ()), record.locations.get(value.pointer, ())
     for index, (start, end) in enumerate(spans):
         place = where[index] if index < len(where) else {}
         shown_place = json.dumps(dict(place), ensure_ascii=False) if place else None

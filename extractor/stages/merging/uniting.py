@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from extractor.data import FLAGS, Extraction, Json, Span
+from extractor.data import FLAGS, Conflict, Extraction, Json, Span
 from extractor.stages.merging.overlaps import standing
 from extractor.stages.merging.values import Thing, Value
 from extractor.task.json_pointer import escape_pointer
@@ -23,7 +23,7 @@ class Merger:
     spans: dict[str, set[Span]] = field(default_factory=dict)
     grounded: dict[str, str] = field(default_factory=dict)
     confidence: dict[str, float] = field(default_factory=dict)
-    conflicts: dict[str, list[Json]] = field(default_factory=dict)
+    conflicts: dict[str, list[Conflict]] = field(default_factory=dict)
     passes: dict[str, int] = field(default_factory=dict)
 
     def merged(self, extractions: Sequence[Extraction]) -> dict[str, Json]:
@@ -70,7 +70,7 @@ class Merger:
         self._keep(first, pointer)
         for group in others:
             span = next(filter(None, (value.first_span() for value in group)), None)
-            self.conflicts.setdefault(pointer, []).append({"value": group[0].value, "span": span})
+            self.conflicts.setdefault(pointer, []).append(Conflict(group[0].value, span))
         return first[0].value
 
     def _list(self, values: Sequence[Value], schema: Schema, pointer: str) -> list[Json]:

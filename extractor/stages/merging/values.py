@@ -63,8 +63,8 @@ class Value:
     def first_place(self) -> int | None:
         return min((start for spans in self.places.values() for start, _ in spans), default=None)
 
-    def first_span(self) -> list[int] | None:
-        return next((list(span) for spans in self.places.values() for span in spans), None)
+    def first_span(self) -> Span | None:
+        return next((span for spans in self.places.values() for span in spans), None)
 
 
 Thing = list[Value]

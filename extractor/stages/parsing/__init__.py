@@ -7,39 +7,37 @@ know whether a value stands in the document; `grounding` does.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from extractor.data import Completion, Extraction, Json, Outcome, Rejection, Span
+from extractor.data import Completion, Extraction, Json, Outcome, Rejection
 from extractor.stages.parsing.coerce import Shaper, folded, unwrapped
 from extractor.stages.parsing.extract_json import LOSSY, is_unclosed, read_bare, read_json
-from extractor.stages.parsing.strict_json import Reading, plain, value_ranges
 from extractor.task.task import Schema, Task
+from extractor.text.strict_json import Reading, plain, value_ranges
 
 __all__ = ["parse", "read_json", "read_value", "value_ranges"]
 
 _GAVE_UP = {"overflow": "the prompt exceeds the model's context", "error": "the backend gave up on this prompt"}
 _CUT_OFF = "the answer was cut off at the limit of tokens"
+_NO_JSON, _EMPTY = "the answer holds no JSON", "the answer is empty"
 
 
 def parse(completion: Completion) -> Outcome:
     """Read a backend's answer as data of its task."""
-    if completion.finish in _GAVE_UP:
-        return Rejection(completion, completion.finish, (completion.detail or _GAVE_UP[completion.finish],))
+    if completion.finish == "overflow" or completion.finish == "error":
+        return Rejection.of(completion, completion.finish, completion.detail or _GAVE_UP[completion.finish])
     task = completion.prompt.task
     reading = read_json(completion.text, _names(task))
     if completion.finish == "length" and not _is_whole(reading, completion.text):
-        return Rejection(completion, "length", (_CUT_OFF,))
+        return Rejection.of(completion, "length", _CUT_OFF)
     if reading is None:
-        return Rejection(
-            completion, "parse", ("the answer holds no JSON" if completion.text.strip() else "the answer is empty",)
-        )
+        return Rejection.of(completion, "parse", _NO_JSON if completion.text.strip() else _EMPTY)
     reading = _unpacked(reading, task)
     if not isinstance(reading.value, dict):
-        return Rejection(completion, "parse", (f"the answer must be one JSON object, not {_kind(reading.value)}",))
+        return Rejection.of(completion, "parse", f"the answer must be one JSON object, not {_kind(reading.value)}")
     if _is_guess(reading) and not _names_a_field(reading.value, task):
-        return Rejection(completion, "parse", ("the answer names no field",))
+        return Rejection.of(completion, "parse", "the answer names no field")
     return _judged(completion, _shaped(reading, task))
 
 
@@ -94,9 +92,8 @@ def _judged(completion: Completion, reading: Reading) -> Outcome:
     """The schema has the last word."""
     errors = completion.prompt.task.validate(reading.value)
     if errors:
-        return Rejection(completion, "schema", errors)
-    confidence = _confidence(completion) if reading.rung == "strict" else {}
-    return Extraction(completion, plain(reading.value), reading.rung, confidence=confidence)
+        return Rejection.of(completion, "schema", *errors)
+    return Extraction(completion, plain(reading.value), reading.rung)
 
 
 def _kind(value: Json) -> str:
@@ -120,41 +117,3 @@ def _mentioned(text: str, schema: Schema) -> Json:
         if isinstance(option, str) and re.search(rf"(?<!\w){re.escape(option)}(?!\w)", text, re.IGNORECASE)
     ]
     return named[0] if len(named) == 1 else None
-
-
-# Confidence
-
-
-def _confidence(completion: Completion) -> Mapping[str, float]:
-    """The probability of each value as it was written: the product over the tokens that overlap its characters.
-
-    A token's probability is that among the tokens which the constraint allowed there, so 1 where it had to come. The
-    quotes of a string belong to it: the opening one is the decision that there is a value and not null, the closing
-    one that it ends there. `docs/grounding-and-confidence.md` says what other definitions were measured.
-    """
-    tokens = list(_token_ranges(completion))
-    ranges = value_ranges(completion.text) if tokens else {}
-    result: dict[str, float] = {}
-    first = 0
-    for pointer, (start, end) in ranges.items():
-        while first < len(tokens) and tokens[first][0][1] <= start:
-            first += 1
-        overlapping = first
-        total = 0.0
-        while overlapping < len(tokens) and tokens[overlapping][0][0] < end:
-            total += tokens[overlapping][1]
-            overlapping += 1
-        if overlapping > first:
-            result[pointer] = round(min(1.0, math.exp(total)), 4)
-    return result
-
-
-def _token_ranges(completion: Completion) -> Iterator[tuple[Span, float]]:
-    """The characters of the answer that each token stands for; nothing if the tokens do not spell the answer."""
-    spelled = "".join(piece for piece, _ in completion.tokens)
-    if completion.text not in spelled:
-        return
-    end = -spelled.index(completion.text)
-    for piece, logprob in completion.tokens:
-        start, end = end, end + len(piece)
-        yield (start, end), logprob

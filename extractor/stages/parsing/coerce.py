@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from extractor.data import Json
-from extractor.stages.parsing.strict_json import WrittenFloat, WrittenInt
 from extractor.task.task import Schema, value_type
+from extractor.text.strict_json import WrittenFloat, WrittenInt
 
 NULL_WORDS = frozenset(
     {

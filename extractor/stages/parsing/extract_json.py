@@ -16,7 +16,7 @@ import json_repair
 
 from extractor.data import Json
 from extractor.stages.parsing.repair import json_word, repaired
-from extractor.stages.parsing.strict_json import MAX_DEPTH, Reading, load
+from extractor.text.strict_json import MAX_DEPTH, Reading, load
 
 MAX_REPAIR = 200_000
 """Longer texts are no answers of a model; they do not go through `json_repair`."""

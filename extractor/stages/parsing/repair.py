@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from extractor.stages.parsing.strict_json import Reading, load
+from extractor.text.strict_json import Reading, load
 
 
 class Token(NamedTuple):

@@ -1,0 +1,56 @@
+"""Each value of an Extraction gets a confidence: the probability of the value as the model wrote it.
+
+It needs the log-probabilities of a completion whose text is the JSON that was read: an answer that had to be repaired
+gets none. Of six definitions that were measured this one is kept (`docs/grounding-and-confidence.md`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from extractor.data import Completion, Extraction, Outcome, Span
+from extractor.text.strict_json import value_ranges
+
+
+def score(outcome: Outcome) -> Outcome:
+    """Give an extraction the confidence of its values; a rejection stays as it is."""
+    if not isinstance(outcome, Extraction) or outcome.parsed != "strict":
+        return outcome
+    return replace(outcome, confidence=confidence(outcome.completion))
+
+
+def confidence(completion: Completion) -> Mapping[str, float]:
+    """Return the confidence of each value in 0..1, by JSON Pointer: the product over the tokens that overlap it.
+
+    A token's probability is that among the tokens which the constraint allowed there, so 1 where it was forced. The
+    quotes of a string belong to it: the opening one is the decision that there is a value and not null, the closing
+    one that it ends there. Empty where the backend gave no log-probabilities, or they do not spell the answer.
+    """
+    tokens = list(_token_ranges(completion))
+    ranges = value_ranges(completion.text) if tokens else {}
+    result: dict[str, float] = {}
+    first = 0  # the first token that may overlap the next value: values come in the order of the text
+    for pointer, (start, end) in ranges.items():
+        while first < len(tokens) and tokens[first][0][1] <= start:
+            first += 1
+        overlapping = first
+        total = 0.0
+        while overlapping < len(tokens) and tokens[overlapping][0][0] < end:
+            total += tokens[overlapping][1]
+            overlapping += 1
+        if overlapping > first:
+            result[pointer] = round(min(1.0, math.exp(total)), 4)
+    return result
+
+
+def _token_ranges(completion: Completion) -> Iterator[tuple[Span, float]]:
+    """Yield the characters of the answer that each token stands for; nothing if the tokens do not spell the answer."""
+    spelled = "".join(piece for piece, _ in completion.tokens)
+    if completion.text not in spelled:
+        return
+    end = -spelled.index(completion.text)
+    for piece, logprob in completion.tokens:
+        start, end = end, end + len(piece)
+        yield (start, end), logprob
