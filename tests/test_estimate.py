@@ -39,8 +39,8 @@ def test_the_tokens_of_prompts_are_those_that_the_backend_is_asked_with() -> Non
     pipeline = _pipeline()
     document = a_document("手机号：13800000000")
     (prompt,) = pipeline.prompts(document)
-    assert survey([document], pipeline).prompt_tokens == pipeline.size(prompt)
-    assert pipeline.size(prompt) >= sum(len(message.content) for message in prompt.messages)
+    assert survey([document], pipeline).prompt_tokens == pipeline.prompter.size(prompt)
+    assert pipeline.prompter.size(prompt) >= sum(len(message.content) for message in prompt.messages)
 
 
 def test_documents_that_do_not_fit_are_named_with_their_parts_longest_first() -> None:

@@ -77,7 +77,7 @@ def test_a_value_that_is_found_once_more_stands_once() -> None:
 def test_a_pass_that_finds_nothing_new_is_the_last() -> None:
     first, again = {"姓名": ["张三"]}, {"姓名": ["张三"]}
     record = _record(first, again, {"姓名": ["李四"]}, {"姓名": ["王五"]})
-    assert (record.attempts, record.provenance.passes, "pass" in record.provenance) == (2, 2, False)
+    assert (record.attempts, record.provenance.passes, record.provenance.found_in_pass) == (2, 2, {})
     assert record.data is not None
     assert record.data["姓名"] == ["张三"]
 
@@ -128,7 +128,7 @@ def test_a_template_that_does_not_tell_what_was_found_is_sampled_with_a_seed_of_
     assert record.data["姓名"] == ["张三", "李四", "王五"]
     assert len({prompt.messages for prompt in asked}) == 1
     assert [prompt.sampling.temperature for prompt in asked] == [0.0, 0.5, 0.5]
-    assert [(each["pass"], each["seed"]) for each in record.provenance.sampled] == [
+    assert [(each.pass_number, each.sampling.seed) for each in record.provenance.sampled] == [
         (number, asked[number - 1].sampling.seed) for number in (2, 3)
     ]
     assert asked[1].sampling.seed != asked[2].sampling.seed

@@ -75,10 +75,10 @@ def test_the_third_attempt_is_sampled_with_a_recorded_seed() -> None:
     record = _one(BOOK, _in_turn("no", "no", _answer(账号="root")), temperature=0.5)
     assert record.attempts == 3
     (sampled,) = record.provenance.sampled
-    assert sampled["temperature"] == 0.5
+    assert sampled.sampling.temperature == 0.5
     again = _one(BOOK, _in_turn("no", "no", _answer(账号="root")), temperature=0.5)
     assert again.provenance.sampled == record.provenance.sampled
-    assert isinstance(sampled["seed"], int)
+    assert sampled.sampling.seed > 0
 
 
 def test_after_the_last_attempt_the_record_fails_with_every_reason() -> None:

@@ -7,7 +7,7 @@ import pytest
 from extractor import ingest
 from extractor.data import Source
 from extractor.ingest import ReadOptions
-from extractor.ingest.reload import Problem, reread
+from extractor.ingest.reload import Problem, reload
 from tests.cli.conftest import SAMPLES
 
 
@@ -17,14 +17,14 @@ def _sources(*paths: str | Path, **options: str) -> dict[str, Source]:
 
 def test_every_sample_is_found_again_with_its_text() -> None:
     documents = {found.id: found for found in ingest.read([str(SAMPLES)])}
-    texts = dict(reread({name: found.source for name, found in documents.items()}))
+    texts = dict(reload({name: found.source for name, found in documents.items()}))
     assert texts == {name: found.text for name, found in documents.items()}
     assert len(texts) == 14
 
 
 def test_documents_in_files_of_all_formats_are_found_again() -> None:
     documents = {found.id: found for found in ingest.read([str(SAMPLES.parent / "documents")])}
-    texts = dict(reread({name: found.source for name, found in documents.items()}))
+    texts = dict(reload({name: found.source for name, found in documents.items()}))
     assert texts == {name: found.text for name, found in documents.items()}
     assert {"documents/mail.eml/议程.txt", "documents/staff.xlsx#通讯录!2"} <= texts.keys()
 
@@ -38,12 +38,12 @@ def test_relative_paths_are_those_under_the_root(tmp_path: Path, monkeypatch: py
     sources = _sources("in#1", text_field="body")
     monkeypatch.chdir("/")
     options = ReadOptions(text_field="body")
-    assert dict(reread(sources, str(tmp_path), options)) == {
+    assert dict(reload(sources, str(tmp_path), options)) == {
         "in#1/a#b.txt": "文一",
         "in#1/rows.jsonl#1": "one",
         "in#1/rows.jsonl#3": "two",
     }
-    assert {found.reason for _, found in reread(sources) if isinstance(found, Problem)} == {"missing"}
+    assert {found.reason for _, found in reload(sources) if isinstance(found, Problem)} == {"missing"}
 
 
 def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> No
     (tmp_path / "gone.txt").unlink()
     (tmp_path / "bad.txt").write_bytes(bytes(range(256)))
     (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n', encoding="utf-8")
-    found = {name.rpartition("/")[2]: text for name, text in reread(sources)}
+    found = {name.rpartition("/")[2]: text for name, text in reload(sources)}
     reasons = {name: text.reason if isinstance(text, Problem) else text for name, text in found.items()}
     assert reasons == {
         "changed.txt": "changed",
@@ -69,7 +69,7 @@ def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> No
 
 def test_standard_input_cannot_be_read_again() -> None:
     sources = {"a": Source("stdin#1", "0" * 64), "b": Source("", "0" * 64)}
-    assert {name: found.reason for name, found in reread(sources) if isinstance(found, Problem)} == {
+    assert {name: found.reason for name, found in reload(sources) if isinstance(found, Problem)} == {
         "a": "missing",
         "b": "missing",
     }

@@ -199,7 +199,7 @@ def test_a_value_outside_the_chunk_is_not_in_the_text() -> None:
     assert isinstance(outcome, Rejection)
 
 
-def test_a_required_empty_string_stands_find_missing() -> None:
+def test_a_required_empty_string_is_not_found() -> None:
     outcome = grounded(a_prompt(a_chunk("甲"), a_task(["a"], a=STRING)), {"a": ""})
     assert isinstance(outcome, Rejection)
 
@@ -246,7 +246,7 @@ def _parsed(prompt: Prompt, answer: Json) -> Extraction:
         ({**GONE, "type": ["string", "null"]}, "retry", "乙", None, {}, ["乙"]),
     ],
 )
-def test_a_field_says_what_becomes_of_a_value_that_stands_find_missing(
+def test_a_field_says_what_becomes_of_a_value_that_is_not_found(
     schema: Schema, default: Ungrounded, value: Json, left: Json, flags: dict[str, str], withheld: list[Json]
 ) -> None:
     outcome = _judged({"a": value, "b": None}, default, a=schema, b=STRING)
@@ -326,7 +326,7 @@ def test_all_places_are_those_of_the_whole_document_not_of_the_parts_that_gave_t
     ]
     record = all_occurrences(merge(document, outcomes, RUN), document, task)
     assert record.spans == {"/a": ((0, 1), (3, 4))}
-    assert record.where == {"/a": ({"page": 1}, {"page": 2})}
+    assert record.locations == {"/a": ({"page": 1}, {"page": 2})}
 
 
 @given(st.text(max_size=80), st.data())

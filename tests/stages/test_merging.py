@@ -20,15 +20,16 @@ from extractor.data import (
     Record,
     RecordError,
     Rejection,
+    SampledAnswer,
     Sampling,
     Segment,
     Source,
     Usage,
 )
 from extractor.errors import Code, Problem
+from extractor.stages import thresholds
 from extractor.stages.chunking import split
 from extractor.stages.merging import merge
-from extractor.stages.thresholds import withhold_unsure
 from extractor.task.task import Schema, Task
 from tests.builders import INTEGER, RUN, STRING, STRINGS, a_document, a_prompt, a_task, grounded
 
@@ -67,12 +68,12 @@ def test_a_record_says_where_in_the_file_each_place_is() -> None:
     document = replace(a_document(text), segments=segments)
     answers = {"张三 电话 123": {"姓名": ["张三"], "电话": "123"}, "李四 电话 123": {"姓名": ["李四"], "电话": "123"}}
     record = merge(document, _extractions(document, TASK, answers), RUN)
-    assert record.where == {
+    assert record.locations == {
         "/姓名/0": ({"page": 1},),
         "/姓名/1": ({"page": 2},),
         "/电话": ({"page": 1}, {"page": 2}),
     }
-    assert record.where.keys() == record.spans.keys()
+    assert record.locations.keys() == record.spans.keys()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_a_place_between_segments_belongs_to_the_one_before_it(place: int, where
     segments = (Segment(0, 4, {"page": 1}), Segment(5, 5, {"page": 2}), Segment(5, 9, {"page": 3}))
     document = replace(a_document("abcd\nefgh"), segments=segments)
     assert document.location(place) == where
-    assert a_document("abcd").where(place) == {}
+    assert a_document("abcd").location(place) == {}
 
 
 def test_one_chunk_is_one_record() -> None:
@@ -235,25 +236,26 @@ def test_a_document_that_lost_a_part_fails_and_keeps_the_rest() -> None:
 
 def test_a_document_without_any_answer_has_no_data() -> None:
     chunk = Chunk(a_document("电话1"), 0, 0, 3)
-    record = merge(chunk.document, [_rejected(a_prompt(chunk, TASK), "overflow", ())], RUN)
-    assert (record.status, record.data, record.provenance) == ("failed", None, {})
-    assert record.errors == (RecordError(Problem("overflow", ""), 0, 1),)
+    record = merge(chunk.document, [_rejected(a_prompt(chunk, TASK), "overflow", ("too long",))], RUN)
+    assert (record.status, record.data, record.provenance) == ("failed", None, Provenance())
+    assert record.errors == (RecordError(Problem("overflow", "too long"), 0, 1),)
 
 
 def test_a_sampled_answer_says_so() -> None:
     chunk = Chunk(a_document("电话1"), 0, 0, 3)
     first = _rejected(a_prompt(chunk, TASK))
     outcome = grounded(a_prompt(chunk, TASK, first, sampling=Sampling(0.7, 42)), {"电话": "1"})
-    how = merge(chunk.document, [outcome], RUN).provenance
-    assert how["sampled"] == [{"chunk": 0, "attempt": 2, "temperature": 0.7, "seed": 42}]
+    sampled = merge(chunk.document, [outcome], RUN).provenance.sampled
+    assert sampled == (SampledAnswer(0, 2, 1, Sampling(0.7, 42)),)
+    assert [each.as_json() for each in sampled] == [{"chunk": 0, "attempt": 2, "temperature": 0.7, "seed": 42}]
 
 
-def test_the_rungs_are_listed_once() -> None:
+def test_how_answers_were_parsed_is_listed_once() -> None:
     document = a_document("甲。乙。丙。")
     chunks = split(document, len, 2)
     outcomes = _extractions(document, TASK, {chunk.text: {} for chunk in chunks})
     fenced = replace(outcomes[1], parsed="fence")
-    assert merge(document, [outcomes[0], fenced, outcomes[2]], RUN).provenance.parsed == ["strict", "fence"]
+    assert merge(document, [outcomes[0], fenced, outcomes[2]], RUN).provenance.parsed == ("strict", "fence")
 
 
 def test_an_unreadable_document_is_a_failed_record() -> None:
@@ -292,7 +294,7 @@ def _without(document: Document, answers: Mapping[str, tuple[Json, Mapping[str, 
     sures = [sure for _, sure in answers.values()]
     return merge(
         document,
-        [withhold_unsure(replace(each, confidence=sure), 0.5) for each, sure in zip(extractions, sures, strict=True)],
+        [thresholds.apply(replace(each, confidence=sure), 0.5) for each, sure in zip(extractions, sures, strict=True)],
         RUN,
     )
 
@@ -308,7 +310,7 @@ def test_what_was_withheld_is_listed_unless_another_part_was_sure_of_it() -> Non
         TASK,
     )
     assert (record.status, record.data) == ("ok", {"姓名": ["张三"], "电话": "2"})
-    assert record.provenance.withheld == [
+    assert [each.as_json() for each in record.provenance.withheld] == [
         {"field": "电话", "value": "1", "code": "confidence", "confidence": 0.4, "spans": [[5, 6]]}
     ]
     assert record.spans == {"/姓名/0": ((7, 9),), "/电话": ((12, 13),)}
@@ -329,7 +331,7 @@ def test_a_record_fails_for_its_confidence_where_the_schema_does_not_let_go_of_a
     record = _without(a_document(text), {text: (answer, sure)}, task)
     assert record.status == "failed"
     assert record.errors == (RecordError(Problem("confidence", f"{message}, without the values withheld")),)
-    assert [each["confidence"] for each in record.provenance.withheld] == [0.4]
+    assert [each.confidence for each in record.provenance.withheld] == [0.4]
 
 
 def test_a_value_with_a_place_goes_before_one_that_is_kept_without() -> None:

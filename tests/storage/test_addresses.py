@@ -18,7 +18,7 @@ from extractor import ingest
 from extractor.data import Record
 from extractor.errors import InputError, OutputError, UsageError
 from extractor.ingest import ReadOptions
-from extractor.ingest.reload import reread
+from extractor.ingest.reload import reload
 from extractor.sinks import SinkOptions, open_sink
 from extractor.storage import addresses
 from tests.cli.conftest import ROOT, command, environment
@@ -99,7 +99,7 @@ def test_tables_patterns_and_what_is_not_there(bucket: Any) -> None:
     bucket.pipe("box/t/one.txt", b"one")
     found = list(ingest.read(["s3://box/t/*.parquet", "s3://box/t/one.txt"], ReadOptions(text_field="body")))
     assert texts(found) == {"rows.parquet#1": "a", "rows.parquet#2": "b", "one.txt": "one"}
-    again = dict(reread({item.id: item.source for item in found}, "", ReadOptions(text_field="body")))
+    again = dict(reload({item.id: item.source for item in found}, "", ReadOptions(text_field="body")))
     assert again == texts(found)
     with pytest.raises(InputError, match="nothing at s3://box/none"):
         ingest.read(["s3://box/none"])

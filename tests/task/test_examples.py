@@ -131,7 +131,7 @@ def test_a_verbatim_field_never_has_the_value_of_an_example_that_is_not_in_the_d
     if ungrounded == "null":
         assert record.data == {"人": None, "数": None, "类": None, "注": None}
         (withheld,) = record.provenance.withheld
-        assert (withheld["field"], withheld["reason"]) == ("人", "ungrounded")
+        assert (withheld.field, withheld.code) == ("人", "ungrounded")
     else:
         assert (record.status, record.data) == ("failed", None)
         assert record.errors[-1].problem.code == "ungrounded"

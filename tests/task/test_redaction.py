@@ -54,7 +54,7 @@ def test_conflicts_are_masked_and_the_rest_of_the_record_stays() -> None:
     redacted = redact(record, a_task(行=row))
     assert redacted.data == {"行": {"a/b": MASK, "c": "y"}}
     assert redacted.conflicts == {
-        "/行/a~1b": ({"value": MASK, "span": [3, 4]},),
+        "/行/a~1b": (Conflict(MASK, (3, 4)),),
         "/行/c": (Conflict("w"),),
     }
     assert redacted.spans == record.spans
