@@ -176,7 +176,8 @@ def _parts(text: str, hidden: Sequence[Span], marks: Sequence[Mark], room: int) 
 
 def _is_withheld(record: Record, view: View) -> bool:
     """Whether a text may hold sensitive values that no answer names."""
-    secrets = view.task is not None and '"x-sensitive": true' in json.dumps(view.task.schema)
+    nodes = () if view.task is None else view.task.compiled.nodes.values()
+    secrets = any(node.annotations.sensitive for node in nodes)
     return view.redact and secrets and record.status == "failed"
 
 

@@ -203,7 +203,7 @@ class _Choice:
 
     def _label_ends(self, leaf: Leaf) -> Iterator[int]:
         name = leaf.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
-        for label in dict.fromkeys((name, str(leaf.schema.get("title", "")))):
+        for label in dict.fromkeys((name, leaf.title)):
             yield from (end for _, end in occurrences(self.text, label))
 
     def _between_neighbours(self, single: Sequence[Leaf], position: int) -> tuple[Span, str]:

@@ -1,64 +1,130 @@
 """The schema of what a model is asked to write, for engines that take a JSON Schema.
 
-Every property, in order, null where the text has none, and nothing else. What engines disagree about (annotations,
-conditions, most formats, patterns beyond plain ones) is left to the validator, which has the last word.
+Every property, in order, null where the text has none, and nothing else. A node that is referred to more than once is a
+definition, so the size is that of the schema. What engines disagree about (conditions, most formats, patterns beyond
+plain ones) is left to the validator, which has the last word.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from extractor.data import Json
-from extractor.task.task import Schema, Task
+from extractor.task.schema_node import DATE_FORMATS, CompiledSchema, Name, SchemaNode, children
 
-_DEEPEST = 16
-_COPIED = ("type", "enum", "const", "minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum")
-_FORMATS = ("date", "date-time", "time")
+if TYPE_CHECKING:
+    from extractor.task.task import Task
+
 _BEYOND = re.compile(r"\(\?|\\[bBAZzkKpP1-9]|[*+?}][?+]")
 
 
 def answer_schema(task: Task) -> dict[str, Json]:
-    """A self-contained schema: references are written out, down to a depth below which anything goes."""
-    return _object(task, task.schema, 0)
+    """Return a self-contained schema of the answers about the fields of a task."""
+    schema, names = task.compiled, task.names
+    writer = _Writer(schema, _shared(schema))
+    options = [node for node in schema.options(schema.root) if "object" in node.types]
+    found = [writer.object_(node, names) for node in options]
+    root = found[0] if len(found) == 1 else {"anyOf": found}
+    writer.finish()
+    return {**root, "$defs": writer.definitions} if writer.definitions else root
 
 
-def _object(task: Task, schema: Schema, depth: int) -> dict[str, Json]:
-    properties: Mapping[str, Json] = schema.get("properties", {})
-    return {
-        "type": "object",
-        "properties": {name: _nullable(_value(task, sub, depth + 1)) for name, sub in properties.items()},
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+def _shared(schema: CompiledSchema) -> frozenset[Name]:
+    """Return the nodes that several others lead to, or that lead back to themselves, and are no mere scalars."""
+    counts = Counter(child for node in schema.nodes.values() for child in children(node))
+    nested = {name for name in counts if any(True for _ in children(schema[name]))}
+    recursive = {name for name in nested if _leads_to(schema, name)}
+    return frozenset(name for name in nested if counts[name] > 1) | recursive
 
 
-def _nullable(schema: dict[str, Json]) -> dict[str, Json]:
-    return {"anyOf": [schema, {"type": "null"}]}
+def _leads_to(schema: CompiledSchema, name: Name) -> bool:
+    below = (child for child in children(schema[name]))
+    return any(name == each.name for child in below for each in schema.reachable(child))
 
 
-def _value(task: Task, schema: Json, depth: int) -> dict[str, Json]:
-    sub = task.resolve(schema)
-    branches = (*sub.get("anyOf", ()), *sub.get("oneOf", ()))
-    if depth > _DEEPEST:
-        return {}
-    if branches:
-        own = {key: value for key, value in sub.items() if key not in ("anyOf", "oneOf")}
-        return {"anyOf": [_value(task, {**own, **task.resolve(branch)}, depth + 1) for branch in branches]}
-    if sub.get("properties"):
-        return _object(task, sub, depth)
-    return _plain(task, sub, depth)
+@dataclass
+class _Writer:
+    schema: CompiledSchema
+    shared: frozenset[Name]
+    definitions: dict[str, Json] = field(default_factory=dict)
+    _open: list[Name] = field(default_factory=list)
+
+    def object_(self, node: SchemaNode, names: frozenset[str] | None = None) -> dict[str, Json]:
+        kept = {name: sub for name, sub in node.properties.items() if names is None or name in names}
+        found: dict[str, Json] = {
+            "type": "object",
+            "properties": {name: {"anyOf": [self._value(sub), {"type": "null"}]} for name, sub in kept.items()},
+            "required": list(kept),
+            "additionalProperties": False if node.additional is None else self._nullable(node.additional),
+        }
+        if node.pattern_properties:
+            found["patternProperties"] = {each: self._nullable(sub) for each, sub in node.pattern_properties.items()}
+        if not kept and not node.is_map and not node.closed:
+            return {"type": "object"}
+        return found
+
+    def finish(self) -> None:
+        """Write the definitions that were referred to."""
+        while self._open:
+            name = self._open.pop()
+            self.definitions[name] = self._written(self.schema[name])
+
+    def _value(self, name: Name) -> dict[str, Json]:
+        if name not in self.shared:
+            return self._written(self.schema[name])
+        if name not in self.definitions:
+            self.definitions[name] = {}
+            self._open.append(name)
+        return {"$ref": f"#/$defs/{name}"}
+
+    def _nullable(self, name: Name) -> dict[str, Json]:
+        return {"anyOf": [self._value(name), {"type": "null"}]}
+
+    def _written(self, node: SchemaNode) -> dict[str, Json]:
+        """Return the schema for the values of a node."""
+        if node.alternatives:
+            return {"anyOf": [self._value(name) for name in node.alternatives]}
+        if node.values is not None:
+            return {"enum": list(node.values)}
+        kinds = [self._of_kind(node, kind) for kind in node.kinds]
+        kinds += [{"type": "null"}] if node.nullable or not kinds else []
+        return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+
+    def _of_kind(self, node: SchemaNode, kind: str) -> dict[str, Json]:
+        if kind == "object":
+            return self.object_(node)
+        if kind == "array":
+            return self._list(node)
+        return {"type": kind, **_bounds(node, kind)}
+
+    def _list(self, node: SchemaNode) -> dict[str, Json]:
+        bounds = {"minItems": node.bounds.min_items, "maxItems": node.bounds.max_items}
+        found: dict[str, Json] = {"type": "array", **{key: each for key, each in bounds.items() if each is not None}}
+        if node.prefix:
+            found["prefixItems"] = [self._value(name) for name in node.prefix]
+        if node.no_more_items:
+            found["items"] = False
+        elif node.items is not None:
+            found["items"] = self._value(node.items)
+        return found
 
 
-def _plain(task: Task, sub: Schema, depth: int) -> dict[str, Json]:
-    """The keywords that engines agree about; a value that names no type is a string, as everywhere here."""
-    copied = {key: sub[key] for key in _COPIED if key in sub}
-    if not {"type", "enum", "const"} & copied.keys():
-        copied["type"] = "array" if "items" in sub else "string"
-    if "items" in sub:
-        copied["items"] = _value(task, sub["items"], depth + 1)
-    if sub.get("format") in _FORMATS:
-        copied["format"] = sub["format"]
-    if isinstance(sub.get("pattern"), str) and not _BEYOND.search(sub["pattern"]):
-        copied["pattern"] = sub["pattern"]
-    return copied
+def _bounds(node: SchemaNode, kind: str) -> dict[str, Json]:
+    """Return the keywords that engines agree about."""
+    bounds = node.bounds
+    said: dict[str, Json] = {}
+    if kind in ("integer", "number"):
+        said = {"minimum": bounds.minimum, "maximum": bounds.maximum}
+        said |= {"exclusiveMinimum": bounds.exclusive_minimum, "exclusiveMaximum": bounds.exclusive_maximum}
+    elif kind == "string":
+        plain = [pattern for pattern in bounds.patterns if not _BEYOND.search(pattern)]
+        said = {
+            "minLength": bounds.min_length,
+            "maxLength": bounds.max_length,
+            "format": next((each for each in bounds.formats if each in DATE_FORMATS), None),
+            "pattern": plain[0] if len(plain) == 1 else None,
+        }
+    return {keyword: value for keyword, value in said.items() if value is not None}

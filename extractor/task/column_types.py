@@ -1,4 +1,4 @@
-"""What kind of values a part of a JSON Schema lets through, for formats with typed columns.
+"""What kind of values a node of a schema lets through, for formats with typed columns.
 
 Where that is not one kind (two types, alternatives, anything goes) it is `json`: a column of JSON text holds all.
 """
@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from extractor.data import Json
-from extractor.task.task import Schema, Task
+from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
 
 SCALARS = ("string", "integer", "number", "boolean")
 DEEPEST = 8
@@ -17,47 +16,34 @@ DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ColumnType:
     """`string`, `integer`, `number`, `boolean`, `list` (of `items`), `object` (with `members`) or `json`."""
 
     name: str
-    items: Kind | None = None
-    members: Mapping[str, Kind] = field(default_factory=dict)
+    items: ColumnType | None = None
+    members: Mapping[str, ColumnType] = field(default_factory=dict)
 
 
-JSON = Kind("json")
+JSON = ColumnType("json")
 
 
-def kind_of(task: Task, schema: Json, depth: int = 0) -> Kind:
-    """The kind of values that a part of a task's schema asks for, null apart."""
-    sub = _only_branch(task, task.resolve(schema))
-    if depth > DEEPEST:
+def column_type(schema: CompiledSchema, name: Name, depth: int = 0) -> ColumnType:
+    """Return the type of the values that a node asks for, null apart."""
+    options = [option for option in schema.options(schema[name]) if option.kinds]
+    if depth > DEEPEST or len(options) != 1:
         return JSON
-    name = _name(sub)
-    if name == "array":
-        return Kind("list", kind_of(task, sub["items"], depth + 1)) if isinstance(sub.get("items"), Mapping) else JSON
-    if name == "object":
-        members = {name: kind_of(task, each, depth + 1) for name, each in sub.get("properties", {}).items()}
-        return Kind("object", members=members) if members else JSON
-    return Kind(name) if name in SCALARS else JSON
+    node = options[0]
+    kind = node.kinds[0] if len(node.kinds) == 1 else ""
+    if kind == "array":
+        plain = node.items is not None and not node.prefix
+        return ColumnType("list", column_type(schema, node.items, depth + 1)) if plain and node.items else JSON
+    if kind == "object":
+        return _object(schema, node, depth)
+    return ColumnType(kind) if kind in SCALARS else JSON
 
 
-def _only_branch(task: Task, schema: Schema) -> Schema:
-    """The one alternative that is not null, where there is one."""
-    for keyword in ("anyOf", "oneOf"):
-        branches = [task.resolve(branch) for branch in schema.get(keyword, ())]
-        left = [branch for branch in branches if branch.get("type") != "null"]
-        if branches:
-            return {**schema, **left[0]} if len(left) == 1 else {}
-    return schema
-
-
-def _name(schema: Schema) -> str:
-    if "type" in schema:
-        types = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-        left = [name for name in types if name != "null"]
-        return str(left[0]) if len(left) == 1 else "json"
-    values = [schema["const"]] if "const" in schema else schema.get("enum", [])
-    if values and all(isinstance(value, str | None) for value in values):
-        return "string"
-    return "object" if "properties" in schema else "json"
+def _object(schema: CompiledSchema, node: SchemaNode, depth: int) -> ColumnType:
+    if node.is_map or not node.properties:
+        return JSON
+    members = {name: column_type(schema, sub, depth + 1) for name, sub in node.properties.items()}
+    return ColumnType("object", members=members)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from extractor.data import Json
-from extractor.task.task import Schema, Task, value_type
+from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
+from extractor.task.task import Task
 
 USUAL_ITEMS = 4
 """Items of a list that an answer is expected to hold, where the schema allows so many."""
@@ -23,6 +25,8 @@ LABEL = 16
 
 _SOME_TEXT = "北京市朝阳区建国路88号科技公司"
 _DEEPEST = 4
+_MOST_EXPECTED = 1000
+"""Items or characters at least: a schema that asks for more is not believed to be answered so."""
 
 
 def groups(task: Task, fits: Callable[[Task], bool]) -> tuple[Task, ...]:
@@ -30,63 +34,89 @@ def groups(task: Task, fits: Callable[[Task], bool]) -> tuple[Task, ...]:
 
     A field goes to the first group that has room for it; one that fits into no answer has a group of its own.
     """
-    whole = task.part([field.name for field in task.fields])
+    whole = task.as_part()
     if fits(whole):
         return (whole,)
     found: list[list[str]] = []
-    for field in task.fields:
-        home = next((names for names in found if fits(task.part([*names, field.name]))), None)
+    for each in task.fields:
+        home = next((names for names in found if fits(task.part([*names, each.name]))), None)
         if home is None:
-            found.append([field.name])
+            found.append([each.name])
         else:
-            home.append(field.name)
+            home.append(each.name)
     return tuple(task.part(names) for names in found)
 
 
 def usual_answer(task: Task) -> str:
-    """An answer of the size that is to be expected."""
-    return json.dumps({field.name: _usual(field.schema, task) for field in task.fields}, ensure_ascii=False)
+    """Return an answer of the size that is to be expected."""
+    usual = _Usual(task.compiled)
+    return json.dumps({each.name: usual.value(each.node.name) for each in task.fields}, ensure_ascii=False)
 
 
 def longest_value(task: Task) -> int:
-    """Characters from the label to the end of the longest value, as far as the schema bounds lengths; the values of an
-    object that is an item of a list count together."""
-    return LABEL + max(_longest(field.schema, task) for field in task.fields)
+    """Return the characters from the label to the end of the longest value, as far as the schema bounds lengths.
+
+    The values of an object that is an item of a list count together.
+    """
+    return LABEL + max(_longest(task.compiled, each.node.name) for each in task.fields)
 
 
-def _usual(schema: Json, task: Task, depth: int = 0) -> Json:
-    sub = task.resolve(schema)
-    options = [*sub.get("enum", ()), *([sub["const"]] if "const" in sub else [])]
-    if options:
-        return max(options, key=lambda option: len(json.dumps(option)))
-    branches = (*sub.get("anyOf", ()), *sub.get("oneOf", ()))
-    if branches and depth < _DEEPEST:
-        several = [_usual(branch, task, depth + 1) for branch in branches]
-        return max(several, key=lambda value: len(json.dumps(value)))
-    return _of_type(sub, task, depth)
+@dataclass(frozen=True)
+class _Usual:
+    """Makes up values of the size that is to be expected, of each node once."""
+
+    schema: CompiledSchema
+    known: dict[tuple[Name, int], Json] = field(default_factory=dict)
+
+    def value(self, name: Name, depth: int = 0) -> Json:
+        """Return the largest of the values that the alternatives of a node usually have."""
+        if depth > _DEEPEST:
+            return None
+        if (name, depth) not in self.known:
+            values = [self._value(node, depth) for node in self.schema.options(self.schema[name])]
+            self.known[name, depth] = max(values, key=lambda value: len(json.dumps(value)))
+        return self.known[name, depth]
+
+    def _value(self, node: SchemaNode, depth: int) -> Json:
+        if node.values:
+            return max(node.values, key=lambda value: len(json.dumps(value)))
+        kinds = [self._of_kind(node, kind, depth) for kind in node.kinds] or [None]
+        return max(kinds, key=lambda value: len(json.dumps(value)))
+
+    def _of_kind(self, node: SchemaNode, kind: str, depth: int) -> Json:
+        if kind == "array":
+            return self._items(node, depth)
+        if kind == "object":
+            members = {name: self.value(sub, depth + 1) for name, sub in node.properties.items()}
+            named = [node.additional, *node.pattern_properties.values()]
+            maps = [self.value(sub, depth + 1) for sub in named if sub is not None]
+            return {**members, **{f"{_SOME_TEXT[:LABEL]}{n}": each for n, each in enumerate(maps * USUAL_ITEMS)}}
+        if kind == "string":
+            length = _within(USUAL_LENGTH, node.bounds.min_length, node.bounds.max_length)
+            return (_SOME_TEXT * (length // len(_SOME_TEXT) + 1))[:length]
+        return {"number": 12345.67, "integer": 1234567, "boolean": False}.get(kind)
+
+    def _items(self, node: SchemaNode, depth: int) -> Json:
+        first = [self.value(name, depth + 1) for name in node.prefix]
+        if node.items is None or node.no_more_items:
+            return first
+        count = _within(USUAL_ITEMS, node.bounds.min_items, node.bounds.max_items)
+        return [*first, *[self.value(node.items, depth + 1)] * max(0, count - len(first))]
 
 
-def _of_type(sub: Schema, task: Task, depth: int) -> Json:
-    kind = value_type(sub)
-    if kind == "array" and depth < _DEEPEST:
-        most = min(int(sub.get("maxItems", USUAL_ITEMS)), max(USUAL_ITEMS, int(sub.get("minItems", 0))))
-        return [_usual(sub.get("items", {}), task, depth + 1)] * most
-    if kind == "object" and depth < _DEEPEST:
-        return {name: _usual(member, task, depth + 1) for name, member in sub.get("properties", {}).items()}
-    if kind == "string":
-        length = min(int(sub.get("maxLength", USUAL_LENGTH)), max(USUAL_LENGTH, int(sub.get("minLength", 0))))
-        return (_SOME_TEXT * (length // len(_SOME_TEXT) + 1))[:length]
-    return {"number": 12345.67, "integer": 1234567, "boolean": False}.get(kind)
+def _within(usual: int, least: int | None, most: int | None) -> int:
+    count = max(usual, min(least or 0, _MOST_EXPECTED))
+    return count if most is None else min(count, most)
 
 
-def _longest(schema: Json, task: Task, depth: int = 0) -> int:
-    """Characters of the longest stretch of text that is one value, or one item of a list."""
-    sub = task.resolve(schema)
+def _longest(schema: CompiledSchema, name: Name, depth: int = 0) -> int:
+    """Return the characters of the longest stretch of text that is one value, or one item of a list."""
     if depth > _DEEPEST:
         return 0
-    branches = [*sub.get("anyOf", ()), *sub.get("oneOf", ())]
-    inside = [_longest(branch, task, depth + 1) for branch in branches]
-    if "items" in sub:
-        inside.append(_longest(sub["items"], task, depth + 1))
-    members = sum(_longest(member, task, depth + 1) for member in sub.get("properties", {}).values())
-    return max([int(sub.get("maxLength", 0)), members, *inside])
+    found = [0]
+    for node in schema.options(schema[name]):
+        found.append(node.bounds.max_length or 0)
+        found.append(sum(_longest(schema, sub, depth + 1) for sub in node.properties.values()))
+        inside = (*node.prefix, *(each for each in (node.items, node.additional) if each is not None))
+        found += [_longest(schema, sub, depth + 1) for sub in inside]
+    return max(found)

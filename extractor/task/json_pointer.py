@@ -30,5 +30,10 @@ def scalars(data: Json, pointer: str = "", field: str = "") -> Iterator[Scalar]:
 
 
 def escape_pointer(name: str) -> str:
-    """One reference token of a JSON Pointer (RFC 6901)."""
+    """Return a name as one reference token of a JSON Pointer (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def unescape_pointer(part: str) -> str:
+    """Return the name that a reference token stands for."""
+    return part.replace("~1", "/").replace("~0", "~")

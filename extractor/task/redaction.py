@@ -1,89 +1,98 @@
 """Sensitive values (`x-sensitive`) are replaced by `***`, for logs, reports and `--redact`.
 
-What is below a sensitive property is sensitive as well. Places stay: they name ranges of the document, not its text.
+What is below a sensitive property is sensitive as well, and so is what one alternative of several calls so. Places
+stay: they name ranges of the document, not its text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from extractor.data import Json, Record
-from extractor.task.task import Schema, Task
+from extractor.task.json_pointer import unescape_pointer
+from extractor.task.schema_node import Name, SchemaNode
+from extractor.task.task import Task
+from extractor.task.walk import Walk
 
 MASK = "***"
-_DEEPEST_LIST = 16
 
 
 def redact(record: Record, task: Task) -> Record:
-    """The record without its sensitive values, in data, in conflicts and in what was withheld."""
+    """Return the record without its sensitive values, in data, in conflicts and in what was withheld."""
     if record.data is None:
         return record
+    masker = _Masker(task.walk)
     conflicts = {
-        pointer: tuple(replace(other, value=_masked_beside(other.value, pointer, task)) for other in others)
+        pointer: tuple(replace(other, value=masker.beside(other.value, pointer)) for other in others)
         for pointer, others in record.conflicts.items()
     }
     withheld = tuple(
-        replace(each, value=_masked_beside(each.value, f"/{each.field}", task)) for each in record.provenance.withheld
+        replace(each, value=masker.beside(each.value, f"/{each.field}")) for each in record.provenance.withheld
     )
     provenance = replace(record.provenance, withheld=withheld)
     return replace(record, data=mask(record.data, task), conflicts=conflicts, provenance=provenance)
 
 
 def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:
-    """The data with `***` for each sensitive value that is not null."""
-    masked: dict[str, Json] = _masked(data, task.schema, task)
+    """Return the data with `***` for each sensitive value that is not null."""
+    masked: dict[str, Json] = _Masker(task.walk).mask(data, (task.compiled.root_name,))
     return masked
 
 
-def _masked_beside(value: Json, pointer: str, task: Task) -> Json:
-    """Mask a value that is kept beside the data. Its pointer may leave out list indices."""
-    *above, schema = _on_the_way(pointer, value, task)
-    sensitive = any(variant.get("x-sensitive") for each in above for variant in _variants(each, task))
-    return _masked(value, schema, task, sensitive)
+class _Masker:
+    """Masks values. A value is followed through all alternatives at once: what any of them calls sensitive is."""
 
+    def __init__(self, walk: Walk) -> None:
+        self._walk = walk
+        self._schema = walk.schema
 
-def _on_the_way(pointer: str, value: Json, task: Task) -> Iterator[Schema]:
-    """The schemas from the top down to that of a value."""
-    schema: Schema = task.schema
-    yield schema
-    for part in [*pointer.split("/")[1:], None]:
-        for _ in range(_DEEPEST_LIST):
-            if not _is_list(schema, task) or (isinstance(value, list) if part is None else part.isdecimal()):
-                break
-            schema = _merged(list(_variants(schema, task)), "-", task)
-            yield schema
-        if part is not None:
-            schema = _merged(list(_variants(schema, task)), part.replace("~1", "/").replace("~0", "~"), task)
-            yield schema
+    def mask(self, value: Json, names: Iterable[Name], sensitive: bool = False) -> Json:
+        nodes = list(self._options(names))
+        sensitive = sensitive or any(node.annotations.sensitive for node in nodes)
+        if isinstance(value, Mapping):
+            return {key: self.mask(item, self._members(nodes, key), sensitive) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.mask(item, self._items(nodes, index), sensitive) for index, item in enumerate(value)]
+        return MASK if sensitive and value is not None else value
 
+    def beside(self, value: Json, pointer: str) -> Json:
+        """Mask a value that is kept beside the data. Its pointer may leave out list indices."""
+        names: list[Name] = [self._schema.root_name]
+        sensitive = False
+        for part in pointer.split("/")[1:]:
+            nodes = list(self._options(names))
+            sensitive = sensitive or any(node.annotations.sensitive for node in nodes)
+            names = self._below(nodes, unescape_pointer(part))
+        if not isinstance(value, list):
+            names = [*names, *self._items(list(self._options(names)), 0)]
+        return self.mask(value, names, sensitive)
 
-def _is_list(schema: Schema, task: Task) -> bool:
-    return any("items" in variant and "properties" not in variant for variant in _variants(schema, task))
+    def _below(self, nodes: list[SchemaNode], part: str) -> list[Name]:
+        """Return the nodes one step down: a member, or an item whose index may have been left out."""
+        found = self._members(nodes, part)
+        if part.isdecimal():
+            found += self._items(nodes, int(part))
+        seen: set[Name] = set()
+        while not found:
+            items = [name for name in self._items(nodes, 0) if name not in seen]
+            if not items:
+                return []
+            seen.update(items)
+            nodes = list(self._options(items))
+            found = self._members(nodes, part)
+        return found
 
+    def _options(self, names: Iterable[Name]) -> Iterable[SchemaNode]:
+        """Yield nodes and all their alternatives."""
+        for name in names:
+            node = self._schema[name]
+            yield node
+            yield from self._options(node.alternatives)
 
-def _masked(value: Json, schema: Json, task: Task, sensitive: bool = False) -> Json:
-    variants = list(_variants(task.resolve(schema), task))
-    sensitive = sensitive or any(variant.get("x-sensitive") for variant in variants)
-    if isinstance(value, Mapping):
-        return {name: _masked(item, _merged(variants, name, task), task, sensitive) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, _merged(variants, str(at), task), task, sensitive) for at, item in enumerate(value)]
-    return MASK if sensitive and value is not None else value
+    def _members(self, nodes: list[SchemaNode], name: str) -> list[Name]:
+        return [sub for node in nodes if (sub := self._walk.member(node, name)) is not None]
 
-
-def _variants(schema: Schema, task: Task) -> Iterator[Schema]:
-    """The schema and its alternatives: what one of them calls sensitive is."""
-    yield schema
-    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
-        yield from _variants(task.resolve(branch), task)
-
-
-def _below(schema: Schema, part: str, task: Task) -> Iterator[Json]:
-    for variant in _variants(schema, task):
-        yield variant.get("properties", {}).get(part, variant.get("items", {}))
-
-
-def _merged(variants: list[Schema], part: str, task: Task) -> Schema:
-    """What the alternatives say of a member or item, as alternatives."""
-    return {"anyOf": [sub for variant in variants for sub in _below(variant, part, task)]}
+    def _items(self, nodes: list[SchemaNode], index: int) -> list[Name]:
+        found = [sub for node in nodes if (sub := self._walk.item(node, index)) is not None]
+        return list(dict.fromkeys(found))

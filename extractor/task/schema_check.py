@@ -1,69 +1,115 @@
-"""What a schema must be to be taken: valid, of an object with properties, and with all that it refers to inside."""
+"""Whether a compiled schema can be used at all: of an object with fields, and satisfiable.
+
+A schema that nothing can satisfy is refused when it is loaded, by keyword and place, not document by document.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import cast
 
-import jsonschema
-from jsonschema import Draft202012Validator
+import regex
 
-from extractor.data import GROUNDS, UNGROUNDED, Json
+from extractor.data import GROUNDS, UNGROUNDED
 from extractor.errors import SchemaError
+from extractor.task.schema_node import CompiledSchema, SchemaNode, refuse
+from extractor.task.schema_source import SchemaSource
 
-_REFERENCES = ("$ref", "$dynamicRef")
+LONGEST_PATTERN = 10_000
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {"x-ground": GROUNDS, "x-ungrounded": UNGROUNDED, "x-border": ("word", "any")}
 
 
-def check_schema(schema: Json) -> None:
-    """Raise SchemaError unless `schema` is a valid, self-contained schema of an object with properties."""
-    if not isinstance(schema, Mapping) or not isinstance(schema.get("properties"), Mapping) or not schema["properties"]:
+def check_schema(source: SchemaSource, compiled: CompiledSchema) -> None:
+    """Raise SchemaError, with keyword and place, for a schema that cannot be used."""
+    _check_annotations(source)
+    _check_patterns(source)
+    root = compiled.root
+    if "object" not in root.types or (root.stated and root.types != {"object"} and root.types != {"object", "null"}):
+        raise SchemaError(f'The schema\'s type must be "object", not {root.type!r}.')
+    if not any(node.properties for node in compiled.options(root)):
         raise SchemaError(
             'A schema describes an object: {"type": "object", "properties": {"手机号": {"type": "string"}}}'
         )
-    if schema.get("type", "object") != "object":
-        raise SchemaError(f'The schema\'s type must be "object", not {schema["type"]!r}.')
-    try:
-        Draft202012Validator.check_schema(cast(Json, schema))
-    except jsonschema.SchemaError as error:
-        where = "/".join(str(part) for part in error.absolute_path) or "the top"
-        raise SchemaError(f"Not a valid JSON Schema (draft 2020-12), at {where}: {error.message}") from error
-    for sub in subschemas(schema):
-        _check_keywords(sub, schema)
+    for node in compiled.nodes.values():
+        for what in _contradictions(node):
+            raise refuse(_place(node), what)
+    _check_satisfiable(compiled)
 
 
-def subschemas(schema: Json) -> Iterator[Mapping[str, Json]]:
-    """Every object inside the schema that may be a schema (a superset: annotations are looked at, too)."""
-    if isinstance(schema, Mapping):
-        yield schema
-        for key, value in schema.items():
-            if key not in ("enum", "const", "default", "examples"):
-                yield from subschemas(value)
-    elif isinstance(schema, list):
-        for item in schema:
-            yield from subschemas(item)
+def _check_annotations(source: SchemaSource) -> None:
+    for pointer, schema in source.by_pointer.items():
+        for keyword, values in _CHOICES.items():
+            if keyword in schema and schema[keyword] not in values:
+                raise refuse(pointer, f"{keyword} is {schema[keyword]!r}; it must be one of {', '.join(values)}")
 
 
-def lookup(root: Mapping[str, Json], reference: str) -> Mapping[str, Json]:
-    """The schema that a local reference leads to. Raises SchemaError where it leads to nothing."""
-    target: Json = root
-    for part in filter(None, reference.removeprefix("#").split("/")):
-        name = part.replace("~1", "/").replace("~0", "~")
-        if not isinstance(target, Mapping) or name not in target:
-            raise SchemaError(f"{reference!r} points to nothing in the schema.")
-        target = target[name]
-    return target if isinstance(target, Mapping) else {}
+def _check_patterns(source: SchemaSource) -> None:
+    """Refuse patterns that do not compile. How long they take to match is bounded where they are matched."""
+    for pointer, schema in source.by_pointer.items():
+        own = [schema["pattern"]] if "pattern" in schema else []
+        for pattern in (*own, *schema.get("patternProperties", {})):
+            if len(pattern) > LONGEST_PATTERN:
+                raise refuse(pointer, f"a pattern has more than {LONGEST_PATTERN:,} characters")
+            try:
+                regex.compile(pattern)
+            except (regex.error, OverflowError, RecursionError) as error:
+                raise refuse(pointer, f"pattern {pattern[:60]!r} is not a regular expression ({error})") from error
 
 
-def _check_keywords(sub: Mapping[str, Json], root: Mapping[str, Json]) -> None:
-    for keyword in _REFERENCES:
-        reference = sub.get(keyword)
-        if isinstance(reference, str):
-            if not reference.startswith("#"):
-                raise SchemaError(
-                    f"Remote reference {reference!r}: copy what it names under $defs; nothing is fetched."
-                )
-            lookup(root, reference)
-    if isinstance(sub.get("x-ground"), str) and sub["x-ground"] not in GROUNDS:
-        raise SchemaError(f"x-ground is {sub['x-ground']!r}; it must be one of {', '.join(GROUNDS)}.")
-    if isinstance(sub.get("x-ungrounded"), str) and sub["x-ungrounded"] not in UNGROUNDED:
-        raise SchemaError(f"x-ungrounded is {sub['x-ungrounded']!r}; it must be one of {', '.join(UNGROUNDED)}.")
+def _contradictions(node: SchemaNode) -> Iterator[str]:
+    """Yield what no value can satisfy about this very node."""
+    bounds = node.bounds
+    if node.values is not None and not node.values:
+        yield "enum leaves no value"
+    if not node.types:
+        yield "type leaves no type: what holds together asks for different ones"
+    for word, least, most in (
+        ("Length", bounds.min_length, bounds.max_length),
+        ("Items", bounds.min_items, bounds.max_items),
+    ):
+        if least is not None and most is not None and least > most:
+            yield f"min{word} ({least}) is greater than max{word} ({most})"
+    if bounds.minimum is not None and bounds.maximum is not None and bounds.minimum > bounds.maximum:
+        yield f"minimum ({bounds.minimum:g}) is greater than maximum ({bounds.maximum:g})"
+    if "object" in node.types and node.properties:
+        yield from (f"required names {name!r}, which no property describes" for name in sorted(_undescribed(node)))
+
+
+def _undescribed(node: SchemaNode) -> Iterator[str]:
+    """Yield required names that the model is never asked for."""
+    for name in node.required - node.properties.keys():
+        if not any(regex.search(pattern, name, timeout=1) for pattern in node.pattern_properties):
+            yield name
+
+
+def _check_satisfiable(compiled: CompiledSchema) -> None:
+    """Refuse a required object that requires itself without an end: no finite value is one.
+
+    What can be satisfied grows from the leaves up until nothing is added (a least fixed point).
+    """
+    satisfiable: set[str] = set()
+    grown = True
+    while grown:
+        left = (node for node in compiled.nodes.values() if node.name not in satisfiable)
+        added = {node.name for node in left if _is_met(node, satisfiable)}
+        satisfiable |= added
+        grown = bool(added)
+    for node in compiled.nodes.values():
+        if node.name not in satisfiable:
+            raise refuse(_place(node), "it requires itself without an end, so nothing can satisfy it")
+
+
+def _is_met(node: SchemaNode, satisfiable: set[str]) -> bool:
+    if node.alternatives:
+        return any(name in satisfiable for name in node.alternatives)
+    if node.types - {"object", "array"}:
+        return True
+    if "array" in node.types and not (node.bounds.min_items and node.items and node.items not in satisfiable):
+        return True
+    return "object" in node.types and all(
+        node.properties[name] in satisfiable for name in node.required if name in node.properties
+    )
+
+
+def _place(node: SchemaNode) -> str:
+    return next(iter(node.sources), "")

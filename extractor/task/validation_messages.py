@@ -4,13 +4,17 @@ records and the next prompt."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import jsonschema
 
 from extractor.data import Json
+from extractor.errors import Problem
 from extractor.task.json_pointer import escape_pointer
+
+NOT_FOUND = "required, not found in the document"
+LONGEST_RULE = 200
 
 _RULES: Mapping[str, str] = {
     "type": "must be of type {}",
@@ -24,17 +28,56 @@ _RULES: Mapping[str, str] = {
     "maxItems": "has more than {} items",
     "minimum": "is less than {}",
     "maximum": "is more than {}",
-    "additionalProperties": "has a property that the schema does not know",
+    "exclusiveMinimum": "must be more than {}",
+    "exclusiveMaximum": "must be less than {}",
+    "multipleOf": "must be a multiple of {}",
+    "minProperties": "has fewer than {} members",
+    "maxProperties": "has more than {} members",
+    "uniqueItems": "has an item twice",
+    "additionalProperties": "is not known to the schema",
+    "not": "has a value that the schema excludes",
+    "contains": "has no item of the kind that the schema asks for",
+    "dependentRequired": "lacks a value that another one asks for",
+    "propertyNames": "has a name that the schema does not allow",
 }
+_OF_ALTERNATIVES = ("anyOf", "oneOf")
+_TELLING = ("const", "enum", "type")
+"""Rules that tell alternatives apart: the alternative that breaks none of them is the one that was meant."""
 
 
-def message(error: jsonschema.ValidationError) -> str:
-    """One line about one error."""
-    where = "".join(f"/{escape_pointer(str(part))}" for part in error.absolute_path) or "/"
-    if error.validator is None:  # `false` is the schema of something inside
-        return f"{where}: has a value where the schema allows none"
+def problems(errors: Sequence[jsonschema.ValidationError]) -> tuple[Problem, ...]:
+    """Return what errors say, once each: `required` for a value that is not there, `schema` for one that is wrong."""
+    found = {each for error in errors for each in _problems(error)}
+    return tuple(sorted(found, key=lambda problem: (problem.message, problem.code)))
+
+
+def _problems(error: jsonschema.ValidationError) -> Iterator[Problem]:
+    where = "".join(f"/{escape_pointer(str(part))}" for part in error.absolute_path)
     if error.validator == "required":
         missing = [name for name in cast(list[str], error.validator_value) if name not in cast(Json, error.instance)]
-        return f"{where}: {', '.join(map(str, missing))} is required"
-    rule = _RULES.get(str(error.validator), f"violates {error.validator} {{}}")
-    return f"{where}: {rule.format(json.dumps(error.validator_value, ensure_ascii=False))}"
+        yield from (Problem("required", f"{where}/{escape_pointer(name)}: {NOT_FOUND}") for name in missing)
+    elif error.instance is None and error.absolute_path:
+        yield Problem("required", f"{where}: {NOT_FOUND}")
+    elif error.validator in _OF_ALTERNATIVES and error.context:
+        for inner in _meant(error.context):
+            yield from _problems(inner)
+    else:
+        yield Problem("schema", f"{where or '/'}: {_rule(error)}")
+
+
+def _rule(error: jsonschema.ValidationError) -> str:
+    if error.validator is None or error.message.startswith("takes too long"):
+        return error.message if error.validator is not None else "has a value where the schema allows none"
+    if error.validator in _OF_ALTERNATIVES:
+        return "fits several alternatives of which only one may hold"
+    rule = _RULES.get(str(error.validator), f"breaks the rule {error.validator}")
+    value = json.dumps(error.validator_value, ensure_ascii=False)
+    return rule.format(value if len(value) <= LONGEST_RULE else f"{value[:LONGEST_RULE]}...")
+
+
+def _meant(context: Sequence[jsonschema.ValidationError]) -> list[jsonschema.ValidationError]:
+    """Return the errors of the alternative that was meant: it breaks fewest of the rules that tell them apart."""
+    branches: dict[Json, list[jsonschema.ValidationError]] = {}
+    for error in context:
+        branches.setdefault(error.schema_path[0], []).append(error)
+    return min(branches.values(), key=lambda errors: (sum(each.validator in _TELLING for each in errors), len(errors)))

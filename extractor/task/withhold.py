@@ -1,7 +1,7 @@
 """Values that are not to be relied on are taken out of an extraction and listed beside it, so that none is lost.
 
-A member of an object becomes null, an item leaves its list. An object in a list that the schema does not accept
-without the value, or that has no other, goes with it. Whether the whole may be without it is not judged here.
+A member of an object becomes null, an item leaves its list, and an object in a list that says nothing else goes with
+its value. Whether the whole may be without the value is not judged here.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from typing import TypeVar
 from extractor.data import Extraction, Json, Withheld
 from extractor.errors import Code
 from extractor.task.json_pointer import escape_pointer, scalars
-from extractor.task.task import Schema, Task
 
 T = TypeVar("T")
 
 
 def withhold(extraction: Extraction, why: Mapping[str, Code]) -> Extraction:
-    """The extraction without the values at some pointers; what is known of the others moves with them."""
+    """Return the extraction without the values at some pointers; what is known of the others moves with them."""
     if not why:
         return extraction
-    removal = _Removal(extraction.completion.prompt.task.whole, why)
-    data = removal.object_(extraction.data, removal.task.schema, "", "")
+    removal = _Removal(why)
+    data = removal.object_(extraction.data, "", "")
     kept = removal.moved
     return replace(
         extraction,
@@ -37,51 +36,45 @@ def withhold(extraction: Extraction, why: Mapping[str, Code]) -> Extraction:
 
 @dataclass(frozen=True)
 class _Removal:
-    """Rebuilds data without the pointers of `why`. `moved` says where the values that stay are then, `reasons` why
-    those of a list's item went that were not asked to."""
+    """Rebuilds data without the pointers of `why`.
 
-    task: Task
+    `moved` says where the values that stay are then, `reasons` why those of a list's item went that were not asked to.
+    """
+
     why: Mapping[str, Code]
     moved: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, Code] = field(default_factory=dict)
 
-    def object_(self, value: Mapping[str, Json], schema: Schema, old: str, new: str) -> dict[str, Json]:
-        properties: Mapping[str, Json] = schema.get("properties", {})
+    def object_(self, value: Mapping[str, Json], old: str, new: str) -> dict[str, Json]:
         kept = {}
         for name, item in value.items():
             part = f"/{escape_pointer(name)}"
-            kept[name] = (
-                None if old + part in self.why else self._value(item, properties.get(name), old + part, new + part)
-            )
+            kept[name] = None if old + part in self.why else self._value(item, old + part, new + part)
         return kept
 
-    def _value(self, value: Json, schema: Json, old: str, new: str) -> Json:
-        sub = self.task.branch(self.task.resolve(schema), value)
+    def _value(self, value: Json, old: str, new: str) -> Json:
         if isinstance(value, Mapping):
-            return self.object_(value, sub, old, new)
+            return self.object_(value, old, new)
         if isinstance(value, list):
-            return self._list(value, sub.get("items"), old, new)
+            return self._list(value, old, new)
         self.moved[old] = new
         return value
 
-    def _list(self, items: list[Json], schema: Json, old: str, new: str) -> list[Json]:
+    def _list(self, items: list[Json], old: str, new: str) -> list[Json]:
+        """Leave out items that are withheld, and objects that say nothing any more."""
         kept: list[Json] = []
         for index, item in enumerate(items):
-            before, here = dict(self.moved), f"{old}/{index}"
+            known, here = len(self.moved), f"{old}/{index}"
             if here in self.why:
                 continue
-            left = self._value(item, schema, here, f"{new}/{len(kept)}")
-            if left == item or self._may_stay(left, schema):
+            left = self._value(item, here, f"{new}/{len(kept)}")
+            if left == item or any(scalar.value is not None for scalar in scalars(left)):
                 kept.append(left)
                 continue
-            self.moved.clear()
-            self.moved.update(before)
-            self.reasons[here] = next(reason for pointer, reason in self.why.items() if pointer.startswith(f"{here}/"))
+            while len(self.moved) > known:  # what was noted of this item
+                self.moved.popitem()
+            self.reasons[here] = next(code for pointer, code in self.why.items() if pointer.startswith(f"{here}/"))
         return kept
-
-    def _may_stay(self, item: Json, schema: Json) -> bool:
-        says_something = any(scalar.value is not None for scalar in scalars(item))
-        return says_something and self.task.accepts(self.task.resolve(schema), item)
 
 
 def _listed(extraction: Extraction, removal: _Removal) -> list[Withheld]:

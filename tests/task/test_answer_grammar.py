@@ -13,6 +13,7 @@ from extractor.chatglm3 import Tokenizer
 from extractor.data import Json
 from extractor.engine.constraint import Constraint, Vocabulary
 from extractor.task.task import Task, load_task, make_task
+from extractor.text.borders import Borders
 
 CHECKPOINT = Path(__file__).parent.parent / "reference" / "chatglm3-tiny"
 TOKENIZER = Tokenizer(CHECKPOINT)
@@ -137,15 +138,47 @@ def test_long_texts_have_a_grammar_too(length: int) -> None:
     assert VOCABULARY.constrain(load_task("contact"), text) is not None
 
 
+ANYWHERE = {"type": "string", "x-border": "any"}
+
+
 @settings(max_examples=60, deadline=None)
 @given(text=st.text(min_size=1, max_size=40), data=st.data())
-def test_any_part_of_any_text_is_accepted(text: str, data: st.DataObject) -> None:
+def test_any_part_of_any_text_is_accepted_where_borders_do_not_count(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
-    assert _accepts(_task(x=STRING), _write({"x": text[start:end]}), text)
+    assert _accepts(_task(x=ANYWHERE), _write({"x": text[start:end]}), text)
 
 
-@settings(max_examples=60, deadline=None)
-@given(text=st.text(alphabet='ab"\\\n甲', max_size=12), value=st.text(alphabet='ab"\\\n甲', min_size=1, max_size=4))
-def test_a_value_is_accepted_if_and_only_if_it_stands_in_the_text(text: str, value: str) -> None:
-    assert _accepts(_task(x=STRING), _write({"x": value}), text) is (value in text)
+@settings(max_examples=120, deadline=None)
+@given(text=st.text(alphabet='ab1"\\\n甲,', max_size=12), value=st.text(alphabet='ab1"\\\n甲,', min_size=1, max_size=4))
+def test_a_value_is_accepted_if_and_only_if_it_occurs_between_borders(text: str, value: str) -> None:
+    assert _accepts(_task(x=ANYWHERE), _write({"x": value}), text) is (value in text)
+    borders = Borders(text)
+    starts = [at for at in range(len(text)) if text.startswith(value, at)]
+    between = any(borders.fit((at, at + len(value))) for at in starts)
+    assert _accepts(_task(x=STRING), _write({"x": value}), text) is between
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "accepted"),
+    [
+        ("电话18612345678", "18612345678", True),
+        ("电话18612345678", "1861234", False),
+        ("电话18612345678", "8612345678", False),
+        ("见 https://a.cn", "ht", False),
+        ("见 https://a.cn", "https://a.cn", True),
+        ("QQ730155826", "730155826", True),
+        ("QQ730155826", "QQ", True),
+        ("合计1,200.50元", "200.50", False),
+        ("合计1,200.50元", "1,200.50", True),
+        ("合计1,200.50元", "1,200", False),
+        ("地址192.168.0.1", "192.168", False),
+        ("单价3.5", "3.5", True),
+        ("１２３４５号", "１２３", False),
+        ("用户zhang_san", "zhang", True),
+        ("甲乙丙", "乙", True),
+        ("naïve", "na", False),
+    ],
+)
+def test_a_verbatim_value_begins_and_ends_at_a_border(text: str, value: str, accepted: bool) -> None:
+    assert _accepts(_task(x=STRING), _write({"x": value}), text) is accepted

@@ -16,13 +16,13 @@ from extractor.sinks._support import flat
 from extractor.sinks._support.cell_types import fitted, text_of
 from extractor.sinks._support.json_text import flat_row
 from extractor.storage.resume import Row
-from extractor.task.column_types import JSON, Kind, kind_of
+from extractor.task.column_types import JSON, ColumnType, column_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Stored = dict[str, Json]
-FLAT_KINDS = {"string": Kind("string"), "integer": Kind("integer"), "number": Kind("number")}
+FLAT_KINDS = {"string": ColumnType("string"), "integer": ColumnType("integer"), "number": ColumnType("number")}
 
 
 class Layout(ABC):
@@ -79,8 +79,8 @@ class Whole(Layout):
 
     def __init__(self, options: SinkOptions) -> None:
         task = options.task
-        members = {field.name: kind_of(task, field.schema) for field in task.fields} if task else {}
-        self._data = Kind("object", members=members) if members else JSON
+        members = {each.name: column_type(task.compiled, each.node.name) for each in task.fields} if task else {}
+        self._data = ColumnType("object", members=members) if members else JSON
         self.schema = _envelope(_type(self._data))
 
     def stored(self, row: Stored) -> Stored:
@@ -109,7 +109,7 @@ class Whole(Layout):
         return Row(row["id"], *inner, row["reason"] or "", *tokens)
 
 
-def _type(kind: Kind) -> pa.DataType:
+def _type(kind: ColumnType) -> pa.DataType:
     import pyarrow as pa
 
     if kind.name == "list" and kind.items:

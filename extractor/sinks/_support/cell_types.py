@@ -8,13 +8,13 @@ import sys
 from collections.abc import Mapping
 
 from extractor.data import Json
-from extractor.task.column_types import Kind
+from extractor.task.column_types import ColumnType
 
 LARGEST = 2**63
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def fitted(kind: Kind, value: Json) -> tuple[Json, bool]:
+def fitted(kind: ColumnType, value: Json) -> tuple[Json, bool]:
     """The value for a column of that kind, and whether it is all of it."""
     if value is None:
         return None, True

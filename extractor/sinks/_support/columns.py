@@ -18,7 +18,7 @@ from extractor.sinks._support.cell_types import fitted, text_of
 from extractor.sinks._support.flat import flat_rows
 from extractor.storage.resume import reason_of
 from extractor.storage.rows import to_row
-from extractor.task.column_types import SCALARS, Kind, kind_of
+from extractor.task.column_types import SCALARS, ColumnType, column_type
 from extractor.task.task import Task
 
 BEFORE = {"id": "string", "status": "string", "reason": "string"}
@@ -69,13 +69,13 @@ class Columns:
     def _hold(self, data: Mapping[str, Json]) -> bool:
         """Whether the columns hold all of some data."""
         return data.keys() <= self.fields.keys() and all(
-            fitted(Kind(self.types[self.fields[name]]), value)[1] for name, value in data.items()
+            fitted(ColumnType(self.types[self.fields[name]]), value)[1] for name, value in data.items()
         )
 
 
 def _kinds(task: Task) -> dict[str, str]:
     """The type of each field's column: that of a scalar, or JSON."""
-    kinds = {field.name: kind_of(task, field.schema).name for field in task.fields}
+    kinds = {each.name: column_type(task.compiled, each.node.name).name for each in task.fields}
     return {name: kind if kind in SCALARS else "json" for name, kind in kinds.items()}
 
 

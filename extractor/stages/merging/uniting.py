@@ -5,14 +5,16 @@ What several answers say of one place is settled before (`overlaps`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from extractor.data import FLAGS, Conflict, Extraction, Json, Span
 from extractor.stages.merging.overlaps import standing
 from extractor.stages.merging.values import Thing, Value
 from extractor.task.json_pointer import escape_pointer
-from extractor.task.task import Schema, Task
+from extractor.task.schema_node import Name, SchemaNode
+from extractor.task.task import Task
+from extractor.task.walk import UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -28,35 +30,39 @@ class Merger:
 
     def merged(self, extractions: Sequence[Extraction]) -> dict[str, Json]:
         values = [Value(extraction, "", extraction.data) for extraction in extractions]
-        return self._object(values, self.task.schema, "")
+        return self._object(values, self.task.compiled.root_name, "")
 
-    def _merge(self, values: Sequence[Value], schema: Json, pointer: str) -> Json:
+    def _merge(self, values: Sequence[Value], name: Name | None, pointer: str) -> Json:
         present = [value for value in values if value.value is not None]
         if not present:
             self._keep(values, pointer)
             return None
-        sub = self.task.resolve(schema)
         if all(isinstance(value.value, list) for value in present):
-            return self._list(present, sub, pointer)
+            return self._list(present, self._node(name, present), pointer)
         if all(isinstance(value.value, dict) for value in present):
-            return self._object(present, sub, pointer)
+            return self._object(present, name, pointer)
         return self._scalar(present, pointer)
 
-    def _object(self, values: Sequence[Value], schema: Schema, pointer: str) -> dict[str, Json]:
-        """Member by member, in the order of the schema."""
-        properties: Mapping[str, Json] = schema.get("properties", {})
+    def _node(self, name: Name | None, values: Sequence[Value]) -> SchemaNode:
+        """Return the node that values answer to; of alternatives that of the first value."""
+        return UNKNOWN if name is None else self.task.walk.settle(name, values[0].value)
+
+    def _object(self, values: Sequence[Value], name: Name | None, pointer: str) -> dict[str, Json]:
+        """Merge member by member, in the order of the schema."""
+        node = self._node(name, values)
+        properties = node.properties
         written = dict.fromkeys(name for value in values for name in value.value)
         names = [
             *(name for name in properties if name in written),
             *(name for name in written if name not in properties),
         ]
         return {
-            name: self._merge(
-                [value.member(name) for value in values],
-                properties.get(name, {}),
-                f"{pointer}/{escape_pointer(name)}",
+            each: self._merge(
+                [value.member(each) for value in values],
+                self.task.walk.member(node, each),
+                f"{pointer}/{escape_pointer(each)}",
             )
-            for name in names
+            for each in names
         }
 
     def _scalar(self, values: Sequence[Value], pointer: str) -> Json:
@@ -73,7 +79,7 @@ class Merger:
             self.conflicts.setdefault(pointer, []).append(Conflict(group[0].value, span))
         return first[0].value
 
-    def _list(self, values: Sequence[Value], schema: Schema, pointer: str) -> list[Json]:
+    def _list(self, values: Sequence[Value], node: SchemaNode, pointer: str) -> list[Json]:
         """All items, in the order of the answer, and of the document where there are several answers.
 
         A value stands once, with all its places, unless `uniqueItems` is false; equal objects at different places are
@@ -82,7 +88,7 @@ class Merger:
         things = standing([item for value in values for item in value.items()])
         if len(values) > 1:
             things = _in_document_order(things)
-        groups = _grouped(things, lambda value: _may_repeat(value, schema))
+        groups = _grouped(things, lambda value: _may_repeat(value, node))
         for index, group in enumerate(groups):
             self._keep(group, f"{pointer}/{index}")
         return [group[0].value for group in groups]
@@ -113,9 +119,10 @@ def _grouped(things: Iterable[Thing], may_repeat: Callable[[Value], bool] = lamb
     return list(groups.values())
 
 
-def _may_repeat(value: Value, schema: Schema) -> bool:
+def _may_repeat(value: Value, node: SchemaNode) -> bool:
     """Whether a list may hold the value once more if it stands in the text once more."""
-    return bool(value.places) and not schema.get("uniqueItems", not isinstance(value.value, dict))
+    unique = node.bounds.unique_items
+    return bool(value.places) and not (not isinstance(value.value, dict) if unique is None else unique)
 
 
 def _first_passes(values: Sequence[Value]) -> list[Value]:

@@ -8,11 +8,12 @@ know whether a value stands in the document; `grounding` does.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from extractor.data import Completion, Extraction, Json, Outcome, Rejection
-from extractor.stages.parsing.coerce import Shaper, folded, unwrapped
 from extractor.stages.parsing.extract_json import LOSSY, is_unclosed, read_bare, read_json
+from extractor.task.coerce import Coercer, folded, unwrapped
+from extractor.task.schema_node import SchemaNode
 from extractor.task.task import Schema, Task
 from extractor.text.strict_json import Reading, plain, value_ranges
 
@@ -50,7 +51,7 @@ def read_value(text: str, schema: Schema | None = None) -> Reading | None:
     shaped = _shaped(reading._replace(value={"value": reading.value}), holder)
     if not holder.validate(shaped.value):
         return shaped._replace(value=plain(shaped.value["value"]))
-    option = _mentioned(text, holder.resolve(schema))
+    option = _mentioned(text, holder.fields[0].node)
     return None if option is None else Reading(option, "mention")
 
 
@@ -83,16 +84,18 @@ def _unpacked(reading: Reading, task: Task) -> Reading:
 
 
 def _shaped(reading: Reading, task: Task) -> Reading:
-    shaper = Shaper(task.resolve, task.accepts)
-    value = shaper.shape(reading.value, task.schema)
-    return Reading(value, "+".join([reading.rung, *shaper.notes]))
+    coercer = Coercer(task.walk)
+    value = coercer.coerce(reading.value, task.compiled.root_name)
+    if isinstance(value, dict) and task.names is not None:
+        value = {name: item for name, item in value.items() if item is not None or name in task.names}
+    return Reading(value, "+".join([reading.rung, *coercer.steps]))
 
 
 def _judged(completion: Completion, reading: Reading) -> Outcome:
     """The schema has the last word."""
-    errors = completion.prompt.task.validate(reading.value)
-    if errors:
-        return Rejection.of(completion, "schema", *errors)
+    problems = completion.prompt.task.problems(reading.value)
+    if problems:
+        return Rejection(completion, problems)
     return Extraction(completion, plain(reading.value), reading.rung)
 
 
@@ -108,9 +111,9 @@ def _holder(schema: Schema) -> Task:
     return Task("value", wrapped | {key: schema[key] for key in ("$defs", "definitions") if key in schema}, "", "")
 
 
-def _mentioned(text: str, schema: Schema) -> Json:
-    """The one option of an enum that the text names as a word of its own, or None."""
-    options: Sequence[Json] = schema.get("enum", [schema["const"]] if "const" in schema else [])
+def _mentioned(text: str, node: SchemaNode) -> Json:
+    """Return the one option of an enum that the text names as a word of its own, or None."""
+    options = node.values or ()
     named = [
         option
         for option in options

@@ -1,0 +1,261 @@
+"""A value read from an answer is brought into the form that a schema asks for, losing and inventing nothing.
+
+Keys are matched to property names, scalars become lists of one, `"12"` becomes 12 where an integer is asked for, words
+for "there is none" become null, a list that is required and null becomes empty. What does not fit stays as it is, for
+the validator to complain about.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from extractor.data import Json
+from extractor.task.schema_node import Name, SchemaNode
+from extractor.task.walk import Walk
+from extractor.text.strict_json import WrittenFloat, WrittenInt
+
+NULL_WORDS = frozenset(
+    {
+        *("null", "none", "nil", "n/a", "undefined", "notmentioned", "notfound", "notprovided", "-", "--", "——"),
+        *("无", "没有", "暂无", "未提及", "未提供", "未知", "不详", "不适用", "文中未提及", "原文未提及", "未找到"),
+    }
+)
+"""How models write that the text has no such value, as `folded` leaves it."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
+_BOOLEANS = {"true": True, "yes": True, "是": True, "false": False, "no": False, "否": False}
+_LONGEST_NUMBER = 300
+
+
+@dataclass(frozen=True)
+class Coercer:
+    """Brings values into form. `steps` collects what had to be changed: `keys`, `types`, `null-words`, `enum`."""
+
+    walk: Walk
+    steps: dict[str, None] = field(default_factory=dict)
+
+    def coerce(self, value: Json, name: Name, optional: bool = False) -> Json:
+        """Return the value as a node asks for it; `optional` if null may stand for it."""
+        node = self.walk.schema[name]
+        if node.alternatives:
+            return self._any_of(value, node, optional)
+        if _is_null_word(value) and (optional or node.nullable) and not _is_listed(value, node):
+            return self._noted("null-words", None)
+        if node.values is not None:
+            return self._option(value, node)
+        if value is None or (len(node.kinds) > 1 and self._accepts(node, value)):
+            return value
+        return self._in_form(value, node)
+
+    def _in_form(self, value: Json, node: SchemaNode) -> Json:
+        """Return what the first of the node's kinds that can take the value makes of it."""
+        for kind in node.kinds:
+            formed = self._FORMS[kind](self, value, node)
+            if len(node.kinds) == 1 or self._accepts(node, formed):
+                return formed
+        return value
+
+    def _any_of(self, value: Json, node: SchemaNode, optional: bool) -> Json:
+        """Return the value if it fits, else what the first alternative that can make it fit makes of it."""
+        options = list(self.walk.schema.options(node))
+        listed = any(_is_listed(value, option) for option in options)
+        if listed or (self._accepts(node, value) and not (optional and _is_null_word(value))):
+            return self._settled(value, node)
+        for option in options:
+            trial = Coercer(self.walk)
+            formed = trial.coerce(value, option.name, optional)
+            if self._accepts(node, formed) or (optional and formed is None):
+                self.steps.update(trial.steps)
+                return formed
+        return self._settled(value, node)
+
+    def _settled(self, value: Json, node: SchemaNode) -> Json:
+        """Return the value in the form of the alternative that it answers to, its members in order."""
+        option = self.walk.settle(node.name, value)
+        return self.coerce(value, option.name) if isinstance(value, dict | list) else value
+
+    def _accepts(self, node: SchemaNode, value: Json) -> bool:
+        return self.walk.validator.accepts(node, value)
+
+    def _option(self, value: Json, node: SchemaNode) -> Json:
+        """Return the one value of a list that is written alike, but for width, case and white space."""
+        options = node.values or ()
+        if _is_listed(value, node):
+            return value
+        if isinstance(value, str):
+            alike = [each for each in options if isinstance(each, str) and folded(each) == folded(value)]
+            if not alike:
+                alike = [each for each in options if not isinstance(each, str) and _written(each) == value.strip()]
+            return self._noted("enum", alike[0]) if len(alike) == 1 else value
+        written = getattr(value, "written", None)
+        return self._noted("types", written) if written is not None and written in options else value
+
+    def _string(self, value: Json, node: SchemaNode) -> Json:
+        value = self._scalar(value)
+        if isinstance(value, WrittenInt | WrittenFloat):
+            return self._noted("types", value.written)
+        return value
+
+    def _number(self, value: Json, node: SchemaNode) -> Json:
+        value = self._scalar(value)
+        text = unicodedata.normalize("NFKC", value).strip() if isinstance(value, str) else ""
+        if len(text) < _LONGEST_NUMBER and _NUMBER.fullmatch(text):
+            number = float(text.replace(",", ""))
+            exact = int(text.replace(",", "")) if re.fullmatch(r"[+-]?[\d,]+", text) else number
+            return self._noted("types", exact)
+        return value
+
+    def _boolean(self, value: Json, node: SchemaNode) -> Json:
+        value = self._scalar(value)
+        truth = _BOOLEANS.get(folded(value)) if isinstance(value, str) else None
+        return value if truth is None else self._noted("types", truth)
+
+    def _scalar(self, value: Json) -> Json:
+        """Return the one item of a list of one."""
+        if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], dict | list):
+            return self._noted("types", value[0])
+        return value
+
+    def _list(self, value: Json, node: SchemaNode) -> Json:
+        """Leave out null words that are no items of their own; alone they are no list of one."""
+        items = value if isinstance(value, list) else self._noted("types", [value])
+        if node.prefix:
+            return [self._member(item, self.walk.item(node, index)) for index, item in enumerate(items)]
+        option = None if node.items is None else self.walk.schema[node.items]
+        options = [] if option is None else list(self.walk.schema.options(option))
+        kept = [item for item in items if not _is_null_word(item) or any(_is_listed(item, each) for each in options)]
+        if len(kept) < len(items):
+            self._noted("null-words", None)
+        return [self._member(item, node.items) for item in kept]
+
+    def _member(self, value: Json, name: Name | None, optional: bool = False) -> Json:
+        return value if name is None else self.coerce(value, name, optional)
+
+    def _object(self, value: Json, node: SchemaNode) -> Json:
+        if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+            value = self._noted("types", value[0])
+        if not isinstance(value, dict):
+            return value
+        named = self._named(value, node)
+        formed: dict[str, Json] = {}
+        for name, sub in node.properties.items():
+            optional = self.walk.is_optional(node, name)
+            item = self.coerce(named[name], sub, optional) if name in named else None
+            formed[name] = [] if item is None and not optional and self._is_list(sub) else item
+        others = {key: item for key, item in named.items() if key not in node.properties}
+        return formed | {key: self._member(item, self.walk.member(node, key)) for key, item in others.items()}
+
+    def _is_list(self, name: Name) -> bool:
+        """Tell whether nothing but a list will do, so that null can only mean that it is empty."""
+        options = list(self.walk.schema.options(self.walk.schema[name]))
+        return all(option.types == {"array"} and option.values is None for option in options)
+
+    def _named(self, value: dict[str, Json], node: SchemaNode) -> dict[str, Json]:
+        """Return the members under the names of the properties that their keys mean; of two the first that is not null.
+
+        A key that means no property stays, unless the schema says what others may be called.
+        """
+        meant = dict(self._meanings(node))
+        named: dict[str, Json] = {name: item for name, item in value.items() if name in node.properties}
+        for key, item in value.items():
+            name = key if key in node.properties else meant.get(_bare(key), key)
+            if named.get(name) is None:
+                named[name] = item
+            if name != key:
+                self._noted("keys", None)
+        return named
+
+    def _meanings(self, node: SchemaNode) -> Iterator[tuple[str, str]]:
+        """Yield what a key may look like, and the property that it means: titles first, so that names win."""
+        for name, sub in node.properties.items():
+            yield _bare(self.walk.schema[sub].annotations.title or name), name
+        for name in node.properties:
+            yield _bare(name), name
+
+    def _noted(self, step: str, value: Json) -> Json:
+        self.steps[step] = None
+        return value
+
+    _FORMS = {
+        "string": _string,
+        "integer": _number,
+        "number": _number,
+        "boolean": _boolean,
+        "array": _list,
+        "object": _object,
+    }
+
+
+def folded(text: str) -> str:
+    """Return the text without differences of width, case and white space."""
+    return "".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _bare(key: str) -> str:
+    """Return a key without what models put around it: `邮箱：`, `"邮箱"`, `**邮箱**`."""
+    return folded(key).strip(":*\"'“”「」【】-·.")
+
+
+def _written(value: Json) -> str:
+    return "" if isinstance(value, dict | list) else json.dumps(value)
+
+
+def _is_listed(value: Json, node: SchemaNode) -> bool:
+    """Tell whether a node names the very value (1 is not true)."""
+    return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in node.values or ())
+
+
+def _is_null_word(value: Json) -> bool:
+    return isinstance(value, str) and (not value.strip() or folded(value).strip("()") in NULL_WORDS)
+
+
+def unwrapped(value: Json, names: Iterable[str]) -> Json:
+    """Return the one object of an answer that wraps it, splits it or lists it as pairs; else the value as it is.
+
+    `[{...}]` and `{"result": {...}}` hold one object; `[{"手机号": ..}, {"邮箱": ..}]` are the members of one;
+    `[{"keyword": "手机号", "content": ..}, ..]` are its pairs (the prompt of the book invites this).
+    """
+    known = {folded(name) for name in names}
+    for _ in range(3):
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            inner = value[0] if len(value) == 1 else None
+            value = _from_pairs(value, known) or inner or _joined(value)
+        elif isinstance(value, dict) and len(value) == 1 and not known & set(map(folded, value)):
+            (inner,) = value.values()
+            if not _is_about(inner, known):
+                break
+            value = inner
+        else:
+            break
+    return value
+
+
+def _is_about(value: Json, known: set[str]) -> bool:
+    """Tell whether the value is an object with a known key, or a list of objects one of which has or names one."""
+    if isinstance(value, list):
+        return any(isinstance(item, dict) and (_is_about(item, known) or _from_pairs([item], known)) for item in value)
+    return isinstance(value, dict) and bool(known & set(map(folded, value)))
+
+
+def _from_pairs(items: list[dict[str, Json]], known: set[str]) -> dict[str, Json] | None:
+    """Return `[{"keyword": name, "content": value}, ...]` as an object, if every first value is a known name, once."""
+    pairs = [tuple(item.values()) for item in items if len(item) == 2 and not known & set(map(folded, item))]
+    names = [pair[0] for pair in pairs if isinstance(pair[0], str) and folded(pair[0]) in known]
+    if len(names) < len(items) or len(set(names)) < len(names):
+        return None
+    return dict(zip(names, (pair[1] for pair in pairs), strict=True))
+
+
+def _joined(items: list[dict[str, Json]]) -> Json:
+    """Return the objects as one if none contradicts another, else the list."""
+    joined: dict[str, Json] = {}
+    for item in items:
+        for key, value in item.items():
+            if joined.get(key) not in (None, value) and value is not None:
+                return items
+            joined[key] = joined[key] if joined.get(key) is not None else value
+    return joined

@@ -1,0 +1,136 @@
+"""Data and its schema side by side: which node a value answers to, and every scalar with what is said of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import regex
+
+from extractor.data import Ground, Json, Ungrounded
+from extractor.task.json_pointer import escape_pointer
+from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
+from extractor.task.validation import PATTERN_SECONDS, SchemaValidator
+
+_TYPES: Mapping[type, str] = {
+    bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object", type(None): "null"
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A value inside data that is neither object nor array: where it is (JSON Pointer), and what is said of it."""
+
+    pointer: str
+    value: Json
+    node: SchemaNode
+    inherited: Ungrounded | None = None
+
+    @property
+    def ground(self) -> Ground:
+        """How the value must occur: where the schema lets it be a number or text, what it is decides."""
+        if self.node.annotations.ground is None and isinstance(self.value, int | float):
+            return "none" if isinstance(self.value, bool) or self.node.values is not None else "normalized"
+        return self.node.ground
+
+    @property
+    def title(self) -> str:
+        return self.node.annotations.title
+
+    @property
+    def sensitive(self) -> bool:
+        return self.node.annotations.sensitive
+
+    @property
+    def any_border(self) -> bool:
+        return self.node.annotations.any_border
+
+    @property
+    def ungrounded(self) -> Ungrounded | None:
+        """What the schema says is to be done with the value where it is not found; a list says it for its items."""
+        return self.node.annotations.ungrounded or self.inherited
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Finds the node of each value. Of alternatives the first that accepts the value counts; where none does, the one
+    that it has most in common with."""
+
+    schema: CompiledSchema
+    validator: SchemaValidator
+
+    def settle(self, name: Name, value: Json) -> SchemaNode:
+        """Return the node without alternatives that a value answers to."""
+        node = self.schema[name]
+        if not node.alternatives:
+            return node
+        options = list(self.schema.options(node))
+        accepted = (option for option in options if self.validator.accepts(option, value))
+        return next(accepted, None) or max(options, key=lambda option: self._affinity(option, value))
+
+    def is_optional(self, node: SchemaNode, member: str) -> bool:
+        """Tell whether null may stand for a member, because the object may be without it."""
+        return self.validator.part or member not in node.required
+
+    def member(self, node: SchemaNode, name: str) -> Name | None:
+        """Return the node of an object's member; None where the schema says nothing of it."""
+        if name in node.properties:
+            return node.properties[name]
+        for pattern, sub in node.pattern_properties.items():
+            if _matches(pattern, name):
+                return sub
+        return node.additional
+
+    def item(self, node: SchemaNode, index: int) -> Name | None:
+        """Return the node of a list's item; None where the schema says nothing of it."""
+        return node.prefix[index] if index < len(node.prefix) else node.items
+
+    def without_nulls(self, value: Json, name: Name | None) -> Json:
+        """Return a value without the optional members that are null, at every depth; null ones of a map stay."""
+        if name is None or not isinstance(value, Mapping | list):
+            return value
+        node = self.settle(name, value)
+        if isinstance(value, list):
+            return [self.without_nulls(item, self.item(node, index)) for index, item in enumerate(value)]
+        optional = {member for member in node.properties if self.is_optional(node, member)}
+        kept = {member: item for member, item in value.items() if item is not None or member not in optional}
+        return {member: self.without_nulls(item, self.member(node, member)) for member, item in kept.items()}
+
+    def leaves(self, data: Json, name: Name | None = None) -> Iterator[Leaf]:
+        """Yield all scalars of data in order, null ones included."""
+        yield from self._leaves("", data, self.schema.root_name if name is None else name, None)
+
+    def _leaves(self, pointer: str, value: Json, name: Name | None, passed: Ungrounded | None) -> Iterator[Leaf]:
+        node = UNKNOWN if name is None else self.settle(name, value)
+        passed = node.annotations.ungrounded or passed
+        if isinstance(value, Mapping):
+            for member, inner in value.items():
+                yield from self._leaves(f"{pointer}/{escape_pointer(member)}", inner, self.member(node, member), passed)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            for index, inner in enumerate(value):
+                yield from self._leaves(f"{pointer}/{index}", inner, self.item(node, index), passed)
+        else:
+            yield Leaf(pointer, value, node, passed)
+
+    def _affinity(self, node: SchemaNode, value: Json) -> tuple[int, int, int]:
+        """Tell how near a value is to a node: by its type, the constants of its members, and the names of these."""
+        fits = int(_TYPES.get(type(value), "") in node.types)
+        if not isinstance(value, Mapping):
+            return fits, 0, 0
+        constants = 0
+        for name, sub in node.properties.items():
+            values = self.schema[sub].values
+            if values is not None and name in value:
+                constants += 1 if value[name] in values else -1
+        return fits, constants, len(value.keys() & node.properties.keys())
+
+
+UNKNOWN = SchemaNode("", (), frozenset(("string",)), stated=False)
+"""What is said of a value that the schema does not name: text that is copied."""
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return regex.search(pattern, name, timeout=PATTERN_SECONDS) is not None
+    except TimeoutError:
+        return False
