@@ -22,7 +22,7 @@ import llguidance
 
 from extractor.data import Json
 from extractor.task.json_pointer import escape_pointer
-from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
+from extractor.task.schema_node import MOMENTS, CompiledSchema, Name, SchemaNode
 from extractor.text.borders import pieces
 
 if TYPE_CHECKING:
@@ -285,9 +285,14 @@ def _scalar_bounds(node: SchemaNode, kind: str) -> dict[str, Json]:
             "minLength": None if bounds.min_length is None else min(bounds.min_length, _LONGEST_COUNT),
             "maxLength": bounds.max_length if (bounds.max_length or 0) <= _LONGEST_COUNT else None,
             "pattern": bounds.patterns[0] if len(bounds.patterns) == 1 else None,
-            "format": bounds.formats[0] if len(bounds.formats) == 1 and not bounds.patterns else None,
+            **(_format(bounds.formats[0]) if len(bounds.formats) == 1 and not bounds.patterns else {}),
         }
     return {keyword: value for keyword, value in said.items() if value is not None}
+
+
+def _format(name: str) -> dict[str, Json]:
+    """Return the keyword for a format; moments have a pattern of ours, since llguidance asks for a time zone."""
+    return {"pattern": MOMENTS[name]} if name in MOMENTS else {"format": name}
 
 
 def _is_bounded(node: SchemaNode) -> bool:

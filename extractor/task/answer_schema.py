@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from extractor.data import Json
-from extractor.task.schema_node import DATE_FORMATS, CompiledSchema, Name, SchemaNode, children
+from extractor.task.schema_node import MOMENTS, CompiledSchema, Name, SchemaNode, children
 
 if TYPE_CHECKING:
     from extractor.task.task import Task
@@ -121,10 +121,11 @@ def _bounds(node: SchemaNode, kind: str) -> dict[str, Json]:
         said |= {"exclusiveMinimum": bounds.exclusive_minimum, "exclusiveMaximum": bounds.exclusive_maximum}
     elif kind == "string":
         plain = [pattern for pattern in bounds.patterns if not _BEYOND.search(pattern)]
+        plain += [MOMENTS[each] for each in bounds.formats if each in MOMENTS and not plain]
         said = {
             "minLength": bounds.min_length,
             "maxLength": bounds.max_length,
-            "format": next((each for each in bounds.formats if each in DATE_FORMATS), None),
+            "format": "date" if "date" in bounds.formats else None,
             "pattern": plain[0] if len(plain) == 1 else None,
         }
     return {keyword: value for keyword, value in said.items() if value is not None}

@@ -33,7 +33,7 @@ _LONGEST_NUMBER = 300
 
 @dataclass(frozen=True)
 class Coercer:
-    """Brings values into form. `steps` collects what had to be changed: `keys`, `types`, `null-words`, `enum`."""
+    """Brings values into form. `steps` collects what had to be changed: `keys`, `types`, `null-words`, `enum`, `unknown-keys`."""
 
     walk: Walk
     steps: dict[str, None] = field(default_factory=dict)
@@ -147,6 +147,8 @@ class Coercer:
             item = self.coerce(named[name], sub, optional) if name in named else None
             formed[name] = [] if item is None and not optional and self._is_list(sub) else item
         others = {key: item for key, item in named.items() if key not in node.properties}
+        if any(self.walk.member(node, key) is None for key in others):
+            self._noted("unknown-keys", None)
         return formed | {key: self._member(item, self.walk.member(node, key)) for key, item in others.items()}
 
     def _is_list(self, name: Name) -> bool:

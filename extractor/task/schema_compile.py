@@ -113,13 +113,16 @@ class _Compiler:
     def _together(self, places: Iterable[str]) -> Places:
         """Return places with all that their references and `allOf` lead to; what refers comes before its target."""
         found: dict[str, None] = {}
+        seen: set[str] = set()
         waiting = list(places)[::-1]
         while waiting:
             place = waiting.pop()
-            if place in found:
+            if place in seen:
                 continue
-            found[place] = None
+            seen.add(place)
             schema = self._source.at(place)
+            if schema.keys() != {"$ref"}:  # a mere reference is what it refers to
+                found[place] = None
             more = [f"{place}/allOf/{index}" for index in range(len(schema.get("allOf", ())))]
             if "$ref" in schema:
                 more.append(pointer_of(schema["$ref"]))

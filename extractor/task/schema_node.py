@@ -18,6 +18,10 @@ from extractor.errors import SchemaError
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 DATE_FORMATS = ("date", "date-time", "time")
 
+_CLOCK = r"[0-2][0-9]:[0-5][0-9](:[0-6][0-9](\.[0-9]{1,9})?)?(Z|[+\-][0-2][0-9]:[0-5][0-9])?"
+MOMENTS = {"date-time": rf"^[0-9]{{4}}-[01][0-9]-[0-3][0-9]T{_CLOCK}$", "time": rf"^{_CLOCK}$"}
+"""Patterns of moments that need not name a time zone: a moment without one stays without one."""
+
 Name = str
 """The name of a node within its schema."""
 

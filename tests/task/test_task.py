@@ -9,7 +9,7 @@ from extractor.data import Json
 from extractor.errors import SchemaError, UsageError
 from extractor.task.bundled import PROMPTS, SCHEMAS
 from extractor.task.shorthand import schema_from_fields
-from extractor.task.task import Schema, Task, load_task, make_task
+from extractor.task.task import Schema, load_task, make_task
 from tests.builders import INTEGER, STRING, STRINGS, a_task
 
 
