@@ -33,7 +33,10 @@ _LONGEST_NUMBER = 300
 
 @dataclass(frozen=True)
 class Coercer:
-    """Brings values into form. `steps` collects what had to be changed: `keys`, `types`, `null-words`, `enum`, `unknown-keys`."""
+    """Brings values into form.
+
+    `steps` collects what had to be changed or noted: `keys`, `types`, `null-words`, `enum`, `unknown-keys`.
+    """
 
     walk: Walk
     steps: dict[str, None] = field(default_factory=dict)

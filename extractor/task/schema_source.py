@@ -61,7 +61,6 @@ def normalize(schema: Json) -> SchemaSource:
         raise SchemaError(
             'A schema describes an object: {"type": "object", "properties": {"手机号": {"type": "string"}}}'
         )
-    _check_text(schema)
     document = _Normalizer(schema).document
     try:
         Draft202012Validator.check_schema(cast(Json, document), format_checker=FormatChecker(formats=()))
@@ -73,7 +72,7 @@ def normalize(schema: Json) -> SchemaSource:
     return SchemaSource(document, dict(subschemas(document)))
 
 
-def _check_text(schema: Json) -> None:
+def check_text(schema: Json) -> None:
     """Refuse lone surrogates: what holds one can be written neither by a model nor to a file."""
     try:
         json.dumps(schema, ensure_ascii=False).encode()

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from extractor.data import Json
 from extractor.errors import Problem, SchemaError
@@ -21,7 +21,7 @@ from extractor.task.examples import Example
 from extractor.task.schema_check import check_schema
 from extractor.task.schema_compile import compile_schema
 from extractor.task.schema_node import CompiledSchema, SchemaNode
-from extractor.task.schema_source import Schema, SchemaSource, normalize
+from extractor.task.schema_source import Schema, SchemaSource, check_text, normalize
 from extractor.task.validation import SchemaValidator
 from extractor.task.validation_messages import problems
 from extractor.task.walk import Leaf, Walk
@@ -72,17 +72,22 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.origin is None:  # a part of a schema that was checked needs no check
-            check_schema(self.source, self.compiled)
+            check_text(self.schema)
+            _ = self._loaded
 
     @cached_property
+    def _loaded(self) -> tuple[SchemaSource, CompiledSchema]:
+        return self.origin._loaded if self.origin else _load(json.dumps(self.schema))
+
+    @property
     def source(self) -> SchemaSource:
         """The schema as the validator sees it."""
-        return self.origin.source if self.origin else normalize(self.schema)
+        return self._loaded[0]
 
-    @cached_property
+    @property
     def compiled(self) -> CompiledSchema:
         """The schema as everything else sees it."""
-        return self.origin.compiled if self.origin else compile_schema(self.source)
+        return self._loaded[1]
 
     @cached_property
     def walk(self) -> Walk:
@@ -168,6 +173,15 @@ class Task:
     def leaves(self, data: Mapping[str, Json]) -> Iterator[Leaf]:
         """Yield all scalar values of `data` in order, null ones included."""
         return self.walk.leaves(data)
+
+
+@lru_cache(maxsize=16)
+def _load(schema: str) -> tuple[SchemaSource, CompiledSchema]:
+    """Return a schema (JSON) normalized and compiled, the same for every task that is made of it."""
+    source = normalize(json.loads(schema))
+    compiled = compile_schema(source)
+    check_schema(source, compiled)
+    return source, compiled
 
 
 def load_task(schema: str, prompt: str = "zh", examples: Sequence[Example] = ()) -> Task:

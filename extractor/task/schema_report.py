@@ -1,0 +1,99 @@
+"""What is questionable about a schema that can be used, told before a run (`extractor schemas check`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from extractor.task.json_pointer import escape_pointer
+from extractor.task.schema_node import SchemaNode
+from extractor.task.task import Field, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something to know about a field (a pointer) or the whole (empty): a short code, and one line for people."""
+
+    pointer: str
+    code: str
+    message: str
+
+
+def report(task: Task) -> list[Finding]:
+    """Return what is questionable, field by field."""
+    checks: tuple[Callable[[Task], Iterator[Finding]], ...] = (_unconstrained, _alike, _hard, _vague)
+    return [finding for check in checks for finding in check(task)]
+
+
+def _unconstrained(task: Task) -> Iterator[Finding]:
+    """Yield fields that the grammar holds to less than the schema says."""
+    loose = task.grammar.loose
+    for pointer in task.unconstrained:
+        name = next(each for each in task.fields if f"/{escape_pointer(each.name)}" == pointer)
+        words = {
+            word for node in task.compiled.reachable(name.node.name) if node.name in loose for word in _words(node)
+        }
+        what = ", ".join(sorted(words))
+        yield Finding(
+            pointer,
+            "unconstrained",
+            f"the grammar leaves {what} to the validator: answers may have to be asked for again",
+        )
+
+
+def _words(node: SchemaNode) -> Iterator[str]:
+    yield from node.unexpressed
+    if node.bounds.patterns:
+        yield "pattern"
+    if node.bounds.multiples:
+        yield "multipleOf"
+    if node.bounds.unique_items:
+        yield "uniqueItems"
+    if node.kinds in (("object",), ("array",)) and not node.unexpressed and not node.bounds.unique_items:
+        yield f"what is in the {node.kinds[0]}"
+
+
+def _alike(task: Task) -> Iterator[Finding]:
+    """Yield fields that are called alike but for case, which databases and models take for one."""
+    groups: dict[str, list[Field]] = defaultdict(list)
+    for each in task.fields:
+        groups[each.name.casefold()].append(each)
+    for several in groups.values():
+        for other in several[1:]:
+            message = (
+                f"is called like {several[0].name!r} but for case: a model mixes them up, and SQL takes them for one"
+            )
+            yield Finding(f"/{escape_pointer(other.name)}", "alike", message)
+
+
+def _hard(task: Task) -> Iterator[Finding]:
+    """Yield required fields that must be copied from the document: one that lacks them gives a partial row."""
+    for each in task.fields:
+        node = next(iter(task.compiled.options(each.node)))
+        if (
+            each.required
+            and not node.nullable
+            and node.kinds
+            and node.ground == "verbatim"
+            and node.kinds == ("string",)
+        ):
+            message = "is required and must be copied from the document: one that lacks it gives a partial row"
+            yield Finding(f"/{escape_pointer(each.name)}", "required", message)
+
+
+def _vague(task: Task) -> Iterator[Finding]:
+    """Yield fields of which nothing is said: they are taken for text that is copied."""
+    for each in task.fields:
+        if (
+            not each.node.stated
+            and each.node.values is None
+            and not each.node.alternatives
+            and _says_nothing(each.node)
+        ):
+            message = 'says nothing: it is taken for text that is copied; say {"type": ...}'
+            yield Finding(f"/{escape_pointer(each.name)}", "untyped", message)
+
+
+def _says_nothing(node: SchemaNode) -> bool:
+    return not (node.properties or node.is_map or node.prefix or node.items)
