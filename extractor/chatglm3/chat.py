@@ -16,7 +16,7 @@ from transformers import GlmForCausalLM
 
 from extractor.chatglm3.glm import load_model
 from extractor.chatglm3.hub import resolve
-from extractor.chatglm3.sampling import Generation, generate
+from extractor.chatglm3.generation import GenerationOptions, generate
 from extractor.chatglm3.tokenizer import IncrementalDecoder, Tokenizer
 from extractor.chatglm3.turns import LONGEST_NAME, Response, assistant_turn, is_tool_line, response_of
 from extractor.errors import CheckpointError, UsageError
@@ -32,7 +32,7 @@ TOOLS_SYSTEM = "Answer the following questions as best as you can. You have acce
 
 class ChatOptions(TypedDict, total=False):
     """What `chat` and `stream` take beside the question. `system` and `tools` replace the history's system turn;
-    `role` is `observation` when `query` is a tool's result; the others are those of `Generation`."""
+    `role` is `observation` when `query` is a tool's result; the others are those of `GenerationOptions`."""
 
     system: str | None
     tools: Sequence[Mapping[str, Any]] | None
@@ -176,7 +176,7 @@ class ChatGLM3:
         """The same as `chat`, piece by piece: iterate the result for text that never ends in half a character."""
         fields = dict(options)
         system, tools, role = fields.pop("system", None), fields.pop("tools", None), fields.pop("role", "user")
-        generation = Generation(**fields)  # type: ignore[arg-type]
+        generation = GenerationOptions(**fields)  # type: ignore[arg-type]
         turns = with_system(list(history or ()), system, tools)  # type: ignore[arg-type]
         turns = [*turns, {"role": role, "content": query}]
         kept = self._fit(turns, generation.max_tokens)
@@ -225,5 +225,5 @@ def fit_turns(turns: list[Turn], lengths: Sequence[int], budget: int) -> list[Tu
     return [*turns[:first], *turns[start:]]
 
 
-def _at_most(options: Generation, room: int) -> Generation:
-    return Generation(min(options.max_tokens, room), options.temperature, options.top_p, options.seed)
+def _at_most(options: GenerationOptions, room: int) -> GenerationOptions:
+    return GenerationOptions(min(options.max_tokens, room), options.temperature, options.top_p, options.seed)

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from extractor.chatglm3 import ChatGLM3, Tokenizer
 from extractor.chatglm3.chat import Answer, fit_turns, with_system
-from extractor.chatglm3.sampling import Generation, choose
+from extractor.chatglm3.generation import GenerationOptions, generate
 from extractor.chatglm3.turns import assistant_turn, parse_tool_call, response_of
 from extractor.errors import UsageError
 from tests.chatglm3.conftest import REFERENCE
 
 TINY = Tokenizer(REFERENCE / "chatglm3-tiny")
+GREEDY = GenerationOptions()
 
 
 def test_the_two_turns_of_the_book_run(tiny: ChatGLM3) -> None:
@@ -52,13 +53,52 @@ def test_sampling_is_repeated_by_its_seed(tiny: ChatGLM3) -> None:
     assert len({str(ask(seed)) for seed in range(4)}) > 1
 
 
-def test_a_nucleus_never_leaves_its_mass() -> None:
-    logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
-    random = torch.Generator().manual_seed(0)
-    nucleus = Generation(temperature=1.0, top_p=0.7)
-    assert {choose(logits, nucleus, random) for _ in range(200)} == {1, 2}
-    assert {choose(logits, Generation(temperature=1.0, top_p=0.6), random) for _ in range(50)} == {1}
-    assert choose(logits, Generation(), random) == 1
+def test_sampling_neither_reads_nor_moves_the_random_numbers_of_the_caller(tiny: ChatGLM3) -> None:
+    def ask() -> list[str]:
+        return list(tiny.stream("你好", max_tokens=16, temperature=1.0, top_p=1.0, seed=1))
+
+    expected = ask()
+    torch.manual_seed(3)
+    stream = iter(tiny.stream("你好", max_tokens=16, temperature=1.0, top_p=1.0, seed=1))
+    found, drawn = [], []
+    for text in stream:
+        found.append(text)
+        drawn.append(float(torch.rand(1)))
+    torch.manual_seed(3)
+    assert found == expected
+    assert drawn == [float(torch.rand(1)) for _ in found]
+
+
+def test_a_tiny_nucleus_leaves_the_greedy_answer(tiny: ChatGLM3) -> None:
+    greedy, _ = tiny.chat("你好", max_tokens=16)
+    assert tiny.chat("你好", max_tokens=16, temperature=1.0, top_p=1e-6)[0] == greedy
+
+
+def test_all_tokens_of_the_nucleus_are_drawn_and_no_others(tiny: ChatGLM3) -> None:
+    prompt = tiny.tokenizer.chat_prompt([{"role": "user", "content": "你好"}])
+    with torch.inference_mode():
+        probabilities = tiny.model(torch.tensor([prompt])).logits[0, -1].softmax(-1)
+    best, ids = probabilities.topk(3)
+    within = float(best[:2].sum() + best[2] / 2)  # the third token completes the nucleus
+    options = [GenerationOptions(1, temperature=1.0, top_p=within, seed=seed) for seed in range(60)]
+    assert {next(generate(tiny.model, prompt, (), each)) for each in options} == set(ids.tolist())
+
+
+def test_nothing_is_decoded_ahead_of_the_reader(tiny: ChatGLM3, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    forward = tiny.model.forward
+    monkeypatch.setattr(tiny.model, "forward", lambda *args, **kwargs: (calls.append(1), forward(*args, **kwargs))[1])
+    ids = generate(tiny.model, tiny.tokenizer.chat_prompt([{"role": "user", "content": "你好"}]), (), GREEDY)
+    assert calls == []
+    next(ids), next(ids)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_a_quantised_model_chats(precision: str) -> None:
+    model = ChatGLM3.load(REFERENCE / "chatglm3-tiny", precision, "cpu")
+    text = "".join(model.stream("你好", max_tokens=12))
+    assert text == "".join(model.stream("你好", max_tokens=12)) != ""
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model, read_shape
 from extractor.chatglm3.checkpoint import find_device
 from extractor.chatglm3.model_dims import CHATGLM3_6B
-from extractor.chatglm3.sampling import Generation, generate
+from extractor.chatglm3.generation import GenerationOptions, generate
 from extractor.chatglm3.weights import copy_in_groups
 from extractor.errors import CheckpointError, ModelError, UsageError
 from tests.chatglm3.conftest import CHECKPOINTS, REFERENCE, reference
@@ -43,7 +43,7 @@ def test_greedy_continuations_equal_those_of_the_original_code(name: str) -> Non
     model = load_model(REFERENCE / name, "float32", "cpu")
     tokenizer = Tokenizer(REFERENCE / name)
     for case in reference(name)["cases"]:
-        answer = list(generate(model, case["input_ids"], (), Generation(max_tokens=len(case["greedy_32"]))))
+        answer = list(generate(model, case["input_ids"], (), GenerationOptions(max_tokens=len(case["greedy_32"]))))
         assert answer == case["greedy_32"]
         assert tokenizer.decode(answer) == case["greedy_text"]
 
@@ -262,4 +262,4 @@ def test_a_tokenizer_with_more_tokens_than_the_weights_is_refused(broken: Path) 
 def test_half_is_float16_on_a_gpu_and_answers_there() -> None:
     model = load_model(REFERENCE / "chatglm3-tiny", "half", "cuda")
     assert model.dtype == torch.float16
-    assert len(list(generate(model, [901, 903], (), Generation(max_tokens=4)))) == 4
+    assert len(list(generate(model, [901, 903], (), GenerationOptions(max_tokens=4)))) == 4
