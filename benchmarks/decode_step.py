@@ -26,7 +26,7 @@ from benchmarks.machine import describe, peak_device_memory, peak_memory
 from benchmarks.rates import measure, seconds
 from benchmarks.rounds import ROOT
 from extractor.chatglm3.checkpoint import find_device, load_parameters
-from extractor.chatglm3.model_dims import ModelShape, read_shape
+from extractor.chatglm3.model_dims import ModelDims, read_dims
 from extractor.engine import platform
 from extractor.engine.batch import Pack, Run
 from extractor.engine.cuda_graphs import Graphs, recorder_for
@@ -98,7 +98,7 @@ class Bench:
         return statistics.median(seconds(step, self.runner.shape.device) for _ in range(ROUNDS))
 
 
-def read_bytes(shape: ModelShape, precision: Precision, load: Load) -> float:
+def read_bytes(shape: ModelDims, precision: Precision, load: Load) -> float:
     """What a step of answers must read: all weights but the embedding's, and the cache, the prefix once."""
     weights = shape.layers * layer_weights(shape) * precision.weights
     head = shape.table_parameters * precision.head
@@ -108,7 +108,7 @@ def read_bytes(shape: ModelShape, precision: Precision, load: Load) -> float:
 @torch.inference_mode()
 def report(checkpoint: Path, precision: Precision, device: torch.device, load: Load) -> Iterator[str]:
     """The lines of a table."""
-    shape = read_shape(checkpoint)
+    shape = read_dims(checkpoint)
     _, rates = measure(shape, device)
     bench = Bench(Runner(load_parameters(checkpoint, precision.name, str(device))), load)
     yield f"{describe()}. {precision.name}, {rates.operations / 1e9:,.0f} GFLOP/s, {rates.bandwidth / 1e9:.1f} GB/s."
@@ -132,7 +132,7 @@ def _captured(graphs: Graphs, runner: Runner, pack: Pack) -> Tensor:
     return runner.forward(pack) if hidden is None else hidden
 
 
-def _prompts(bench: Bench, shape: ModelShape, rates: Rates) -> str:
+def _prompts(bench: Bench, shape: ModelDims, rates: Rates) -> str:
     count, taken = bench.prompts(platform.step_tokens(bench.runner.shape.device))
     least = prefill_costs(shape, Work([bench.load.context] * count, 0, 1)).operations / rates.operations
     rate = count * bench.load.context / taken

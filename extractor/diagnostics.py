@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 from extractor.chatglm3 import checkpoint_files
 from extractor.chatglm3.hub import DEMO_FOLDER, cache_folder, find_cached
-from extractor.chatglm3.model_dims import CHATGLM3_6B, ModelShape, read_shape
-from extractor.chatglm3.registry import KNOWN, KnownModel
+from extractor.chatglm3.model_dims import CHATGLM3_6B, ModelDims, read_dims
+from extractor.chatglm3.registry import KNOWN_MODELS, KnownModel
 from extractor.errors import CheckpointError
 from extractor.precisions import PRECISIONS
 
@@ -135,13 +135,13 @@ def _models() -> Iterator[Finding]:
     yield Finding("demo model", "ok" if demo else "fail", "bundled" if demo else "missing", hint)
     yield Finding("model cache", "info", str(cache_folder()))
     places = _places()
-    for known in KNOWN.values():
+    for known in KNOWN_MODELS.values():
         cached = find_cached(known)
         yield Finding(known.name, "info", f"in the cache: {cached}" if cached else "not downloaded")
         yield from _fits(known, _shape_of(known, cached), places)
 
 
-def _fits(known: KnownModel, shape: ModelShape, places: dict[str, int]) -> Iterator[Finding]:
+def _fits(known: KnownModel, shape: ModelDims, places: dict[str, int]) -> Iterator[Finding]:
     """Per precision: what the model needs, and where that fits."""
     for name, precision in PRECISIONS.items():
         needed = precision.needed_bytes(shape)
@@ -171,9 +171,9 @@ def _sum_on(torch: Any, device: str) -> Finding:
     return Finding(topic, "ok" if right else "fail", str(result), "" if right else "install torch again")
 
 
-def _shape_of(known: KnownModel, cached: Path | None) -> ModelShape:
+def _shape_of(known: KnownModel, cached: Path | None) -> ModelDims:
     try:
-        return read_shape(cached) if cached else replace(CHATGLM3_6B, context=known.context)
+        return read_dims(cached) if cached else replace(CHATGLM3_6B, context=known.context)
     except CheckpointError:
         return replace(CHATGLM3_6B, context=known.context)
 

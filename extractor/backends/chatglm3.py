@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-from extractor.chatglm3 import Tokenizer, read_shape, resolve
+from extractor.chatglm3 import Tokenizer, read_dims, resolve
 from extractor.chatglm3.checkpoint import load_parameters
 from extractor.config import ModelConfig
 from extractor.data import Completion, Prompt, Usage
@@ -54,7 +54,7 @@ class Backend:
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self._location = resolve(config.model, revision=config.revision, offline=config.offline)
-        self._shape = read_shape(self._location.path)
+        self._shape = read_dims(self._location.path)
         self._tokenizer = Tokenizer(self._location.path)
         self._newline = tuple(self._tokenizer.encode("\n"))
         self._finished: list[Completion] = []

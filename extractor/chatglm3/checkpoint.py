@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from extractor.chatglm3.checkpoint_files import weight_files
-from extractor.chatglm3.model_dims import ModelShape, read_shape
+from extractor.chatglm3.model_dims import ModelDims, read_dims
 from extractor.chatglm3.parameters import Parameters
 from extractor.chatglm3.quantization_config import stored_precision
 from extractor.chatglm3.weights import copy_in_groups, iter_all
@@ -54,13 +54,13 @@ def load_parameters(path: str | Path, precision: str = "half", device: str = "au
     return load_into(Parameters, path, precision, device)
 
 
-def load_into(make: Callable[[ModelShape], Model], path: str | Path, precision: str, device: str) -> Model:
+def load_into(make: Callable[[ModelDims], Model], path: str | Path, precision: str, device: str) -> Model:
     """Fill a model that has its parameters under the names of `GlmForCausalLM`. Arguments and errors are those of
     `load_model`."""
     stored = stored_precision(path)
     choice = find_precision(precision, stored)
     target = find_device(device)
-    shape = read_shape(path)
+    shape = read_dims(path)
     files = weight_files(path)
     plan = stored_plan(shape, choice) if stored else weight_plan(shape)
     check_tensors(Path(path), files, plan)
@@ -85,7 +85,7 @@ def find_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def weight_plan(shape: ModelShape) -> dict[str, Source]:
+def weight_plan(shape: ModelDims) -> dict[str, Source]:
     """Every tensor that the original checkpoint must hold, with its shape and its place in `GlmForCausalLM`."""
     table = (shape.vocab_size, shape.hidden_size)
     plan = {
@@ -98,7 +98,7 @@ def weight_plan(shape: ModelShape) -> dict[str, Source]:
     return plan
 
 
-def stored_plan(shape: ModelShape, precision: Precision) -> dict[str, Source]:
+def stored_plan(shape: ModelDims, precision: Precision) -> dict[str, Source]:
     """Every tensor of a checkpoint that is stored quantised: named and shaped as in the loaded model."""
     model = skeleton(Parameters, shape, precision, torch.bfloat16)
     exact = {name: tensor.dtype for name, tensor in _integer_buffers(model)}
@@ -113,7 +113,7 @@ def _integer_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield from ((f"{owner}.{name}", tensor) for name, tensor in layer.state_dict().items() if name != "bias")
 
 
-def _layer_plan(shape: ModelShape, source: str, target: str) -> dict[str, Source]:
+def _layer_plan(shape: ModelDims, source: str, target: str) -> dict[str, Source]:
     hidden, ffn = shape.hidden_size, shape.ffn_size
     plan = {
         f"{source}.input_layernorm.weight": _whole((hidden,), f"{target}.input_layernorm.weight"),
@@ -135,7 +135,7 @@ def _whole(shape: tuple[int, ...], name: str, dtype: torch.dtype | None = None) 
     return Source(shape, (Rows(name, 0, shape[0]),), dtype)
 
 
-def _split(shape: ModelShape, columns: tuple[int, ...], template: str) -> Source:
+def _split(shape: ModelDims, columns: tuple[int, ...], template: str) -> Source:
     """Query, key and value are stacked by rows: heads x head_size, then twice groups x head_size."""
     key_start, value_start = shape.query_rows, shape.query_rows + shape.key_rows
     end = value_start + shape.key_rows
@@ -200,7 +200,7 @@ def _place(model: nn.Module, plan: Mapping[str, Source], name: str, tensor: Tens
             getattr(layer, leaf).copy_(part)
 
 
-def skeleton(make: Callable[[ModelShape], Model], shape: ModelShape, precision: Precision, dtype: torch.dtype) -> Model:
+def skeleton(make: Callable[[ModelDims], Model], shape: ModelDims, precision: Precision, dtype: torch.dtype) -> Model:
     """A model of this shape and precision without memory (on torch's meta device), float parameters in `dtype`."""
     with torch.device("meta"):
         model = make(shape)

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-from transformers import DynamicCache, GenerationConfig, GlmForCausalLM
+from torch import Tensor
+from transformers import DynamicCache, GlmForCausalLM
 
 from extractor.errors import UsageError
 
@@ -42,28 +44,27 @@ def generate(
     one call for all): nothing is computed ahead of the reader, who may stop at any token, and no thread is needed as
     with a streamer. Prompt and answer together must fit the model's context; that is the caller's to check.
     """
-    config = _generation_config(options)
     cache = DynamicCache(config=model.config)
     random = torch.Generator(model.device).manual_seed(options.seed)
-    ids = torch.tensor([list(prompt)], device=model.device)  # (1, tokens so far); the cache holds all but the last
+    ids = torch.tensor([list(prompt)], device=model.device)
     for _ in range(options.max_tokens):
         with _default_generator_continues(random):
-            ids = model.generate(
-                ids, attention_mask=torch.ones_like(ids), generation_config=config, past_key_values=cache
-            )
+            ids = _decode_one(model, ids, cache, options)
         token = int(ids[0, -1])
         if token in stop_ids:
             return
         yield token
 
 
-def _generation_config(options: GenerationOptions) -> GenerationConfig:
-    """One token a call; `top_k=0` switches off transformers' default of 50."""
-    if options.temperature == 0:
-        return GenerationConfig(max_new_tokens=1, do_sample=False)
-    return GenerationConfig(
-        max_new_tokens=1, do_sample=True, temperature=options.temperature, top_p=options.top_p, top_k=0
+def _decode_one(model: GlmForCausalLM, ids: Tensor, cache: DynamicCache, options: GenerationOptions) -> Tensor:
+    """Return `ids`, shape (1, tokens), with one token appended; the cache then holds the given ones."""
+    decoding: dict[str, Any] = {"do_sample": False}
+    if options.temperature > 0:  # top_k=0 switches off transformers' default of 50
+        decoding = {"do_sample": True, "temperature": options.temperature, "top_p": options.top_p, "top_k": 0}
+    longer = model.generate(  # type: ignore[misc]  # transformers annotates `self` with another class
+        ids, attention_mask=torch.ones_like(ids), past_key_values=cache, max_new_tokens=1, **decoding
     )
+    return cast(Tensor, longer)
 
 
 @contextmanager

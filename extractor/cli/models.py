@@ -11,12 +11,12 @@ from tqdm import tqdm
 
 from extractor.chatglm3 import checkpoint_files
 from extractor.chatglm3.hub import DEMO, DEMO_FOLDER, cache_folder, find_cached, pull, resolve
-from extractor.chatglm3.model_dims import read_shape
+from extractor.chatglm3.model_dims import read_dims
 from extractor.chatglm3.quantization_config import stored_precision
-from extractor.chatglm3.registry import KNOWN, KnownModel
+from extractor.chatglm3.registry import KNOWN_MODELS, KnownModel
 from extractor.precisions import PRECISIONS, QUANTIZED, Precision
 
-_PUBLISHED = click.Choice(list(KNOWN))
+_PUBLISHED = click.Choice(list(KNOWN_MODELS))
 
 
 @click.group(
@@ -44,7 +44,9 @@ def list_() -> None:
     """List the models that have a name, and whether they are here."""
     here = "bundled" if checkpoint_files.is_complete(DEMO_FOLDER) else "missing"
     rows = [(DEMO, here, "a toy of a few million parameters, for trying things out")]
-    rows += [(known.name, "here" if find_cached(known) else "not here", known.summary) for known in KNOWN.values()]
+    rows += [
+        (known.name, "here" if find_cached(known) else "not here", known.summary) for known in KNOWN_MODELS.values()
+    ]
     for name, state, summary in rows:
         click.echo(f"{name:18}  {state:8}  {summary}")
 
@@ -55,13 +57,13 @@ Example:
   extractor models show chatglm3-6b
 """
 )
-@click.argument("name", type=click.Choice([DEMO, *KNOWN]))
+@click.argument("name", type=click.Choice([DEMO, *KNOWN_MODELS]))
 def show(name: str) -> None:
     """Show where a named model comes from and where it lies."""
     if name == DEMO:
         _print_pairs({"name": DEMO, "folder": str(DEMO_FOLDER), "made by": "training/ of this project"})
     else:
-        _print_pairs(_facts(KNOWN[name]))
+        _print_pairs(_facts(KNOWN_MODELS[name]))
 
 
 @command.command(
@@ -76,7 +78,7 @@ Examples:
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
 def pull_(name: str, revision: str | None) -> None:
     """Download a model, or what is missing of it, and compare checksums. Prints the folder."""
-    click.echo(str(pull(KNOWN[name], revision)))
+    click.echo(str(pull(KNOWN_MODELS[name], revision)))
 
 
 @command.command(
@@ -92,7 +94,7 @@ def info(model: str, revision: str | None) -> None:
     """Describe a model that is on this machine: a name or a folder. Never touches the network."""
     location = resolve(model, revision=revision, offline=True)
     precision = stored_precision(location.path)
-    shape = read_shape(location.path)
+    shape = read_dims(location.path)
     size = sum(file.stat().st_size for file in checkpoint_files.checkpoint_files(location.path))
     pairs = {
         "name": location.name,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extractor.chatglm3.model_dims import ModelShape
+from extractor.chatglm3.model_dims import ModelDims
 from extractor.chatglm3.parameters import Layer, Parameters
 from extractor.engine.batch import Pack, Step
 from extractor.engine.constraint import Bits
@@ -134,7 +134,7 @@ def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> 
     return torch.cat([*heads, torch.arange(rotated_heads * size, (rotated_heads + others) * size)])
 
 
-def _rotary_table(shape: ModelShape, like: Tensor) -> tuple[Tensor, Tensor]:
+def _rotary_table(shape: ModelDims, like: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine and sine (context, half of the rotated channels), computed in float32 as transformers does, in the dtype
     and on the device of `like`. Half of the channels of a head are rotated."""
     rotated = shape.head_size // 2
