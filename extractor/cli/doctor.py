@@ -1,4 +1,4 @@
-"""`extractor doctor`: what this machine can run, and what to do where something is wrong."""
+"""`extractor doctor`: print what this machine can run, and what to do where something is wrong."""
 
 from __future__ import annotations
 
