@@ -1,4 +1,4 @@
-"""The doctor says what is wrong and what to do, and a machine without a fault is fit."""
+"""The doctor names what is wrong and what to do, and a machine without a fault is fit."""
 
 from __future__ import annotations
 

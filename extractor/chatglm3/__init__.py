@@ -2,7 +2,8 @@
 
     registry -> hub, download        a model's name to a folder with its files
     checkpoint_files, model_dims     which files there are; the sizes that config.json gives
-    checkpoint, weights              tensors of the original under the names of `GlmForCausalLM`
+    weight_mapping                   tensors of the original under the names of `GlmForCausalLM`
+    checkpoint, weights              loading: tensors read file by file, checked, copied or quantised
     quantize, quantization_config    int8 and int4 checkpoints
     transformers_model               the checkpoint as transformers' `GlmForCausalLM`
     tokenizer, chat_format           text to ids; what a prompt looks like

@@ -143,7 +143,7 @@ class ChatGLM3:
     ) -> ChatGLM3:
         """Load by name (`chatglm3-6b`, `demo`, ...; downloaded once) or from a folder.
 
-        Raises DownloadError, CheckpointError or ModelError, each in one line that says what to do.
+        Raises DownloadError, CheckpointError or ModelError, each in one line with the next step.
         """
         location = resolve(model, revision=revision, offline=offline)
         tokenizer = Tokenizer(location.path)

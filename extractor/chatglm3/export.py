@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from extractor.chatglm3.checkpoint import IGNORED, Source, check_tensors, weight_plan
+from extractor.chatglm3.checkpoint import check_tensors
 from extractor.chatglm3.checkpoint_files import checkpoint_files, weight_files
 from extractor.chatglm3.export_tokenizer import write_tokenizer
 from extractor.chatglm3.model_dims import CONFIG_FILE, ModelDims, read_dims
@@ -24,6 +24,7 @@ from extractor.chatglm3.quantization_config import stored_precision
 from extractor.chatglm3.safetensors_writer import ShardWriter, atomic_folder
 from extractor.chatglm3.tokenizer import Tokenizer
 from extractor.chatglm3.transformers_model import glm_config
+from extractor.chatglm3.weight_mapping import IGNORED, SourceTensor, weight_mapping
 from extractor.chatglm3.weights import copy_in_groups, iter_all
 from extractor.errors import UsageError
 
@@ -64,7 +65,7 @@ class _SourceCheckpoint:
 
     dims: ModelDims
     files: tuple[Path, ...]
-    plan: Mapping[str, Source]
+    mapping: Mapping[str, SourceTensor]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -89,8 +90,8 @@ def _check_request(folder: Path, out: Path, precision: str | None) -> None:
 
 
 def _read_source(folder: Path) -> _SourceCheckpoint:
-    source = _SourceCheckpoint(read_dims(folder), weight_files(folder), weight_plan(read_dims(folder)))
-    check_tensors(folder, source.files, source.plan)
+    source = _SourceCheckpoint(read_dims(folder), weight_files(folder), weight_mapping(read_dims(folder)))
+    check_tensors(folder, source.files, source.mapping)
     return source
 
 
@@ -101,7 +102,7 @@ def _write_weights(source: _SourceCheckpoint, folder: Path, dtype: torch.dtype, 
 
     def copy(name: str, tensor: Tensor) -> None:
         nonlocal done
-        shards.add(_renamed(source.plan, name, tensor, dtype))
+        shards.add(_renamed(source.mapping, name, tensor, dtype))
         done += tensor.nbytes
         progress(done, total)
 
@@ -110,8 +111,11 @@ def _write_weights(source: _SourceCheckpoint, folder: Path, dtype: torch.dtype, 
     shards.close()
 
 
-def _renamed(plan: Mapping[str, Source], name: str, tensor: Tensor, dtype: torch.dtype) -> Iterator[tuple[str, Tensor]]:
-    for rows in () if name in IGNORED else plan[name].targets:
+def _renamed(
+    mapping: Mapping[str, SourceTensor], name: str, tensor: Tensor, dtype: torch.dtype
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield the parameters that a source tensor becomes, in `dtype`."""
+    for rows in () if name in IGNORED else mapping[name].targets:
         yield rows.name, tensor[rows.start : rows.stop].to(dtype, copy=True).contiguous()
 
 

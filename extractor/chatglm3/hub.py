@@ -42,7 +42,7 @@ def resolve(
     """Find a model by name (`demo`, `chatglm3-6b`, ...) or folder; download a published one that is not cached.
 
     `progress` shows bars on stderr (default: if it is a terminal). Raises CheckpointError for an incomplete folder,
-    DownloadError where the hub may not be asked or does not answer, ModelError for an unknown name.
+    DownloadError where the hub may not be contacted or does not answer, ModelError for an unknown name.
     """
     folder = Path(model).expanduser()
     if str(model) == DEMO:

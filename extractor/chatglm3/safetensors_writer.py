@@ -1,6 +1,6 @@
 """Writing of a checkpoint folder: tensors as they come, sharded with an index, and the folder renamed at the end.
 
-Under its final name a folder is always complete: it is written beside its place and renamed when done. This module
+Under its final name a folder is always complete: it is written next to its place and renamed when done. This module
 knows neither architecture nor precision.
 """
 

@@ -1,6 +1,6 @@
 """A ChatGLM3 checkpoint as transformers' own `GlmForCausalLM`: for `chat`, for Python, and as the engine's reference.
 
-The mapping of tensor names is in `checkpoint`; here is that of `config.json`.
+The mapping of tensors is in `weight_mapping`; here is that of `config.json`.
 """
 
 from __future__ import annotations

@@ -95,6 +95,16 @@ def test_nothing_is_decoded_ahead_of_the_reader(tiny: ChatGLM3, monkeypatch: pyt
     assert len(calls) == 2
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_sampling_on_a_gpu_is_repeatable_and_leaves_its_random_numbers_alone() -> None:
+    model = ChatGLM3.load(REFERENCE / "chatglm3-tiny", "half", "cuda")
+    before = torch.cuda.get_rng_state()
+    first, second = ("".join(model.stream("你好", max_tokens=8, temperature=1.0, seed=1)) for _ in range(2))
+    assert first == second
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
 @pytest.mark.parametrize("precision", ["int8", "int4"])
 def test_a_quantised_model_chats(precision: str) -> None:
     model = ChatGLM3.load(REFERENCE / "chatglm3-tiny", precision, "cpu")

@@ -63,7 +63,7 @@ def standard(tmp_path_factory: pytest.TempPathFactory) -> Any:
     @cache
     def pair(source: Path) -> tuple[Tokenizer, PreTrainedTokenizerBase]:
         if not source.is_dir():
-            pytest.skip("the real tokenizer is not ours to redistribute; it is read only where it lies")
+            pytest.skip("the real tokenizer is not ours to redistribute and is not beside this checkout")
         folder = tmp_path_factory.mktemp("tokenizer")
         write_tokenizer(source, folder, 8192)
         return Tokenizer(source), AutoTokenizer.from_pretrained(folder)
