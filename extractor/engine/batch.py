@@ -48,6 +48,9 @@ _ROW_MULTIPLE = 16
 """Batches are padded to a multiple of rows: libraries prepare a kernel for each number of rows that occurs."""
 
 
+# Shapes below: rows = tokens of the batch with padding; groups = key-value heads; keys = cached tokens that are seen.
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Tokens of one sequence in a batch: `ids` follow `start` tokens that are in its slot (the prefix not counted).
@@ -140,15 +143,17 @@ class _PaddedAttention:
     def attend(self, layer: int, query: Tensor) -> tuple[slice, Tensor, Tensor]:
         """Return which rows, their outputs (rows, groups, heads per group, head_size) and their log-sum-exp."""
         slots, width, (groups, heads, size) = self.slots, self.width, query.shape[1:]
-        rows = query[self.where]
-        if self.cells is not None:
+        rows = query[self.where]  # (tokens here, groups, heads, size)
+        if self.cells is not None:  # cells without a token are zeros
             rows = rows.new_zeros(slots * width, groups, heads, size).index_copy_(0, self.cells, rows)
         # The heads of a group read the same keys, so they are queries of one head: (slots, groups, heads * width, ...).
         rows = rows.view(slots, width, groups, heads, size).permute(0, 2, 3, 1, 4)
         length = self.mask.shape[-1]
+        # Views, (slots, groups, length, size): the slots in use are the first ones, and nothing is gathered.
         key = self.pool.keys[layer][:slots, :length].transpose(1, 2)
         value = self.pool.values[layer][:slots, :length].transpose(1, 2)
         output, logsumexp = attend(rows.reshape(slots, groups, heads * width, size), key, value, self.mask)
+        # Back to cells: (slots * width, groups, heads, size).
         output = output.view(slots, groups, heads, width, size).permute(0, 3, 1, 2, 4)
         logsumexp = logsumexp.view(slots, groups, heads, width).permute(0, 3, 1, 2)
         output, logsumexp = output.reshape(-1, groups, heads, size), logsumexp.reshape(-1, groups, heads)
@@ -166,6 +171,7 @@ class _ChunkAttention:
     mask: Tensor | None
 
     def attend(self, layer: int, query: Tensor) -> tuple[slice, Tensor, Tensor]:
+        # Only the segment's own slot, up to its last token: (end, groups, head_size).
         slot, end = self.segment.slot, self.segment.end
         where = slice(self.first, self.first + len(self.segment.ids))
         key, value = slot.pool.keys[layer][slot.index, :end], slot.pool.values[layer][slot.index, :end]
@@ -183,6 +189,7 @@ class Batch:
     """
 
     def __init__(self, segments: Sequence[Segment], shape: KVShape, *, fuse: bool | None = None) -> None:
+        # The order is internal: callers find their rows by `segments` and `first_rows`.
         segments = sorted(segments, key=_order)
         self.segments = segments
         self.shape = shape
@@ -219,6 +226,7 @@ class Batch:
 
     def write(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Write keys and values (tokens, groups, head_size) into the slots."""
+        # No cache row occurs twice: each slot is in one segment, so the order of writes does not matter.
         for pool, rows, cache_rows in self._writes:
             for target, source in zip(pool.cache_rows(layer), (key, value), strict=True):
                 target.index_copy_(0, cache_rows, source if rows is None else source[rows])
@@ -241,6 +249,8 @@ class Batch:
         attentions: Sequence[_Attention],
         prefixes: Sequence[tuple[Prefix, Tensor | slice]],
     ) -> None:
+        # First every row's own slot, then, where there is a prefix, what the row sees of it, merged by log-sum-exp.
+        # Rows of other segments (`attend_prefill`) are left as they are.
         logsumexp = query.new_empty(query.shape[:3], dtype=torch.float32)
         for attention in attentions:
             where, outputs, sums = attention.attend(layer, query)
@@ -256,6 +266,7 @@ class Batch:
 
     @cached_property
     def _inputs(self) -> tuple[Tensor, ...]:
+        # The prefix has the positions 0, 1, ...; the first token of the slot comes after it.
         ids = [token for segment in self.segments for token in segment.ids]
         positions = [each.prefix_length + position for each in self.segments for position in each.slot_positions]
         return _indices(self.shape.device, *map(_pad, (ids, positions, self.logits_row_list)))
@@ -267,12 +278,15 @@ class Batch:
     @cached_property
     def _attentions(self) -> list[_Attention]:
         """Rows of all decode segments, or rectangles of the shortest; all others one by one."""
+        # groupby needs the segments of a pool side by side, which `_order` sees to.
         if self._fuse:
             pools = groupby(self._placed[: self.num_decode], key=lambda item: item[0].slot.pool)
             return [
                 *(_row_attention(pool, list(items), self.shape) for pool, items in pools),
                 *self._prefill_attentions,
             ]
+        # A rectangle covers every slot up to the last one in use, with or without a segment: cheap while slots in use
+        # are the lowest ones (`SlotPool.acquire`) and segments are short.
         narrow = [item for item in self._placed if len(item[0].ids) <= _MAX_PADDED_TOKENS]
         pools = groupby(narrow, key=lambda item: item[0].slot.pool)
         padded = [_padded_attention(pool, list(items), self.shape) for pool, items in pools]
@@ -293,6 +307,8 @@ class Batch:
 
 def _order(segment: Segment) -> tuple[int, int, int]:
     """Sort segments that share an attention call together, in the order of their slots."""
+    # First those that go into rectangles, then other decode segments, then prefill chunks: `attend` and the compiled
+    # operations take each kind as one range of rows. Within a pool by slot, so that cells of a rectangle are in order.
     length = len(segment.ids)
     kind = 0 if length <= _MAX_PADDED_TOKENS else 2 if segment.is_prefill else 1
     return kind, segment.slot.pool.capacity, segment.slot.index
@@ -311,6 +327,7 @@ def _attend_sequence(
     Queries (tokens, groups, heads per group, head_size), keys and values (tokens, groups, head_size). To `compute` the
     groups are the batch, and all are (groups, heads per group, tokens, head_size).
     """
+    # All three are views; the heads of a group read the same keys.
     heads = query.shape[2]
     key, value = flash_attention.expand_groups(key, heads), flash_attention.expand_groups(value, heads)
     output, logsumexp = compute(query.permute(1, 2, 0, 3), key, value)
@@ -319,11 +336,13 @@ def _attend_sequence(
 
 def _indices(device: torch.device, *lists: Sequence[int]) -> tuple[Tensor, ...]:
     """Return lists of numbers as int64 tensors, sent to the device in one piece."""
+    # One transfer: each costs the host more than the few kilobytes do.
     together = to_device(torch.tensor([number for each in lists for number in each], dtype=torch.long), device)
     return torch.split(together, [len(each) for each in lists])
 
 
 def _pad(numbers: list[int]) -> list[int]:
+    # Padding reads token 0 at position 0 and is written nowhere; decode batches up to one multiple stay as they are.
     return numbers + [0] * (-len(numbers) % _ROW_MULTIPLE if len(numbers) > _ROW_MULTIPLE else 0)
 
 
@@ -331,6 +350,7 @@ def _writes(
     placed: Sequence[tuple[Segment, int]], device: torch.device
 ) -> list[tuple[SlotPool, Tensor | None, Tensor]]:
     """Return for each pool the rows that are written to it (None when all are) and their cache rows."""
+    # The cache row of a token: its position in the slot, after the rows of all slots before it in the pool.
     rows: dict[SlotPool, list[int]] = {}
     cache_rows: dict[SlotPool, list[int]] = {}
     for segment, first in placed:
@@ -346,6 +366,7 @@ def _writes(
 
 
 def _row_attention(pool: SlotPool, items: Sequence[tuple[Segment, int]], shape: KVShape) -> _RowAttention:
+    # A token at position p of its slot sees p + 1 keys: those before it and its own, which is written by then.
     starts = [segment.slot.first_row for segment, _ in items for _ in segment.ids]
     lengths = [position + 1 for segment, _ in items for position in segment.slot_positions]
     first = items[0][1]
@@ -355,6 +376,7 @@ def _row_attention(pool: SlotPool, items: Sequence[tuple[Segment, int]], shape: 
 
 
 def _padded_attention(pool: SlotPool, items: Sequence[tuple[Segment, int]], shape: KVShape) -> _PaddedAttention:
+    # Rectangle: one line per slot from 0 to the last one in use, as wide as the longest segment.
     slots = 1 + max(segment.slot.index for segment, _ in items)
     width = max(len(segment.ids) for segment, _ in items)
     length = max(segment.end for segment, _ in items)
@@ -364,6 +386,7 @@ def _padded_attention(pool: SlotPool, items: Sequence[tuple[Segment, int]], shap
         last_seen[cell] = position
     hidden = torch.arange(length) > torch.tensor(last_seen).unsqueeze(1)
     mask = torch.zeros(hidden.shape, dtype=shape.dtype).masked_fill_(hidden, -torch.inf).to(shape.device)
+    # The same for each head of a group: queries are (heads, width) in that order, see `_PaddedAttention.attend`.
     mask = mask.view(slots, 1, width, length).expand(slots, shape.heads_per_group, width, length)
     first = items[0][1]
     return _PaddedAttention(
@@ -385,6 +408,7 @@ def _chunk_attentions(items: Sequence[tuple[Segment, int]], shape: KVShape, *, m
 
 def _causal_mask(segment: Segment, shape: KVShape) -> Tensor:
     """Return the causal mask (1, 1, tokens, keys) of a segment that has `start` tokens before it."""
+    # Query n sees the keys up to start + n.
     mask = torch.full((len(segment.ids), segment.end), -torch.inf, dtype=shape.dtype, device=shape.device)
     return mask.triu_(1 + segment.start).view(1, 1, *mask.shape)
 
@@ -395,6 +419,7 @@ def _prefix_rows(items: Sequence[tuple[Segment, int]], device: torch.device) -> 
     for segment, first in items:
         if segment.prefix is not None:
             rows.setdefault(segment.prefix, []).extend(range(first, first + len(segment.ids)))
+    # The usual case, all behind the same instructions: no gather.
     if len(rows) == 1 and all(segment.prefix is not None for segment, _ in items):
         ((prefix, all_rows),) = rows.items()
         return [(prefix, slice(all_rows[0], all_rows[-1] + 1))]

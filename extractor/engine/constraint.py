@@ -37,6 +37,7 @@ class Vocabulary:
         self.size = size
         wrapper = llguidance.TokenizerWrapper(tokenizer.constraint_vocabulary(size))
         self._tokens = llguidance.LLTokenizer(wrapper, n_vocab=size)
+        # Copying a matcher is much cheaper than parsing its grammar.
         self._last: tuple[str, llguidance.LLMatcher | None] = ("", None)
 
     def constrain(self, task: Task, text: str) -> Constraint | None:
@@ -80,9 +81,10 @@ class Constraint:
         """Return which tokens may come now and after each part of a draft: (1 + parts, ceil(vocabulary / 32))."""
         bitmask = np.zeros((1 + len(draft), (self._size + 31) // 32), dtype=np.int32)
         consumed = 0
+        # The mask before a part allows or forbids its first token; its other tokens are forced, and need none.
         for row, part in enumerate((*draft, ())):
             fill_next_token_bitmask(self._matcher, bitmask, row)
-            consumed += self._matcher.try_consume_tokens(list(part))
+            consumed += self._matcher.try_consume_tokens(list(part))  # as many as the grammar takes
         self._matcher.rollback(consumed)
         return bitmask.view(np.uint32)
 
@@ -99,7 +101,7 @@ class Constraint:
                 break
             parts.append([token, *self.jump_forward()])
             consumed += len(parts[-1])
-        self._matcher.rollback(consumed)
+        self._matcher.rollback(consumed)  # `jump_forward` consumed the forced tokens as well
         return parts
 
     def advance(self, token: int) -> bool:
@@ -108,5 +110,6 @@ class Constraint:
 
     def jump_forward(self) -> list[int]:
         """Consume and return the tokens that the grammar forces next, if any, as the tokenizer would write them."""
+        # Jump-forward decoding; llguidance calls them fast-forward tokens. `done` first: a stopped matcher has none.
         tokens: list[int] = [] if self.done else self._matcher.compute_ff_tokens()
         return tokens[: self._matcher.try_consume_tokens(tokens)] if tokens else []

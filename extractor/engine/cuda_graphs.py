@@ -50,7 +50,7 @@ MAX_ROWS = 512
 """A step of more rows takes its time in computing."""
 
 _MAX_GRAPHS = 32
-_MIN_ROWS = 8
+_MIN_ROWS = 8  # of one pool
 _WARMUP_RUNS = 2
 
 
@@ -82,13 +82,15 @@ class GraphKey:
         None where no graph can be captured for it: it has a prefill chunk, several prefixes, or more rows than are
         worth it.
         """
+        # Rows without the prefix may be among those with it (`_has_prefix`), but not rows with another one.
         prefixes = {segment.prefix for segment in batch.segments if segment.prefix is not None}
         if batch.num_decode < len(batch.segments) or len(prefixes) > 1 or batch.num_tokens > MAX_ROWS:
             return None
+        # Weak references: a graph must not keep the tensors of a pool or prefix that was dropped.
         rows: Counter[SlotPool] = Counter()
         for segment in batch.segments:
             rows[segment.slot.pool] += len(segment.ids)
-        pools = sorted(rows, key=lambda pool: pool.capacity)
+        pools = sorted(rows, key=lambda pool: pool.capacity)  # equal keys need an equal order
         pool_rows = tuple(_PoolRows(ref(pool), pool.version, _bucket(rows[pool])) for pool in pools)
         return cls(pool_rows, ref(prefixes.pop()) if prefixes else None)
 
@@ -113,11 +115,13 @@ class StaticBatch:
     def __init__(self, key: GraphKey, shape: KVShape) -> None:
         self._key = key
         self._shape = shape
+        # The rows below are views of this tensor, so a graph sees what `fill` copies into it.
         self._inputs = torch.zeros(7, key.rows, dtype=torch.long, device=shape.device)
         self.ids, self.positions, self.logits_rows, *attention_inputs = self._inputs
         self._cache_rows, self._starts, self._lengths, self._has_prefix = attention_inputs
         ends = list(accumulate(each.rows for each in key.pools))
         self._parts = [slice(end - each.rows, end) for end, each in zip(ends, key.pools, strict=True)]
+        # Made by `run`, that is inside the graph: they are computed again from the inputs at every replay.
         self._ranges: list[KeyRanges] = []
         self._prefix_mask = self._has_prefix
 
@@ -127,6 +131,7 @@ class StaticBatch:
 
     def fill(self, batch: Batch) -> None:
         """Put a batch into the buffers, in one copy to the device."""
+        # Rows are put together pool by pool; a batch has them by kind of segment first, hence the mapping.
         rows: list[tuple[int, ...]] = []
         static_rows: dict[int, int] = {}  # row of the batch -> row of this one
         for each, part in zip(self._key.pools, self._parts, strict=True):
@@ -136,8 +141,9 @@ class StaticBatch:
                         range(first, first + len(segment.ids)), range(len(rows), part.stop), strict=False
                     )
                     rows += _input_rows(segment)
-            rows += [rows[part.start]] * (part.stop - len(rows))
+            rows += [rows[part.start]] * (part.stop - len(rows))  # padding; a part has at least one token
         logits_rows = [static_rows[row] for row in batch.logits_row_list]
+        # From one tuple per row to one per input. Padding of the third samples from row 0, which nobody reads.
         columns = list(zip(*rows, strict=True))
         columns.insert(2, (*logits_rows, *[0] * (len(rows) - len(logits_rows))))
         self._inputs.copy_(to_device(torch.tensor(columns, dtype=torch.long), self._shape.device), non_blocking=True)
@@ -153,6 +159,7 @@ class StaticBatch:
 
     def write(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Write keys and values (rows, groups, head_size) into the slots."""
+        # Padding writes the same numbers to the same cache row as the token that it repeats.
         for pool, part in self._placed:
             for target, source in zip(pool.cache_rows(layer), (key, value), strict=True):
                 target.index_copy_(0, self._cache_rows[part], source[part])
@@ -163,6 +170,7 @@ class StaticBatch:
             attend_rows(query[part], *pool.cache_rows(layer), ranges)
             for (pool, part), ranges in zip(self._placed, self._ranges, strict=True)
         ]
+        # Pools are consecutive ranges of rows, so their outputs are just joined.
         output, logsumexp = (torch.cat(each) for each in zip(*attended, strict=True))
         prefix = self._key.prefix() if self._key.prefix else None
         if prefix is None:
@@ -198,6 +206,7 @@ class CudaGraphs:
         key = None if self._failed else GraphKey.of(batch)
         if key is None:
             return None
+        # Capturing costs several steps: it pays only for a key that comes again.
         if key not in self._graphs and not (self._was_seen(key) and self._add(key, batch)):
             return None
         self._graphs.move_to_end(key)
@@ -223,6 +232,8 @@ class CudaGraphs:
 
         After a failure other than lack of memory nothing is captured any more.
         """
+        # Stale graphs cannot be replayed by mistake, since a key with the new version is another key; they are dropped
+        # for their memory.
         for stale in [each for each in self._graphs if not each.is_valid]:
             del self._graphs[stale]
         if len(self._graphs) >= _MAX_GRAPHS:
@@ -258,6 +269,7 @@ class CudaCapture:
             for _ in range(_WARMUP_RUNS):
                 run()
         current.wait_stream(self._side)
+        # The output belongs to the graph's memory pool: the next replay of any graph of this capture may overwrite it.
         graph = torch.cuda.CUDAGraph()
         # The threads for masks and constraints may use CUDA meanwhile; only this one's calls are checked.
         with torch.cuda.graph(graph, pool=self._memory, stream=self._side, capture_error_mode="thread_local"):
@@ -284,6 +296,7 @@ def capture_for(shape: KVShape) -> NewCapture | None:
 
 def _bucket(rows: int) -> int:
     """Round up to one of few sizes, so that keys come again: 8, 12, 16, 24, 32, 48, 64, ..."""
+    # Powers of two and one and a half times those: above the smallest, at most a third is padding.
     size = _MIN_ROWS
     while size < rows:
         size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3

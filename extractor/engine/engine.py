@@ -111,12 +111,14 @@ class Engine:
         kv_cache = KVCache(runner.kv_shape, cache_bytes)
         # Nothing below holds the engine: else model and cache would stay in memory until garbage is collected.
         self._scheduler = Scheduler(kv_cache, config, partial(_compute_prefix, runner, kv_cache, self.statistics))
+        # Two threads, so that masks, for which a step waits, are not queued behind constraints, for which none does.
         self._mask_thread = ThreadPoolExecutor(1, "masks")
         self._constraint_thread = ThreadPoolExecutor(1, "constraints")
         self._added = 0
 
     def add(self, request: Request) -> int:
         """Queue a request and return the key that its output will have."""
+        # A constraint takes milliseconds: it is made while the request waits. The scheduler asks for it at admission.
         self._added += 1
         constraint = self._constraint_thread.submit(request.constrain) if request.constrain else None
         self._scheduler.add(Sequence(self._added, request, constraint))
@@ -150,6 +152,8 @@ class Engine:
             scheduler.make_room()
             if scheduled := scheduler.schedule():
                 self._run(scheduled)
+        # Out of memory loses no token: answers change only in `_accept`, after everything that allocates. So everyone can
+        # be preempted and the step tried again.
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -162,6 +166,7 @@ class Engine:
         batch = Batch([each.segment for each in scheduled], self.runner.kv_shape)
         hidden = self._forward(batch, masks)
         rows = _logits_rows(scheduled, batch, masks.result())
+        # One call for all rows of all sequences, and one transfer to the host; `rows` says whose they are.
         sampled = iter(sample(self.runner, hidden, [row for group in rows for row in group]))
         self.statistics.count_step(batch.segments)
         for each, group in zip(scheduled, rows, strict=True):
@@ -189,12 +194,15 @@ class Engine:
         them, and so are the keys and values now in the cache.
         """
         sequence, draft, statistics = scheduled.sequence, scheduled.draft, self.statistics
+        # The forward pass has written keys and values for pending and drafted tokens. The pending ones count at once,
+        # the drafted ones as they are accepted; the rest stays in the slot, and later tokens overwrite it.
         sequence.num_cached += len(scheduled.segment.ids) - scheduled.num_draft_tokens
         generated = len(sequence.output.ids)
         statistics.draft_tokens += len(draft)
         for (token, logprob), part in zip(sampled, (*draft, ()), strict=bool(sampled)):
             sequence.append(token, logprob, self._stop_ids)
             statistics.sampled_tokens += 1
+            # The token that stands in for a wrong draft is right itself, and pending from here on.
             if sequence.output.finish or not part or token != part[0]:
                 break
             sequence.num_cached += len(part)
@@ -204,12 +212,12 @@ class Engine:
     def _shrink_batch(self) -> None:
         """Recover from out of memory: preempt everyone, and allow half as many sequences and tokens from now on."""
         scheduler, config = self._scheduler, self._scheduler.config
-        crowd = len(scheduler.running)
+        crowd = len(scheduler.running)  # what actually ran, which may be far below the limit
         scheduler.preempt_all()
         if self._graphs:
             self._graphs.clear()
         if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+            torch.cuda.empty_cache()  # fragmentation may have been the reason
         if crowd <= 1 and config.max_num_batched_tokens <= _MIN_BATCHED_TOKENS:
             if scheduler.waiting:
                 scheduler.fail_first()
@@ -232,7 +240,7 @@ def _compute_prefix(
         return None
     try:
         for start in range(0, len(ids), max_chunk):
-            segment = Segment(ids[start : start + max_chunk], start, slot, None, 0)
+            segment = Segment(ids[start : start + max_chunk], start, slot, None, 0)  # 0: nothing is sampled from it
             runner.forward(Batch([segment], runner.kv_shape))
             statistics.count_step([segment])
         return kv_cache.store_prefix(ids, slot)
@@ -259,10 +267,12 @@ def _logits_rows(
     They are the row of the last pending token and that of the last token of each part of the draft. What the grammar
     forces within a part is not sampled.
     """
+    # The hidden states are those of the batch's `logits_rows`: in its order, `num_logits` of each segment.
     offsets = accumulate((segment.num_logits for segment in batch.segments), initial=0)
     first = {id(segment): offset for segment, offset in zip(batch.segments, offsets, strict=False)}
     groups = []
     for each, bitmask in zip(scheduled, masks, strict=True):
+        # The first of them is the last pending token; a draft's tokens follow, one row each.
         ends = accumulate(map(len, each.draft), initial=first[id(each.segment)])
         rows = [LogitsRow(end, each.sequence, None if bitmask is None else bitmask[n]) for n, end in enumerate(ends)]
         groups.append(rows if each.segment.num_logits else [])

@@ -45,6 +45,7 @@ class EngineThread(Generic[Tag, Request, Output]):
         self._in_flight = 0
         self._worker = _Worker[Tag, Request, Output](engine, prepare)
         self._worker.start()
+        # `finalize` holds the worker, not this object, and runs at exit of the interpreter as well.
         self._close = weakref.finalize(self, self._worker.stop)
 
     def submit(self, tag: Tag, request: Request) -> None:
@@ -88,11 +89,12 @@ class _Worker(threading.Thread, Generic[Tag, Request, Output]):
     def exchange(self, new: list[tuple[Tag, Request]], *, wait: bool) -> list[tuple[Tag, Output]]:
         """Exchange requests for outputs, for the caller; raise what ended the thread after the last output."""
         with self._changed:
-            self._submitted += new
+            self._submitted += new  # even if the thread has failed: the error is raised below
             self._collecting = True
             self._changed.notify_all()
             if wait:
                 self._changed.wait_for(lambda: self._done or self.error)
+            # Outputs of steps before the error are not lost; the error comes with the next call.
             if self.error is not None and not self._done:
                 raise self.error
             done, self._done = self._done, []
@@ -129,6 +131,7 @@ class _Worker(threading.Thread, Generic[Tag, Request, Output]):
             if self._stopping:
                 return False
             submitted, self._submitted = self._submitted, []
+        # Outside of the lock: the caller can collect while requests are added.
         for tag, request in submitted:
             self._in_flight_tags[self._engine.add(request)] = tag
         return True
@@ -139,4 +142,5 @@ class _Worker(threading.Thread, Generic[Tag, Request, Output]):
             self._done += done
             self._collecting = False
             self._changed.notify_all()
+            # The caller is not collecting now, but may do so soon, with retries that can ride in the next step.
             self._changed.wait_for(lambda: self._collecting or self._stopping, _GRACE * seconds)

@@ -20,8 +20,8 @@ from torch.nn import functional
 
 log = logging.getLogger(__name__)
 
-_AMPERE = (8, 0)
-_MAX_HEAD_SIZE, _HEAD_SIZE_MULTIPLE = 256, 8
+_AMPERE = (8, 0)  # compute capability; older GPUs have no such kernels
+_MAX_HEAD_SIZE, _HEAD_SIZE_MULTIPLE = 256, 8  # what the kernels take
 _TOLERANCE = 0.03
 """What half precision may be off by, where numbers are near 1."""
 
@@ -43,6 +43,7 @@ class KeyRanges:
     @classmethod
     def of(cls, starts: Tensor, lengths: Tensor, heads_per_group: int, max_length: int) -> KeyRanges:
         """Return the ranges of rows that see `lengths` keys from `starts` on, both (rows,) of any integer type."""
+        # Computed on the device: while a graph is captured, nothing may be sent there.
         rows = torch.arange(len(starts) + 1, dtype=torch.int32, device=starts.device)
         return cls(functional.pad(starts.int(), (0, 1)), lengths.int(), rows * heads_per_group, max_length)
 
@@ -63,6 +64,8 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, ranges: KeyRanges) ->
     A row is a sequence of as many queries as a group has heads, which all see the same keys: these are read once.
     """
     rows, groups, heads, size = query.shape
+    # Arguments: cum_seq_q, cum_seq_k, max_q, max_k, dropout_p, is_causal, return_debug_mask. A query of the kernel is one
+    # head of a row, and its heads are the groups: the heads of a group are one tile, which reads the keys once.
     output, logsumexp, *_ = torch.ops.aten._flash_attention_forward(
         query.transpose(1, 2).reshape(rows * heads, groups, size),
         key,
@@ -76,6 +79,7 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, ranges: KeyRanges) ->
         False,
         seqused_k=ranges.lengths,
     )
+    # From (rows * heads, groups, head_size) and (groups, rows * heads).
     return output.view(rows, heads, groups, size).transpose(1, 2), logsumexp.view(groups, rows, heads).transpose(0, 1)
 
 
@@ -105,6 +109,7 @@ def is_supported(device: torch.device, dtype: torch.dtype, head_size: int) -> bo
         )
     except torch.OutOfMemoryError:
         raise
+    # The operators are private: another version of torch may lack them or take other arguments.
     except (AttributeError, RuntimeError, TypeError) as error:
         log.warning("attention does not use torch's flash kernels: %s", error)
         return False
@@ -121,6 +126,7 @@ def _trials(device: torch.device, dtype: torch.dtype, head_size: int) -> Iterato
         torch.randn(size, generator=random).to(device, dtype)
         for size in ((tokens, groups, heads, head_size), (tokens, groups, head_size), (tokens, groups, head_size))
     )
+    # (first key, keys): one key, all of them, ranges that overlap, and a range up to the end.
     spans = [(100, 1), (0, 150), (7, 30), (0, 3), (64, 86)]
     starts, lengths = (torch.tensor(numbers, device=device) for numbers in zip(*spans, strict=True))
     found = attend_rows(query[: len(spans)], key, value, KeyRanges.of(starts, lengths, heads, tokens))
@@ -128,6 +134,7 @@ def _trials(device: torch.device, dtype: torch.dtype, head_size: int) -> Iterato
         seen = slice(start, start + length)
         right = _attend_plainly(query[row : row + 1], key[seen], value[seen], causal=False)
         yield from ((one[row].float(), other[0]) for one, other in zip(found, right, strict=True))
+    # A prefill chunk as `attend_chunk` divides it: its own keys, and all queries over the keys before.
     for rows, causal in ((tokens, True), (tokens, False), (40, False)):
         kept = expand_groups(key, heads), expand_groups(value, heads)
         output, logsumexp = attend(query[:rows].permute(1, 2, 0, 3), *kept, causal)

@@ -84,7 +84,7 @@ class SlotPool:
 
     def __init__(self, shape: KVShape, capacity: int) -> None:
         self.capacity = capacity
-        self.num_slots = 0
+        self.num_slots = 0  # in use or free, without those that are only reserved
         self.version = 0
         """How often the tensors were replaced. A captured CUDA graph holds their addresses, so it dies with them."""
         self._shape = shape
@@ -111,6 +111,7 @@ class SlotPool:
 
         Where memory runs out on the way, the pool is as it was, but for tensors that are longer than they need be.
         """
+        # Doubling keeps the number of copies, each of the whole pool, logarithmic in its final size.
         new = min(max(1, self.num_slots), max_new)
         # The last layer's tensors tell whether an earlier attempt got through: they are replaced last.
         if self.num_slots + new > min(len(self.keys[-1]), len(self.values[-1])):
@@ -122,6 +123,7 @@ class SlotPool:
 
     def shrink(self) -> None:
         """Give back the memory of the slots after the last one in use. Slots in use stay where they are."""
+        # Slots are not compacted: sequences hold their index.
         free = set(self._free)
         keep = next((index + 1 for index in reversed(range(self.num_slots)) if index not in free), 0)
         if keep == self.num_slots:
@@ -133,13 +135,14 @@ class SlotPool:
 
     def _reallocate(self, slots: int) -> None:
         """Replace the tensors by tensors of so many slots with the same contents, layer by layer to save memory."""
+        # The version counts even if memory runs out below: some tensors are others by then.
         self.version += 1
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
                 new = self._shape.zeros(slots, self.capacity)
                 kept = min(self.num_slots, slots)
                 new[:kept] = old[:kept]
-                tensors[layer] = new
+                tensors[layer] = new  # the old one is freed before the next is made
 
     def acquire(self) -> int | None:
         """Return the lowest free slot, which keeps those in use together; None when all are in use."""
@@ -181,7 +184,7 @@ class KVCache:
     def __init__(self, shape: KVShape, budget: int) -> None:
         self.shape = shape
         self.budget = budget
-        self._pools: dict[int, SlotPool] = {}
+        self._pools: dict[int, SlotPool] = {}  # by capacity
         self._prefix_bytes = 0
 
     @property
@@ -196,6 +199,7 @@ class KVCache:
         pool = self._pools[capacity]
         index = pool.acquire()
         if index is None:
+            # The budget counts whole pools, free slots included; so free slots elsewhere are given back first.
             self._shrink_others(pool)
             pool.grow(max(0, self.budget - self.allocated_bytes) // pool.slot_bytes)
             index = pool.acquire()
@@ -212,7 +216,7 @@ class KVCache:
         """
         larger = self.allocate(tokens)
         if larger is not None:
-            filled = self.shape.round_up(filled)
+            filled = self.shape.round_up(filled)  # a block that is partly filled is copied whole
             for tensors, larger_tensors in ((slot.pool.keys, larger.pool.keys), (slot.pool.values, larger.pool.values)):
                 for old, new in zip(tensors, larger_tensors, strict=True):
                     new[larger.index, :filled] = old[slot.index, :filled]
@@ -221,6 +225,7 @@ class KVCache:
 
     def store_prefix(self, ids: tuple[int, ...], slot: Slot) -> Prefix:
         """Copy the tokens `ids` out of a slot into a prefix. The slot is the caller's to free."""
+        # In whole blocks as well: what the last one holds after the prefix is never read (`ids` says how long it is).
         tokens = self.shape.round_up(len(ids))
         keys = [each[slot.index, :tokens].clone() for each in slot.pool.keys]
         values = [each[slot.index, :tokens].clone() for each in slot.pool.values]

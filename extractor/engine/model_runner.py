@@ -59,6 +59,7 @@ class ModelRunner:
         _free_weights(model.lm_head)
         self._norm = Norm(model.model.norm.weight.detach(), self._eps)
         self._cos, self._sin = _rotary_table(shape, self._embedding)
+        # Layer by layer: the peak is the model and one layer twice.
         self._layers = []
         for layer in cast(Iterable[Layer], model.model.layers):
             self._layers.append(self._lay_out(layer))
@@ -105,9 +106,11 @@ class ModelRunner:
 
     def _forward(self, batch: ForwardBatch, attend: Callable[[int, Tensor, Rotary], Tensor]) -> Tensor:
         """Run all layers. `hidden` is (rows, hidden), padding included, up to the last layer."""
+        # Residual stream; `attend` rotates queries and keys, writes keys and values to the cache, and attends.
         hidden = functional.embedding(batch.ids, self._embedding)
         rotary = self._cos[batch.positions], self._sin[batch.positions]
         for number, layer in enumerate(self._layers):
+            # (rows, query heads * head_size)
             attended = attend(number, layer.query_key_value(hidden), rotary)
             if number == len(self._layers) - 1:  # from here on only the rows to sample from are read
                 hidden, attended = hidden[batch.logits_rows], attended[batch.logits_rows]
@@ -123,6 +126,7 @@ class ModelRunner:
         attention, mlp = layer.self_attn, layer.mlp
         before = Norm(layer.input_layernorm.weight.detach(), self._eps)
         between = Norm(layer.post_attention_layernorm.weight.detach(), self._eps)
+        # The norms are part of the products' kernels where there are such kernels (`linear.py`).
         states = self._query_key_value(attention.q_proj, attention.k_proj, attention.v_proj)
         return _Layer(
             of_norm(states, before, self._normed),
@@ -132,6 +136,7 @@ class ModelRunner:
 
     def _query_key_value(self, *parts: nn.Linear) -> Linear:
         """Return one product for the three, with rows of queries and keys in the order in which they are rotated."""
+        # Queries and keys are rotated, values are not. The table has one column for each pair of channels.
         order = _rotated_order(self._heads + self._groups, self._groups, self._size, 2 * self._cos.shape[1])
         return stacked_of(parts, order.to(self._embedding.device))
 
@@ -139,6 +144,7 @@ class ModelRunner:
 def _free_weights(module: nn.Module) -> None:
     """Free the weights of plain layers: they were laid out again, or are held by what was made of them."""
     for part in module.modules():
+        # Not isinstance: the products of other kinds of layers use the weights where they are.
         if type(part) is nn.Linear:
             part.to_empty(device="meta")
 
@@ -159,6 +165,7 @@ def _rotary_table(shape: ModelShape, like: Tensor) -> tuple[Tensor, Tensor]:
     They are computed in float32, as transformers does. Half of the channels of a head are rotated; rope_ratio stretches
     the base (RoFormer, Su et al., 2021, with NTK-style scaling in the 32K model).
     """
+    # theta_i = base^(-2i / rotated), angle = position * theta_i; one column per pair of rotated channels.
     rotated = shape.head_size // 2
     channels = torch.arange(0, rotated, 2, dtype=torch.int64).float()
     frequencies = 1.0 / ((10000.0 * shape.rope_ratio) ** (channels / rotated))

@@ -15,11 +15,12 @@ from torch import Tensor
 _SMALL_MODEL = 50_000_000
 """Parameters below which a second thread costs more in waiting than it saves."""
 
+# What mallopt(3) calls them; ctypes has no header to take them from.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # mallopt(3)
 _PAUSE_HARD = 2  # omp_pause_resource_t of OpenMP 5.0
 _LARGEST_MMAP_THRESHOLD = 32 * 1024**2
-_KEEP = 1024**3
-_GROUP = Path("/sys/fs/cgroup")
+_KEEP = 1024**3  # free bytes at the top of the heap that are not returned to the system
+_GROUP = Path("/sys/fs/cgroup")  # inside a container, its own group
 
 
 def tune_process(parameters: int) -> None:
@@ -71,6 +72,7 @@ def kv_cache_budget(device: torch.device) -> int:
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Return a tensor of the host on the device. The host does not wait for a copy to CUDA."""
+    # Only from pinned memory is the copy asynchronous; torch keeps the buffer until it is done.
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor
@@ -78,6 +80,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return whether an error, or one that it was raised while handling, says that memory ran out, on any device."""
+    # torch's error for the CPU is a plain RuntimeError, and a capture that breaks off raises another one over it.
     while error is not None:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             return True

@@ -29,6 +29,7 @@ class PrefixCache:
 
     def find(self, ids: Sequence[int]) -> Prefix | None:
         """Return the longest cached prefix of a prompt, if there is one."""
+        # A list, not a radix tree: there are a handful of them, one per set of instructions.
         matching = [each for each in self._prefixes if common_length(each.ids, ids) == len(each.ids)]
         return max(matching, key=lambda each: len(each.ids), default=None)
 
@@ -37,6 +38,7 @@ class PrefixCache:
         prefix = self._compute(ids, max_chunk)
         if prefix is not None:
             self._prefixes.append(prefix)
+            # The newest ones are kept though idle: the next prompts are probably like the last.
             for idle in [each for each in self._prefixes[:-_MAX_IDLE] if each not in in_use]:
                 self._prefixes.remove(idle)
                 self._kv_cache.drop_prefix(idle)

@@ -44,6 +44,7 @@ def sample(runner: ModelRunner, hidden: Tensor, rows: abc.Sequence[LogitsRow]) -
     """
     free = [place for place, row in enumerate(rows) if row.bitmask is None]
     constrained = [place for place, row in enumerate(rows) if row.bitmask is not None]
+    # Per group: the columns sampled, and what tokens the columns are (None: a column is its token).
     columns: list[Tensor] = []
     names: list[np.ndarray | None] = []
     for places in filter(None, (free, constrained)):
@@ -54,6 +55,7 @@ def sample(runner: ModelRunner, hidden: Tensor, rows: abc.Sequence[LogitsRow]) -
         names += [tokens] * len(some)
     if not columns:
         return []
+    # `tolist` is where the host waits for the device; float64 holds tokens and log-probabilities alike.
     sampled: dict[int, SampledToken] = {}
     for place, tokens, (column, logprob) in zip((*free, *constrained), names, torch.cat(columns).tolist(), strict=True):
         sampled[place] = (int(column) if tokens is None else int(tokens[int(column)]), logprob)
@@ -70,6 +72,7 @@ def _sample_columns(
     """
     masks = [row.bitmask for row in rows if row.bitmask is not None]
     bitmask = np.stack(masks) if masks else None
+    # Words of 32 tokens of which any row allows one: an upper bound of the tokens, without unpacking the masks.
     words = None if bitmask is None else np.flatnonzero(np.bitwise_or.reduce(bitmask, axis=0))
     if bitmask is not None and words is not None and 32 * len(words) * _GATHER_SHARE <= runner.vocab_size:
         return _sample_among(runner, hidden, rows, bitmask, words)
@@ -87,9 +90,11 @@ def _sample_among(
 ) -> tuple[Tensor, np.ndarray]:
     """Do the same where all allowed tokens are in these words of the bitmask."""
     flags = np.unpackbits(np.ascontiguousarray(bitmask[:, words]).view(np.uint8), axis=1, bitorder="little")
+    # flags: (rows, 32 * words), of which only the columns that any row allows are kept.
     used = np.flatnonzero(flags.any(axis=0))
     tokens = words[used // 32] * 32 + used % 32
     logits = runner.logits(hidden, to_device(torch.from_numpy(tokens), hidden.device))
+    # A token that another row allows may still be forbidden here.
     logits.masked_fill_(to_device(torch.from_numpy(flags[:, used] == 0), logits.device), -torch.inf)
     return _sample_logits(logits, rows), tokens
 
@@ -100,6 +105,7 @@ def _forbidden(bitmask: TokenBitmask, size: int, device: torch.device) -> Tensor
     The bitmask goes to a device as it is, an eighth of the bytes.
     """
     octets = bitmask.view(np.uint8)
+    # The mask is padded to whole words, the vocabulary is not: `count` and `size` cut it.
     if device.type == "cpu":
         return torch.from_numpy(np.unpackbits(octets, axis=1, count=size, bitorder="little") == 0)
     return unpack_bits(to_device(torch.from_numpy(octets), device), size).logical_not_()
@@ -118,6 +124,8 @@ def _sample_logits(logits: Tensor, rows: abc.Sequence[LogitsRow]) -> Tensor:
     """
     largest = _argmax(logits)
     columns = _draw(logits, largest, rows)
+    # log softmax of one column, with the largest logit taken off for stability: x - max - log(sum(exp(x - max))). In
+    # place, since these are the largest tensors of a step: rows x 65,024 in float32.
     offset = logits.gather(1, largest.unsqueeze(1))
     sampled = (logits.gather(1, columns.unsqueeze(1)) - offset).squeeze(1)
     logprobs = sampled - logits.sub_(offset).exp_().sum(-1).log()
@@ -139,9 +147,11 @@ def _draw(logits: Tensor, largest: Tensor, rows: abc.Sequence[LogitsRow]) -> Ten
     places = [place for place, row in enumerate(rows) if row.sequence.is_sampled]
     if not places:
         return largest
+    # (sampled rows, columns); forbidden columns are -inf, so their weight is 0.
     where = to_device(torch.tensor(places), logits.device)
     temperatures = torch.tensor([[rows[place].sequence.request.sampling.temperature] for place in places])
     weights = torch.softmax(logits[where] / to_device(temperatures, logits.device), dim=-1).cpu()
+    # One generator per sequence, used in the order of its tokens: what is drawn does not depend on the batch.
     drawn = [
         torch.multinomial(weight, 1, generator=rows[place].sequence.generator)
         for place, weight in zip(places, weights, strict=True)

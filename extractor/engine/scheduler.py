@@ -74,7 +74,7 @@ class Scheduler:
         self.config = config
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
-        self._ended: list[Sequence] = []
+        self._ended: list[Sequence] = []  # finished or failed, for the next `collect_ended`
         self._reusable: list[Sequence] = []  # finished, and still with a slot
         self._prefix_cache = PrefixCache(kv_cache, compute_prefix)
 
@@ -91,15 +91,18 @@ class Scheduler:
         Sequences that are admitted early would hold slots that others can use meanwhile. While the constraint of the
         first one is still being made, finished sequences keep their slots, since it may reuse one.
         """
+        # Tokens that the next steps have to read anyway. A sequence that reuses a slot adds few, and has to be admitted
+        # now: the slot is freed below.
         pending = sum(len(each.pending) for each in self.running)
         while self.waiting and len(self.running) < self.config.max_num_seqs:
             sequence = self.waiting[0]
             if pending >= self.config.max_num_batched_tokens and not self._can_reuse_slot(sequence):
                 break
+            # With nothing else to run there is nothing better to do than to wait for the constraint.
             if not sequence.is_ready(wait=not self.running):
                 return
             if not self._allocate(sequence):
-                break
+                break  # not the next one instead: that would let a long prompt starve
             self.running.append(self.waiting.popleft())
             pending += len(sequence.pending)
         self._free_reusable()
@@ -109,6 +112,7 @@ class Scheduler:
 
         A sequence that does not fit into the cache, even alone, ends with `memory`.
         """
+        # In the order of admission, and preempting from the end: the first one always gets on.
         for sequence in list(self.running):
             while sequence in self.running and not self._ensure_capacity(sequence):
                 if self._reusable:
@@ -130,6 +134,7 @@ class Scheduler:
         # are for all sequences alike, those that wait included: one of them takes the place of each that ends.
         max_draft = self.config.max_speculative_rows // max(1, crowd) - 1
         scheduled = [_decode(each, max_draft) for each in self.running if len(each.pending) <= MAX_DECODE_TOKENS]
+        # Prompts in the order of admission: the first is read completely before the next gets what is left of the budget.
         room = self.config.max_num_batched_tokens - sum(len(each.segment.ids) for each in scheduled)
         for sequence in self.running:
             # A chunk is never so short that it would be a decode segment, and a step is never empty.
@@ -162,10 +167,12 @@ class Scheduler:
 
     def _allocate(self, sequence: Sequence) -> bool:
         """Give a sequence a prefix, if it has one, and a slot: a finished one's that it can reuse, or a new one."""
+        # The prefix first: a slot can be reused only after the same prefix, since it holds what comes after one.
         sequence.prefix = self._find_prefix(sequence)
         sequence.num_cached = sequence.prefix_length
         self._reuse_slot(sequence)
         if sequence.slot is None:
+            # Room for a decode segment more than is known: drafts are written before it is known that they are right.
             answer = min(USUAL_ANSWER_TOKENS, sequence.request.max_tokens)
             sequence.slot = self.kv_cache.allocate(sequence.num_own + answer + MAX_DECODE_TOKENS)
         return sequence.slot is not None
@@ -177,16 +184,20 @@ class Scheduler:
     def _reuse_slot(self, sequence: Sequence) -> None:
         """Take over the slot of the finished sequence that shares most tokens after the same prefix, if any does."""
         candidates = [each for each in self._reusable if each.prefix is sequence.prefix]
+        # `cached` is prompt and answer, as far as they were computed.
         shared = {each.key: common_length(each.cached, sequence.ids) for each in candidates}
         best = max(candidates, key=lambda each: shared[each.key], default=None)
         if best is not None and shared[best.key] - sequence.prefix_length >= MIN_SHARED_TOKENS:
             sequence.slot, best.slot = best.slot, None
-            sequence.num_cached = shared[best.key]
+            sequence.num_cached = shared[
+                best.key
+            ]  # the slot holds more, of the old sequence: pending tokens overwrite it
             self._reusable.remove(best)
 
     def _find_prefix(self, sequence: Sequence) -> Prefix | None:
         """Return the longest cached prefix, or a new one where this and the sequences after it share clearly more."""
         best = self._prefix_cache.find(sequence.ids)
+        # As long as what all of them share that share anything: one prefix for many, not one for each pair.
         followers = islice(self.waiting, 1, _LOOKAHEAD)
         shared = [
             tokens for each in followers if (tokens := common_length(sequence.ids, each.ids)) >= MIN_SHARED_TOKENS
@@ -207,6 +218,7 @@ class Scheduler:
         return larger is not None
 
     def _preempt(self, sequence: Sequence) -> None:
+        # Its prefix is looked up again at admission, so the prefix counts as unused from here on.
         self._free_slot(sequence)
         sequence.num_cached = 0
         self.waiting.appendleft(sequence)

@@ -64,13 +64,13 @@ class Sequence:
         self.request = request
         self.output = Output()
         self.ids = list(request.ids)
-        self.num_cached = 0
+        self.num_cached = 0  # see above; prompt ids included
         self.slot: Slot | None = None
         self.prefix: Prefix | None = None
         self.constraint: Constraint | None = None
         self.generator = torch.Generator().manual_seed(request.sampling.seed)
         self._constraint_future = constraint
-        self._lookup: PromptLookup | None = None
+        self._lookup: PromptLookup | None = None  # made when first needed: it indexes the whole prompt
 
     @property
     def pending(self) -> list[int]:
@@ -110,11 +110,12 @@ class Sequence:
         """Return whether the constraint is made; if so, the answer has the tokens that it forces at once."""
         if self._constraint_future is not None and (wait or self._constraint_future.done()):
             self.constraint, self._constraint_future = self._constraint_future.result(), None
-            self._append_forced()
+            self._append_forced()  # usually the first bytes of the JSON: prefilled together with the prompt
         return self._constraint_future is None
 
     def draft(self, max_tokens: int) -> Draft:
         """Return a draft of about `max_tokens` at most. Only greedy answers have one."""
+        # To keep the distribution of a sampled answer, accepting its drafts would need rejection sampling.
         if self.is_sampled or max_tokens < 1:
             return []
         if self._lookup is None:
@@ -131,6 +132,7 @@ class Sequence:
     def append(self, token: int, logprob: float, stop_ids: abc.Collection[int]) -> None:
         """Append a sampled token and those that it forces, or end the answer."""
         constraint = self.constraint
+        # Masks allow what the grammar takes and the end of the answer; so what it does not take is the end.
         if token in stop_ids or (constraint is not None and not constraint.advance(token)):
             self.output.finish = "stop"
             return
@@ -141,6 +143,7 @@ class Sequence:
         constraint, output = self.constraint, self.output
         for token in constraint.jump_forward() if constraint is not None else ():
             self._append(token, 0.0)
+        # An answer that is complete with its last allowed token is not cut off.
         max_tokens = self.request.max_tokens
         if constraint is not None and constraint.done and len(output.ids) <= max_tokens:
             output.finish = "stop"
