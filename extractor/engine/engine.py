@@ -152,8 +152,8 @@ class Engine:
             scheduler.make_room()
             if scheduled := scheduler.schedule():
                 self._run(scheduled)
-        # Out of memory loses no token: answers change only in `_accept`, after everything that allocates. So everyone can
-        # be preempted and the step tried again.
+        # Out of memory loses no token: answers change only in `_accept`, after everything that allocates. So everyone
+        # can be preempted and the step tried again.
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -64,8 +64,8 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, ranges: KeyRanges) ->
     A row is a sequence of as many queries as a group has heads, which all see the same keys: these are read once.
     """
     rows, groups, heads, size = query.shape
-    # Arguments: cum_seq_q, cum_seq_k, max_q, max_k, dropout_p, is_causal, return_debug_mask. A query of the kernel is one
-    # head of a row, and its heads are the groups: the heads of a group are one tile, which reads the keys once.
+    # Arguments: cum_seq_q, cum_seq_k, max_q, max_k, dropout_p, is_causal, return_debug_mask. A query of the kernel is
+    # one head of a row, and its heads are the groups: the heads of a group are one tile, which reads the keys once.
     output, logsumexp, *_ = torch.ops.aten._flash_attention_forward(
         query.transpose(1, 2).reshape(rows * heads, groups, size),
         key,

@@ -134,7 +134,7 @@ class Scheduler:
         # are for all sequences alike, those that wait included: one of them takes the place of each that ends.
         max_draft = self.config.max_speculative_rows // max(1, crowd) - 1
         scheduled = [_decode(each, max_draft) for each in self.running if len(each.pending) <= MAX_DECODE_TOKENS]
-        # Prompts in the order of admission: the first is read completely before the next gets what is left of the budget.
+        # Prompts in the order of admission: the first is read completely before the next gets the rest of the budget.
         room = self.config.max_num_batched_tokens - sum(len(each.segment.ids) for each in scheduled)
         for sequence in self.running:
             # A chunk is never so short that it would be a decode segment, and a step is never empty.
