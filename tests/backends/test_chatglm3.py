@@ -111,7 +111,7 @@ def test_an_unknown_backend_is_refused_with_a_list_of_the_known_ones() -> None:
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
 def test_a_backend_whose_package_is_missing_says_how_to_install_it() -> None:
-    with pytest.raises(UsageError, match=r"pip install 'extractor\[vllm\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'chatglm3-extractor\[vllm\]'"):
         backends.make("vllm", ModelConfig())
 
 

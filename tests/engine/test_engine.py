@@ -12,6 +12,7 @@ from extractor.data import Sampling
 from extractor.engine.cuda_graphs import NewCapture, no_capture
 from extractor.engine.engine import Engine, SchedulerConfig
 from extractor.engine.model_runner import ModelRunner
+from extractor.engine.scheduler import Scheduler
 from extractor.task.task import make_task
 from tests.engine.answering import CHECKPOINT, CONFIG, TOKENIZER, answer_all, plain, request, run, runner
 
@@ -164,6 +165,20 @@ def test_a_sequence_that_does_not_fit_into_the_cache_ends_and_the_others_continu
     requests = [request(text, constrain=False, max_tokens=8) for text in ("短", "长" * 3000, TEXTS[1])]
     answers = answer_all(requests, cache_bytes=300 * 1024)
     assert [answer.finish for answer in answers] == ["length", "memory", "length"]
+
+
+def test_an_output_is_not_lost_when_its_step_runs_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(runner(), TOKENIZER.stop_ids, CONFIG, 300 * 1024)
+    key = engine.add(request("长" * 3000, constrain=False))
+    with monkeypatch.context() as scarce:
+        scarce.setattr(Scheduler, "schedule", _raise_out_of_memory)
+        outputs = dict(engine.step())
+    engine.close()
+    assert outputs[key].finish == "memory"
+
+
+def _raise_out_of_memory(scheduler: Scheduler) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_sampling_depends_on_its_seed_and_on_nothing_else() -> None:

@@ -55,6 +55,17 @@ def test_growing_a_pool_keeps_what_is_in_its_slots() -> None:
     assert torch.equal(slot.pool.keys[1][slot.index], _ramp(1))
 
 
+def test_a_pool_keeps_its_slots_when_prefixes_take_more_than_the_budget() -> None:
+    cache = KVCache(SHAPE, 3 * 64 * SHAPE.token_bytes)
+    slots = [cache.allocate(60) for _ in range(2)]
+    assert slots[0] is not None
+    for _ in range(2):
+        cache.store_prefix(tuple(range(60)), slots[0])
+    assert cache.allocated_bytes > cache.budget
+    assert cache.allocate(60) is None
+    assert slots[0].pool.num_slots == 2
+
+
 @pytest.mark.parametrize("layer", [0, 1])
 def test_a_pool_that_could_not_grow_is_as_it_was_and_can_grow_later(
     layer: int, monkeypatch: pytest.MonkeyPatch
