@@ -53,16 +53,13 @@ _ROW_MULTIPLE = 16
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Tokens of one sequence in a batch: `ids` follow `start` tokens that are in its slot (the prefix not counted).
+    """Tokens of one sequence in a batch."""
 
-    The hidden states of the last `num_logits` tokens are asked for.
-    """
-
-    ids: Sequence[int]
-    start: int
+    ids: Sequence[int]  # to be read in this step
+    start: int  # tokens before them that are in the slot already; the prefix is not counted
     slot: Slot
-    prefix: Prefix | None
-    num_logits: int
+    prefix: Prefix | None  # what comes before the slot's tokens
+    num_logits: int  # so many of the last tokens are sampled from: their hidden states are kept
 
     @property
     def end(self) -> int:
@@ -128,17 +125,15 @@ class _RowAttention:
 class _PaddedAttention:
     """Decode segments in the first `slots` slots of a pool, padded to a rectangle of `width` tokens a slot.
 
-    They are the rows `where` of the batch. `cells` (rows,) are their places in the rectangle, slot * width + token;
-    None where they fill it. `mask` is (slots, 1, heads per group * width, keys). A slot without a segment, or a cell
-    without a token, sees the first key alone, and nothing reads what comes of it.
+    A slot without a segment, or a cell without a token, sees the first key alone, and nothing reads what comes of it.
     """
 
     pool: SlotPool
     slots: int
     width: int
-    where: slice
-    cells: Tensor | None
-    mask: Tensor
+    where: slice  # the rows of the batch
+    cells: Tensor | None  # (rows,): their places in the rectangle, slot * width + token; None where they fill it
+    mask: Tensor  # (slots, 1, heads per group * width, keys), added to the scores
 
     def attend(self, layer: int, query: Tensor) -> tuple[slice, Tensor, Tensor]:
         """Return which rows, their outputs (rows, groups, heads per group, head_size) and their log-sum-exp."""
@@ -164,11 +159,11 @@ class _PaddedAttention:
 
 @dataclass(frozen=True, slots=True)
 class _ChunkAttention:
-    """One segment, from row `first` of the batch on. `mask` (1, 1, tokens, keys) is causal; None where kernels are."""
+    """One segment with a call of its own."""
 
     segment: Segment
-    first: int
-    mask: Tensor | None
+    first: int  # its first row in the batch
+    mask: Tensor | None  # (1, 1, tokens, keys), causal; None where the attention call is causal itself
 
     def attend(self, layer: int, query: Tensor) -> tuple[slice, Tensor, Tensor]:
         # Only the segment's own slot, up to its last token: (end, groups, head_size).
@@ -194,6 +189,7 @@ class Batch:
         self.segments = segments
         self.shape = shape
         self._fuse = flash_attention.is_supported(shape.device, shape.dtype, shape.head_size) if fuse is None else fuse
+        # first_rows[i] is the row of the first token of segments[i].
         *self.first_rows, self.num_tokens = accumulate((len(each.ids) for each in segments), initial=0)
         self.kernel_arguments: object = None
         """What the compiled operations make of the segments, kept here for all layers."""

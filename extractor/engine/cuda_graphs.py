@@ -56,11 +56,11 @@ _WARMUP_RUNS = 2
 
 @dataclass(frozen=True, slots=True)
 class _PoolRows:
-    """So many rows of a step are tokens of slots of this pool, as it was at this version."""
+    """The part of a step whose tokens are in slots of one pool."""
 
     pool: ref[SlotPool]
-    version: int
-    rows: int
+    version: int  # of the pool, when the key was made
+    rows: int  # tokens and padding: a bucket's size, not the number of tokens
 
     @property
     def is_valid(self) -> bool:
@@ -72,8 +72,8 @@ class _PoolRows:
 class GraphKey:
     """What a graph is captured for. Two are equal where one graph serves both batches."""
 
-    pools: tuple[_PoolRows, ...]
-    prefix: ref[Prefix] | None
+    pools: tuple[_PoolRows, ...]  # by capacity; the parts of the rows are in this order
+    prefix: ref[Prefix] | None  # that all rows attend to, whether they have it or not
 
     @classmethod
     def of(cls, batch: Batch) -> GraphKey | None:
@@ -197,9 +197,9 @@ class CudaGraphs:
         self._shape = shape
         self._new_capture = new_capture
         self._capture: Capture | None = None
-        self._graphs: OrderedDict[GraphKey, tuple[StaticBatch, Replay]] = OrderedDict()
-        self._seen: set[GraphKey] = set()
-        self._failed = False
+        self._graphs: OrderedDict[GraphKey, tuple[StaticBatch, Replay]] = OrderedDict()  # least recently used first
+        self._seen: set[GraphKey] = set()  # occurred once, or captured already
+        self._failed = False  # capturing failed for another reason than memory: not tried again
 
     def forward(self, batch: Batch) -> Tensor | None:
         """Return the hidden states to sample from, with more rows after them; None where there is no graph."""

@@ -114,7 +114,7 @@ class Engine:
         # Two threads, so that masks, for which a step waits, are not queued behind constraints, for which none does.
         self._mask_thread = ThreadPoolExecutor(1, "masks")
         self._constraint_thread = ThreadPoolExecutor(1, "constraints")
-        self._added = 0
+        self._added = 0  # the last key
 
     def add(self, request: Request) -> int:
         """Queue a request and return the key that its output will have."""

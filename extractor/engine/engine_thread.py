@@ -41,8 +41,8 @@ class EngineThread(Generic[Tag, Request, Output]):
 
     def __init__(self, engine: Engine[Request, Output], prepare: Callable[[], None] = lambda: None) -> None:
         """Start the thread, which calls `prepare` first."""
-        self._new: list[tuple[Tag, Request]] = []
-        self._in_flight = 0
+        self._new: list[tuple[Tag, Request]] = []  # not handed over yet
+        self._in_flight = 0  # submitted and not collected
         self._worker = _Worker[Tag, Request, Output](engine, prepare)
         self._worker.start()
         # `finalize` holds the worker, not this object, and runs at exit of the interpreter as well.
@@ -79,11 +79,11 @@ class _Worker(threading.Thread, Generic[Tag, Request, Output]):
         self.error: BaseException | None = None
         self._engine = engine
         self._prepare = prepare
-        self._in_flight_tags: dict[int, Tag] = {}
+        self._in_flight_tags: dict[int, Tag] = {}  # by the engine's key
         self._changed = threading.Condition()
         self._submitted: list[tuple[Tag, Request]] = []
         self._done: list[tuple[Tag, Output]] = []
-        self._collecting = False
+        self._collecting = False  # the caller has come back since the last outputs
         self._stopping = False
 
     def exchange(self, new: list[tuple[Tag, Request]], *, wait: bool) -> list[tuple[Tag, Output]]:

@@ -31,14 +31,13 @@ class KeyRanges:
     """Which keys each row sees: `lengths` (rows,) of them, at least one and at most `max_length`, from `starts` on.
 
     The arguments of a variable-length flash kernel, all int32: a row is a sequence whose queries are the heads of a
-    group. `query_starts` (rows + 1,) are the places at which the queries of a row begin (`cu_seqlens_q`); `starts` is
-    as long (`cu_seqlens_k`), but its last number is not read, since `lengths` (`seqused_k`) are given.
+    group.
     """
 
-    starts: Tensor
-    lengths: Tensor
-    query_starts: Tensor
-    max_length: int
+    starts: Tensor  # cu_seqlens_k, (rows + 1,): the last number is not read, since `lengths` are given
+    lengths: Tensor  # seqused_k, (rows,)
+    query_starts: Tensor  # cu_seqlens_q, (rows + 1,): the place at which the queries of each row begin
+    max_length: int  # max_seqlen_k: the capacity of the slots, known without asking the device
 
     @classmethod
     def of(cls, starts: Tensor, lengths: Tensor, heads_per_group: int, max_length: int) -> KeyRanges:

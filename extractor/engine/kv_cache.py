@@ -40,19 +40,17 @@ that grows into it need not be copied."""
 class KVShape:
     """What a token takes in the cache: layers x groups x head_size, once for its key and once for its value.
 
-    `groups` are the key-value heads (grouped-query attention), each read by `heads_per_group` query heads.
-
     `block_size` tokens are laid out together: within a block the numbers lie in whatever order the kernels want (see
     `operations.py`), so tokens may be copied from one place to another in whole blocks only.
     """
 
     layers: int
-    groups: int
+    groups: int  # key-value heads (grouped-query attention)
     head_size: int
-    heads_per_group: int
+    heads_per_group: int  # query heads that read one group
     dtype: torch.dtype
     device: torch.device
-    block_size: int = 1
+    block_size: int = 1  # 1: plain (tokens, groups, head_size)
 
     @property
     def token_bytes(self) -> int:
@@ -69,6 +67,7 @@ class KVShape:
     def zeros(self, *sizes: int) -> Tensor:
         """Return a zeroed tensor (*sizes, groups, head_size)."""
         size = (*sizes, self.groups, self.head_size)
+        # A device zeroes memory itself; an empty tensor has none.
         bytes_ = math.prod(size) * self.dtype.itemsize
         if self.device.type != "cpu" or not bytes_:
             return torch.zeros(size, dtype=self.dtype, device=self.device)
@@ -173,8 +172,8 @@ class Prefix:
     Two are equal only if they are the same one: a captured graph reads the tensors of one.
     """
 
-    ids: tuple[int, ...]
-    keys: Sequence[Tensor] = field(repr=False)
+    ids: tuple[int, ...]  # at the positions 0, 1, ... of a sequence
+    keys: Sequence[Tensor] = field(repr=False)  # of whole blocks: may be longer than `ids`
     values: Sequence[Tensor] = field(repr=False)
 
 
@@ -185,7 +184,7 @@ class KVCache:
         self.shape = shape
         self.budget = budget
         self._pools: dict[int, SlotPool] = {}  # by capacity
-        self._prefix_bytes = 0
+        self._prefix_bytes = 0  # of the prefixes that count
 
     @property
     def allocated_bytes(self) -> int:

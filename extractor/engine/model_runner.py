@@ -31,15 +31,11 @@ from extractor.kernels.amx import Norm
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """The products of a layer: `query_key_value` and `mlp` take the norm of their input themselves.
+    """The products of a layer."""
 
-    `query_key_value`: (rows, hidden) to (rows, query heads, then keys, then values of all groups, each head_size).
-    `output`: (rows, query heads * head_size) to (rows, hidden), without the residual. `mlp`: with the residual.
-    """
-
-    query_key_value: Product
-    output: Linear
-    mlp: Product
+    query_key_value: Product  # with the norm before it; (rows, hidden) to (rows, query heads + keys + values, flat)
+    output: Linear  # (rows, query heads * head_size) to (rows, hidden); the residual is added by `plus`
+    mlp: Product  # with the norm before it and the residual; (rows, hidden) to (rows, hidden)
 
 
 class ModelRunner:
@@ -58,7 +54,7 @@ class ModelRunner:
         self._output = output_of(model.lm_head)
         _free_weights(model.lm_head)
         self._norm = Norm(model.model.norm.weight.detach(), self._eps)
-        self._cos, self._sin = _rotary_table(shape, self._embedding)
+        self._cos, self._sin = _rotary_table(shape, self._embedding)  # (context, rotated channels / 2)
         # Layer by layer: the peak is the model and one layer twice.
         self._layers = []
         for layer in cast(Iterable[Layer], model.model.layers):

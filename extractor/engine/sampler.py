@@ -29,11 +29,11 @@ SampledToken = tuple[int, float]
 
 @dataclass(frozen=True, slots=True)
 class LogitsRow:
-    """A row of the hidden states, whose it is, and which tokens are allowed: (words,) of a bitmask, None for all."""
+    """A row of the hidden states that a token is sampled from."""
 
-    index: int
+    index: int  # into the rows of the hidden states
     sequence: Sequence
-    bitmask: np.ndarray[tuple[int], np.dtype[np.uint32]] | None
+    bitmask: np.ndarray[tuple[int], np.dtype[np.uint32]] | None  # (words,): the allowed tokens; None: all
 
 
 def sample(runner: ModelRunner, hidden: Tensor, rows: abc.Sequence[LogitsRow]) -> list[SampledToken]:

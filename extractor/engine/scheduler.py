@@ -41,23 +41,19 @@ _LOOKAHEAD = 8
 
 @dataclass(frozen=True, slots=True)
 class SchedulerConfig:
-    """Limits of a step.
+    """Limits of a step."""
 
-    `max_num_seqs`: sequences that run at a time. `max_num_batched_tokens`: tokens of a step; decoding may exceed it.
-    `max_speculative_rows`: rows of a step up to which a draft token is worth its row; 0 turns speculation off.
-    """
-
-    max_num_seqs: int
-    max_num_batched_tokens: int
-    max_speculative_rows: int
+    max_num_seqs: int  # sequences that run at a time
+    max_num_batched_tokens: int  # tokens of a step; decoding alone may exceed it
+    max_speculative_rows: int  # rows of a step up to which a draft token is worth its row; 0: no speculation
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduledSequence:
-    """A sequence's part in a step: its segment of the batch (pending tokens, then those of the draft) and the draft."""
+    """A sequence's part in a step."""
 
     sequence: Sequence
-    segment: Segment
+    segment: Segment  # ids: pending tokens (or the next chunk of them), then the draft's
     draft: Draft = ()
 
     @property
@@ -72,8 +68,8 @@ class Scheduler:
     def __init__(self, kv_cache: KVCache, config: SchedulerConfig, compute_prefix: ComputePrefix) -> None:
         self.kv_cache = kv_cache
         self.config = config
-        self.waiting: deque[Sequence] = deque()
-        self.running: list[Sequence] = []
+        self.waiting: deque[Sequence] = deque()  # without slots; preempted ones first, then in the order of arrival
+        self.running: list[Sequence] = []  # with slots, in the order of admission
         self._ended: list[Sequence] = []  # finished or failed, for the next `collect_ended`
         self._reusable: list[Sequence] = []  # finished, and still with a slot
         self._prefix_cache = PrefixCache(kv_cache, compute_prefix)

@@ -60,16 +60,16 @@ class Sequence:
     """
 
     def __init__(self, key: int, request: Request, constraint: Future[Constraint | None] | None) -> None:
-        self.key = key
+        self.key = key  # the engine's, unique
         self.request = request
         self.output = Output()
-        self.ids = list(request.ids)
+        self.ids = list(request.ids)  # grows with `output.ids`; never shrinks
         self.num_cached = 0  # see above; prompt ids included
-        self.slot: Slot | None = None
+        self.slot: Slot | None = None  # while it runs, then until another reuses it or it is freed
         self.prefix: Prefix | None = None
         self.constraint: Constraint | None = None
         self.generator = torch.Generator().manual_seed(request.sampling.seed)
-        self._constraint_future = constraint
+        self._constraint_future = constraint  # None as soon as `constraint` is known
         self._lookup: PromptLookup | None = None  # made when first needed: it indexes the whole prompt
 
     @property
