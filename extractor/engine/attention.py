@@ -1,7 +1,7 @@
 """Attention that also returns the log-sum-exp of its scores, so that parts over different keys can be merged.
 
 A shared prefix is read once for all queries of a step, the own tokens of a sequence apart; `merge_states` makes of the
-two what attention over both would give (the identity behind flash attention: Dao et al., 2022, section 3.1).
+two what attention over both would return (the identity behind flash attention: Dao et al., 2022, section 3.1).
 
 Knows tensors; does not know batches or slots.
 """

@@ -415,7 +415,7 @@ def _prefix_rows(items: Sequence[tuple[Segment, int]], device: torch.device) -> 
     for segment, first in items:
         if segment.prefix is not None:
             rows.setdefault(segment.prefix, []).extend(range(first, first + len(segment.ids)))
-    # The usual case, all behind the same instructions: no gather.
+    # The usual case, all segments after the same prefix: no gather.
     if len(rows) == 1 and all(segment.prefix is not None for segment, _ in items):
         ((prefix, all_rows),) = rows.items()
         return [(prefix, slice(all_rows[0], all_rows[-1] + 1))]

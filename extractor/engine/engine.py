@@ -144,7 +144,7 @@ class Engine:
     def step(self) -> list[tuple[int, Output]]:
         """Run one forward pass for everyone and return the outputs that are complete, by key.
 
-        Out of memory halves the batch and goes on; a sequence that does not fit even alone ends with `memory`.
+        Out of memory halves the batch and continues; a sequence that does not fit even alone ends with `memory`.
         """
         scheduler = self._scheduler
         try:
@@ -202,7 +202,7 @@ class Engine:
         for (token, logprob), part in zip(sampled, (*draft, ()), strict=bool(sampled)):
             sequence.append(token, logprob, self._stop_ids)
             statistics.sampled_tokens += 1
-            # The token that stands in for a wrong draft is right itself, and pending from here on.
+            # The token sampled in the place of a wrong draft is right itself, and pending from here on.
             if sequence.output.finish or not part or token != part[0]:
                 break
             sequence.num_cached += len(part)
