@@ -227,7 +227,7 @@ def _controls(text: str) -> int:
 
 
 def _too_many(controls: int, length: int) -> bool:
-    """Return whether it is no text: a stray NUL or form feed is allowed, one control character in fifty is not."""
+    """Return whether it is not text: a stray NUL or form feed is allowed, one control character in fifty is not."""
     return controls > 2 + length // 50 or 0 < controls == length
 
 

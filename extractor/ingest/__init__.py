@@ -96,7 +96,7 @@ def _stdin(options: ReadOptions) -> Iterator[Document | FailedDocument]:
 
 
 def _with_unique_ids(found: Iterable[Document | FailedDocument]) -> Iterator[Document | FailedDocument]:
-    """Yield the first document of an id under it, a later one under its path in the source (`rows.jsonl#17`)."""
+    """Yield documents, those with an id that has occurred before under the path of their source (`rows.jsonl#17`)."""
     seen: set[bytes] = set()
     for item in found:
         path = item.source.path

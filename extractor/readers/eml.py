@@ -58,6 +58,8 @@ EXTRA = "docs"
 HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Date", "Subject")
 Part: TypeAlias = "Message[Any, Any]"
 
+# Header lines that are continued (RFC 5322), and line ends that only sending put in: not after the signature's "-- ",
+# nor before a quoted line.
 UNFOLD = re.compile(r"\r?\n[ \t]*")
 SOFT_BREAK = re.compile(r"(?<!^--) \n(?!>)", re.MULTILINE)
 

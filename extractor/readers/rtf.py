@@ -23,6 +23,8 @@ SUFFIXES = (".rtf",)
 NAME = "an RTF document"
 SIGNATURES = (Magic(b"{\\rtf", skip=b"\xef\xbb\xbf \t\r\n"),)
 ISOLATED = True
+# Groups: a control word and its number (one space after it belongs to it), the hexadecimal digits of an escaped byte,
+# a control symbol, a brace, and raw text. Line ends and NUL between tokens mean nothing.
 TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\(\r\n|.)|([{}])|[\r\n\0]+|([^\\{}\r\n\0]+)", re.DOTALL
 )

@@ -18,7 +18,7 @@ def _reader(**declared: Any) -> InputFormat:
 def test_a_reader_of_suffixes_and_a_function_is_enough() -> None:
     format = _reader(SUFFIXES=(".new", ".nw"), read=iter)
     assert (format.name, format.signatures, format.extra) == ("a .new file", (), "")
-    assert not (format.is_isolated or format.is_trusted or format.is_signed or format.is_plain_text)
+    assert [format.is_isolated, format.is_trusted, format.is_signed, format.is_plain_text] == [False] * 4
     assert format.count(cast(Any, None), cast(Any, None)) == 1
 
 

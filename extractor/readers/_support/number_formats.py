@@ -18,6 +18,8 @@ Moment = datetime.date | datetime.time
 LOCAL_DATES = frozenset(("mm-dd-yy", "[$-F800]dddd\\,\\ mmmm\\ dd\\,\\ yyyy"))
 GENERAL = frozenset(("", "general", "@"))
 STORED_DIGITS = 15
+# Groups of both grammars: quoted text, an escaped character, a space as wide as a character, a currency, a placeholder,
+# and any other character, which is literal.
 LITERAL = r'"([^"]*)"|\\(.)|(_).|\*.|\[\$([^\]-]*)[^\]]*\]'
 IN_NUMBERS = re.compile(LITERAL + r"|\[[^\]]*\]|(E[+-]0+|[0#?.,%/]|general)|(.)", re.IGNORECASE | re.DOTALL)
 IN_DATES = re.compile(
