@@ -151,6 +151,7 @@ def _typed(line: str, clone: Clone) -> str | None:
     allowed = (0, 1) if line == "extractor doctor" else (0,)
     assert done.returncode in allowed, f"{line}\n{done.stderr}"
     assert "Traceback" not in done.stderr, f"{line}\n{done.stderr}"
+    assert done.stdout != "null\n", f"{line} asks for a key that there is not"
     return done.stdout
 
 

@@ -22,7 +22,11 @@ PAGES = sorted(
 TRANSLATED = {
     page: page.replace(".zh.md", ".md").replace("/zh/", "/") for page in PAGES if ".zh." in page or "/zh/" in page
 }
-FOLLOWED = [page for page in PAGES if page not in TRANSLATED and lines(page)]
+FOLLOWED = [
+    page
+    for page in PAGES
+    if page not in TRANSLATED and any(block.language in ("bash", "python") for block in blocks(page))
+]
 SHOWN = {"README.md": 4, "docs/schemas-and-prompts.md": 3, "docs/outputs.md": 1}
 PATH = re.compile(r"`((?:extractor|tests|benchmarks|training|docs|examples|schemas|prompts|data)/[\w./-]*)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")

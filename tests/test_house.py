@@ -1,6 +1,7 @@
 """The house rules that a machine can check: who may import whom, what is never called, what `--help` may cost."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,14 @@ NEVER_CALLED = {"eval", "exec", "compile", "pickle.load", "pickle.loads"}
 
 def test_every_import_contract_is_kept() -> None:
     assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
+
+
+def test_the_hooks_run_the_tools_of_make_check() -> None:
+    recipe = (ROOT / "Makefile").read_text("utf-8").partition("\ncheck:")[2].partition("\n\n")[0]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    tools = set(re.findall(r"\$\(BIN\)/([\w-]+)", recipe))
+    assert tools == {"ruff", "mypy", "lint-imports"}
+    assert set(re.findall(r"entry: \.venv/bin/([\w-]+)", hooks)) == tools
 
 
 def test_nothing_is_evaluated_unpickled_or_trusted() -> None:
