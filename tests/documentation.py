@@ -27,6 +27,7 @@ NAMED = re.compile(r"`([\w./-]+)`:\s*\Z")
 
 NOT_RUN = {
     r"^make (check|test)$": "this is it",
+    r"^make demo$": "tests/test_readme.py runs it",
     r"^pip install ": "wants a package index",
     r"^\.venv/bin/": "works on the source tree, not on a copy of its data",
     r"--address ": "wants a cluster",

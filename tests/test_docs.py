@@ -11,7 +11,6 @@ from extractor.task.task import load_task
 from tests.backends.chat_server import ChatServer, read
 from tests.backends.chat_server import serving as serving_chat
 from tests.chatglm3.hub_server import Hub, folder_as_files, serving
-from tests.cli.conftest import rows
 from tests.documentation import BIN, DEMO, NOT_RUN, ROOT, Clone, blocks, follow, lines
 
 PAGES = sorted(
@@ -27,7 +26,7 @@ FOLLOWED = [
     for page in PAGES
     if page not in TRANSLATED and any(block.language in ("bash", "python") for block in blocks(page))
 ]
-SHOWN = {"README.md": 4, "docs/schemas-and-prompts.md": 3, "docs/outputs.md": 1}
+SHOWN = {"README.md": 5, "docs/schemas-and-prompts.md": 3, "docs/outputs.md": 1, "docs/python.md": 3}
 PATH = re.compile(r"`((?:extractor|tests|benchmarks|training|docs|examples|schemas|prompts|data)/[\w./-]*)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^\| `([a-z][a-z_-]*)` \|", re.MULTILINE)
@@ -127,13 +126,6 @@ def test_the_files_of_the_worked_example_are_a_schema_and_a_prompt(folder: Path)
     task = load_task(str(folder / "repair.json"), str(folder / "my-prompt.jinja"))
     assert [field.name for field in task.fields] == ["报修人", "电话", "地点", "报修日期", "紧急程度"]
     assert "system" in task.template
-
-
-def test_the_worked_example_leaves_rows_and_a_report(folder: Path, clone: Clone) -> None:
-    assert clone.run("extractor run repairs -s repair.json -p my-prompt.jinja -o results-mine.jsonl").returncode == 0
-    assert clone.run("extractor report results-mine.jsonl -s repair.json -o repairs.html").returncode == 0
-    assert len(rows(folder / "results-mine.jsonl")) == 3
-    assert "13655218074" in (folder / "repairs.html").read_text("utf-8")
 
 
 def test_a_date_that_the_model_cannot_convert_is_not_made_up(folder: Path, clone: Clone) -> None:

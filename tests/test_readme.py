@@ -25,15 +25,7 @@ def test_a_readme_is_short(readme: str) -> None:
 @pytest.mark.parametrize("readme", READMES)
 def test_the_document_that_is_shown_is_the_sample(readme: str) -> None:
     book = (ROOT / "data/samples/contact/book.txt").read_text("utf-8")
-    assert [block.content for block in blocks(readme) if block.language == "text"] == [book]
-
-
-def test_the_python_example_prints_what_it_found(clone: Clone) -> None:
-    (example,) = (block.content for block in blocks(READMES[0]) if block.language == "python")
-    clone.write("example.py", example)
-    done = clone.run("python example.py")
-    assert done.returncode == 0, done.stderr
-    assert "ok {'手机号': '18888888888'" in done.stdout
+    assert next(block.content for block in blocks(readme) if block.language == "text") == book
 
 
 def test_make_demo_writes_rows_of_the_samples_and_shows_them(clone: Clone) -> None:
