@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from extractor.chatglm3.model_dims import ModelShape
+from extractor.chatglm3.model_dims import ModelDims
 
 HALF = 2
 """Bytes of a weight and of a cached value in half precision."""
@@ -60,13 +60,13 @@ class Costs:
         return self.operations / rates.operations + self.bytes / rates.bandwidth
 
 
-def documents_per_second(shape: ModelShape, work: Work, rates: Rates) -> float:
+def documents_per_second(shape: ModelDims, work: Work, rates: Rates) -> float:
     """The bound: how many documents of this work a second can see."""
     prefill, decode = prefill_costs(shape, work), decode_costs(shape, work)
     return len(work.prompts) / (prefill.seconds(rates) + decode.seconds(rates))
 
 
-def prefill_costs(shape: ModelShape, work: Work) -> Costs:
+def prefill_costs(shape: ModelDims, work: Work) -> Costs:
     """Operations of reading all prompts, the prefix once."""
     operations = _read(shape, 0, work.prefix)
     for length in work.prompts:
@@ -74,7 +74,7 @@ def prefill_costs(shape: ModelShape, work: Work) -> Costs:
     return Costs(operations, 0)
 
 
-def decode_costs(shape: ModelShape, work: Work) -> Costs:
+def decode_costs(shape: ModelDims, work: Work) -> Costs:
     """Operations and bytes of writing all answers."""
     fed = max(0.0, work.answer - 1)
     steps = max(0.0, fed - work.forced)
@@ -88,13 +88,13 @@ def decode_costs(shape: ModelShape, work: Work) -> Costs:
     return Costs(operations, read)
 
 
-def layer_weights(shape: ModelShape) -> int:
+def layer_weights(shape: ModelDims) -> int:
     """Weights of one layer that take part in products: norms and biases are left out."""
     projections = 2 * shape.query_rows + 2 * shape.key_rows + 3 * shape.ffn_size
     return projections * shape.hidden_size
 
 
-def _read(shape: ModelShape, start: int, stop: int) -> float:
+def _read(shape: ModelDims, start: int, stop: int) -> float:
     """Operations of prompt tokens `start` to `stop` through all layers but the last, which keeps key and value."""
     count = stop - start
     met = (stop * (stop + 1) - start * (start + 1)) / 2  # token p meets p + 1 tokens
@@ -102,21 +102,21 @@ def _read(shape: ModelShape, start: int, stop: int) -> float:
     return (shape.layers - 1) * layers + count * _keys(shape)
 
 
-def _last_layer(shape: ModelShape, length: int) -> float:
+def _last_layer(shape: ModelDims, length: int) -> float:
     """What the last layer does for the last token of a prompt beside its key and value."""
     return 2 * layer_weights(shape) - _keys(shape) + _attention(shape, length)
 
 
-def _keys(shape: ModelShape) -> float:
+def _keys(shape: ModelDims) -> float:
     """Operations of one token's key and value."""
     return 2 * (2 * shape.key_rows) * shape.hidden_size
 
 
-def _attention(shape: ModelShape, met: float) -> float:
+def _attention(shape: ModelDims, met: float) -> float:
     """Operations of one layer's attention for tokens that meet `met` others in sum."""
     return 4 * shape.heads * shape.head_size * met
 
 
-def _output(shape: ModelShape) -> float:
+def _output(shape: ModelDims) -> float:
     """Operations of the output layer for one token."""
     return 2 * shape.vocab_size * shape.hidden_size

@@ -20,9 +20,9 @@ from zlib import crc32
 import torch
 from torch import Tensor
 
-from extractor.chatglm3.checkpoint import weight_plan
 from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, is_complete
-from extractor.chatglm3.model_dims import read_shape
+from extractor.chatglm3.model_dims import read_dims
+from extractor.chatglm3.weight_mapping import weight_mapping
 from extractor.data import Json
 
 DEMO_TOKENIZER = Path(__file__).parent.parent / "extractor" / "models" / "demo" / TOKENIZER_FILE
@@ -92,7 +92,7 @@ def write_checkpoint(folder: Path, configuration: Mapping[str, Json], layout: La
     """Write `config.json`, weights in shards and their index into a new folder; returns the bytes of all shards."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(configuration, indent=2), "utf-8")
-    shapes = {name: source.shape for name, source in weight_plan(read_shape(folder)).items()}
+    shapes = {name: source.shape for name, source in weight_mapping(read_dims(folder)).items()}
     shards = list(_shards(shapes, layout))
     weight_map: dict[str, str] = {}
     for number, names in enumerate(shards, start=1):

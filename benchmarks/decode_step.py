@@ -1,11 +1,11 @@
-"""Time of one step: of answers beside that of reading what it must read, of prompts as a share of the matrix rate.
+"""Time of one step: of decode beside that of reading what it must read, of prefill as a share of the matrix rate.
 
     python -m benchmarks.decode_step [--size 6b] [--precision half] [--rows 256] [--context 400] [--prefix 128]
 
-The runner of a random checkpoint (`checkpoints.py`), without the engine around it. A step of answers is one token for
-each of `rows` sequences with `context` tokens in the cache behind a shared prefix, from the pack to the chosen tokens
-on the host; once as it comes and, where there are graphs, once captured. It must read the layers, the output layer and
-the cache. A step of prompts is as many tokens as the engine reads at once, in prompts of `context` tokens. Rates are
+The model runner of a random checkpoint (`checkpoints.py`), without the engine around it. A decode step is one token for
+each of `rows` sequences with `context` tokens in the cache after a shared prefix, from the batch to the sampled tokens
+on the host; once eager and, where there are CUDA graphs, once captured. It must read the layers, the output layer and
+the cache. A prefill step is as many tokens as the engine reads at once, in prompts of `context` tokens. Rates are
 those of `rates.py`, figures medians of the rounds.
 """
 
@@ -26,14 +26,14 @@ from benchmarks.machine import describe, peak_device_memory, peak_memory
 from benchmarks.rates import measure, seconds
 from benchmarks.rounds import ROOT
 from extractor.chatglm3.checkpoint import find_device, load_parameters
-from extractor.chatglm3.model_dims import ModelShape, read_shape
+from extractor.chatglm3.model_dims import ModelDims, read_dims
 from extractor.engine import platform
-from extractor.engine.batch import Pack, Run
-from extractor.engine.cuda_graphs import Graphs, recorder_for
-from extractor.engine.kv_cache import Cache, Lane, Prefix
-from extractor.engine.model_runner import Runner
-from extractor.engine.sampler import Row, choose
-from extractor.engine.sequence import Generation, Request
+from extractor.engine.batch import Batch, Segment
+from extractor.engine.cuda_graphs import CudaGraphs, capture_for
+from extractor.engine.kv_cache import KVCache, Prefix, Slot
+from extractor.engine.model_runner import ModelRunner
+from extractor.engine.sampler import LogitsRow, sample
+from extractor.engine.sequence import Request, Sequence
 from extractor.precisions import Precision, find_precision
 
 ROUNDS = 20
@@ -49,57 +49,59 @@ class Load:
 
 
 class Bench:
-    """A runner with a cache in which as many sequences stand as a load has."""
+    """A model runner with a cache that holds as many sequences as a load has."""
 
-    def __init__(self, runner: Runner, load: Load) -> None:
+    def __init__(self, runner: ModelRunner, load: Load) -> None:
         self.runner = runner
         self.load = load
-        token = runner.shape.token_bytes
-        self._cache = Cache(runner.shape, 4 * token * (load.rows * (load.context + 64) + load.prefix + 4096))
-        self._lanes = [self._lane(load.context + 1) for _ in range(load.rows)]
-        keys, values = (runner.shape.empty(load.prefix) for _ in range(2))
+        token = runner.kv_shape.token_bytes
+        self._cache = KVCache(runner.kv_shape, 4 * token * (load.rows * (load.context + 64) + load.prefix + 4096))
+        self._slots = [self._slot(load.context + 1) for _ in range(load.rows)]
+        keys, values = (runner.kv_shape.zeros_per_layer(load.prefix) for _ in range(2))
         self._prefix = Prefix(tuple(range(load.prefix)), keys, values) if load.prefix else None
 
-    def answers(self, forward: Callable[[Pack], Tensor]) -> float:
-        """Seconds of a step of one token for everyone."""
-        generations = [Generation(number, Request((1,), 1), None) for number in range(self.load.rows)]
+    def decode(self, forward: Callable[[Batch], Tensor]) -> float:
+        """Return the seconds of a step of one token for everyone."""
+        sequences = [Sequence(number, Request((1,), 1), None) for number in range(self.load.rows)]
 
         def step() -> None:
-            runs = [Run([number % 100], self.load.context, lane, self._prefix, 1) for number, lane in self._numbered]
-            hidden = forward(Pack(runs, self.runner.shape))
-            choose(self.runner, hidden, [Row(place, each, None) for place, each in enumerate(generations)])
+            segments = [
+                Segment([number % 100], self.load.context, slot, self._prefix, 1) for number, slot in self._numbered
+            ]
+            hidden = forward(Batch(segments, self.runner.kv_shape))
+            sample(self.runner, hidden, [LogitsRow(place, each, None) for place, each in enumerate(sequences)])
 
         return self._median(step)
 
-    def prompts(self, tokens: int) -> tuple[int, float]:
-        """How many prompts make up about so many tokens, and the seconds of a step that reads them."""
+    def prefill(self, tokens: int) -> tuple[int, float]:
+        """Return how many prompts make up about so many tokens, and the seconds of a step that reads them."""
         count = max(1, min(self.load.rows, tokens // self.load.context))
         ids = list(range(1, self.load.context + 1))
 
         def step() -> None:
-            runs = [Run(ids, 0, lane, None, 1) for lane in self._lanes[:count]]
-            self.runner.logits(self.runner.forward(Pack(runs, self.runner.shape))).argmax(-1).tolist()
+            segments = [Segment(ids, 0, slot, None, 1) for slot in self._slots[:count]]
+            self.runner.logits(self.runner.forward(Batch(segments, self.runner.kv_shape))).argmax(-1).tolist()
 
         return count, self._median(step)
 
     @property
-    def _numbered(self) -> list[tuple[int, Lane]]:
-        return list(enumerate(self._lanes))
+    def _numbered(self) -> list[tuple[int, Slot]]:
+        return list(enumerate(self._slots))
 
-    def _lane(self, tokens: int) -> Lane:
-        lane = self._cache.allocate(tokens)
-        if lane is None:
+    def _slot(self, tokens: int) -> Slot:
+        slot = self._cache.allocate(tokens)
+        if slot is None:
             raise SystemExit("the cache does not hold so many sequences: lower --rows or --context")
-        return lane
+        return slot
 
     def _median(self, step: Callable[[], None]) -> float:
         for _ in range(3):
             step()
-        return statistics.median(seconds(step, self.runner.shape.device) for _ in range(ROUNDS))
+        return statistics.median(seconds(step, self.runner.kv_shape.device) for _ in range(ROUNDS))
 
 
-def read_bytes(shape: ModelShape, precision: Precision, load: Load) -> float:
-    """What a step of answers must read: all weights but the embedding's, and the cache, the prefix once."""
+def read_bytes(shape: ModelDims, precision: Precision, load: Load) -> float:
+    """Return the bytes that a decode step must read: all weights but the embedding's, the cache, the prefix once."""
     weights = shape.layers * layer_weights(shape) * precision.weights
     head = shape.table_parameters * precision.head
     return weights + head + shape.cache_bytes(load.rows * load.context + load.prefix, precision.value_bytes)
@@ -107,33 +109,33 @@ def read_bytes(shape: ModelShape, precision: Precision, load: Load) -> float:
 
 @torch.inference_mode()
 def report(checkpoint: Path, precision: Precision, device: torch.device, load: Load) -> Iterator[str]:
-    """The lines of a table."""
-    shape = read_shape(checkpoint)
+    """Yield the lines of a table."""
+    shape = read_dims(checkpoint)
     _, rates = measure(shape, device)
-    bench = Bench(Runner(load_parameters(checkpoint, precision.name, str(device))), load)
+    bench = Bench(ModelRunner(load_parameters(checkpoint, precision.name, str(device))), load)
     yield f"{describe()}. {precision.name}, {rates.operations / 1e9:,.0f} GFLOP/s, {rates.bandwidth / 1e9:.1f} GB/s."
     yield ""
     yield "| step | ms | at least, ms | share |"
     yield "|---|---|---|---|"
     least = read_bytes(shape, precision, load) / rates.bandwidth
-    about = f"{load.rows} answers, {load.context} tokens behind {load.prefix}"
-    yield _line(about, bench.answers(bench.runner.forward), least)
-    recorder = recorder_for(bench.runner.shape)
-    if recorder is not None:
-        graphs = Graphs(bench.runner.forward_static, bench.runner.shape, recorder)
-        yield _line(f"{about}, captured", bench.answers(lambda pack: _captured(graphs, bench.runner, pack)), least)
-    yield _prompts(bench, shape, rates)
+    about = f"{load.rows} answers, {load.context} tokens after {load.prefix}"
+    yield _line(about, bench.decode(bench.runner.forward), least)
+    new_capture = capture_for(bench.runner.kv_shape)
+    if new_capture is not None:
+        graphs = CudaGraphs(bench.runner.forward_static, bench.runner.kv_shape, new_capture)
+        yield _line(f"{about}, captured", bench.decode(lambda batch: _captured(graphs, bench.runner, batch)), least)
+    yield _prefill(bench, shape, rates)
     yield ""
     yield f"Peak RSS {peak_memory() / 2**30:.2f} GiB, of the device {peak_device_memory() / 2**30:.2f} GiB."
 
 
-def _captured(graphs: Graphs, runner: Runner, pack: Pack) -> Tensor:
-    hidden = graphs.forward(pack)
-    return runner.forward(pack) if hidden is None else hidden
+def _captured(graphs: CudaGraphs, runner: ModelRunner, batch: Batch) -> Tensor:
+    hidden = graphs.forward(batch)
+    return runner.forward(batch) if hidden is None else hidden
 
 
-def _prompts(bench: Bench, shape: ModelShape, rates: Rates) -> str:
-    count, taken = bench.prompts(platform.step_tokens(bench.runner.shape.device))
+def _prefill(bench: Bench, shape: ModelDims, rates: Rates) -> str:
+    count, taken = bench.prefill(platform.max_batched_tokens(bench.runner.kv_shape.device))
     least = prefill_costs(shape, Work([bench.load.context] * count, 0, 1)).operations / rates.operations
     rate = count * bench.load.context / taken
     return _line(f"{count} prompts of {bench.load.context} tokens ({rate:,.0f} tokens/s)", taken, least)
@@ -150,7 +152,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:n] (default: auto)")
     parser.add_argument("--rows", type=int, default=256, help="answers that are decoded together (default: 256)")
     parser.add_argument("--context", type=int, default=400, help="tokens of each in the cache (default: 400)")
-    parser.add_argument("--prefix", type=int, default=128, help="tokens that all share before these (default: 128)")
+    parser.add_argument("--prefix", type=int, default=128, help="tokens of the prefix that all share (default: 128)")
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.model (default: the demo model's)")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "benchmarks", help="where checkpoints are kept")
     arguments = parser.parse_args()

@@ -30,8 +30,8 @@ from benchmarks.checkpoints import DEMO_TOKENIZER, Layout, write_checkpoint
 from benchmarks.machine import describe, peak_memory
 from benchmarks.results import write_section
 from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, weight_files
-from extractor.chatglm3.glm import load_model
 from extractor.chatglm3.quantize import quantize
+from extractor.chatglm3.transformers_model import load_model
 from extractor.precisions import QUANTIZED
 
 LIMIT = 1.25

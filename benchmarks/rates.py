@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from benchmarks.bound import HALF, Rates, layer_weights
 from extractor.chatglm3.checkpoint import find_device
-from extractor.chatglm3.model_dims import ModelShape, read_shape
+from extractor.chatglm3.model_dims import ModelDims, read_dims
 
 LARGE = 3 * 2**29
 """Bytes that no cache holds."""
@@ -46,7 +46,7 @@ class Measured:
 
 
 @torch.inference_mode()
-def measure(shape: ModelShape, device: torch.device) -> tuple[list[Measured], Rates]:
+def measure(shape: ModelDims, device: torch.device) -> tuple[list[Measured], Rates]:
     """Every product at every number of rows, and the rates that follow."""
     weights = _layers(shape, device)
     ways, sizes = (("linear",), CUDA_ROWS) if device.type == "cuda" else (tuple(WAYS), ROWS)
@@ -76,7 +76,7 @@ def _finish(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _layers(shape: ModelShape, device: torch.device) -> list[Tensor]:
+def _layers(shape: ModelDims, device: torch.device) -> list[Tensor]:
     """The four weights of as many layers as are large together."""
     hidden, ffn = shape.hidden_size, shape.ffn_size
     sizes = [(shape.query_rows + 2 * shape.key_rows, hidden), (hidden, shape.query_rows), (2 * ffn, hidden)]
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:n] (default: auto)")
     parser.add_argument("--json", action="store_true", help="print the rates as JSON instead of the table")
     arguments = parser.parse_args()
-    measured, rates = measure(read_shape(arguments.checkpoint), find_device(arguments.device))
+    measured, rates = measure(read_dims(arguments.checkpoint), find_device(arguments.device))
     print(json.dumps(asdict(rates)) if arguments.json else "\n".join(table(measured, rates)))
 
 

@@ -28,7 +28,7 @@ from benchmarks.contenders.job import Report
 from benchmarks.machine import describe
 from benchmarks.results import write_section
 from benchmarks.rounds import DISTURBED, ROOT, Bench, Reports, compare, measure_rates
-from extractor.chatglm3.model_dims import ModelShape, read_shape
+from extractor.chatglm3.model_dims import ModelDims, read_dims
 from extractor.chatglm3.tokenizer import Tokenizer
 from extractor.data import Document
 
@@ -49,7 +49,7 @@ HEAD = (
 class Limits:
     """What the bound needs: the model's shape, the machine's rates, the questions' lengths, the rows of a step."""
 
-    shape: ModelShape
+    shape: ModelDims
     rates: Rates
     prompts: Sequence[int]
     prefix: int
@@ -103,7 +103,7 @@ def limits(bench: Bench, rates: Rates, documents: Sequence[Document], rows: int)
     task, tokenizer = workload.task("none"), Tokenizer(bench.checkpoint)
     questions = [workload.question(document, task, tokenizer) for document in documents]
     prompts = [len(question.ids) for question in questions]
-    return Limits(read_shape(bench.checkpoint), rates, prompts, workload.shared_prefix(questions), rows)
+    return Limits(read_dims(bench.checkpoint), rates, prompts, workload.shared_prefix(questions), rows)
 
 
 def growth(bench: Bench, rates: Rates, rounds: int, rows: int) -> Iterator[Row]:

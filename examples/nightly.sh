@@ -10,7 +10,7 @@ case $code in
   0) echo "complete" ;;
   1) # every document has its row; some are to be looked at
      echo "complete, but for:"
-     jq -r 'select(.status == "failed") | "\(.id)\t\(.errors[-1].reason)"' "$results" ;;
+     jq -r 'select(.status != "ok") | "\(.id)\t\(.errors[-1].code)"' "$results" ;;
   4 | 130) echo "stopped; the next start goes on where it was" ;;
   *) echo "wrong line or no model: somebody has to look" >&2 ;;
 esac

@@ -1,7 +1,7 @@
-"""What this machine can run: a list of findings, each with what to do when it is bad.
+"""What this machine can run: software, devices, memory and models, each a finding with what to do about it.
 
-Pure checks that print nothing. torch is imported inside the functions that ask it, so a broken installation is a
-finding and not a crash.
+Checks only; `cli/doctor.py` prints them. torch is imported inside the functions that need it, so that a broken
+installation is a finding and not a crash.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Any, Literal
 
 from extractor.chatglm3 import checkpoint_files
 from extractor.chatglm3.hub import DEMO_FOLDER, cache_folder, find_cached
-from extractor.chatglm3.model_dims import CHATGLM3_6B, ModelShape, read_shape
-from extractor.chatglm3.registry import KNOWN, KnownModel
+from extractor.chatglm3.model_dims import CHATGLM3_6B, ModelDims, read_dims
+from extractor.chatglm3.registry import KNOWN_MODELS, KnownModel
 from extractor.errors import CheckpointError
 from extractor.precisions import PRECISIONS
 
@@ -31,7 +31,7 @@ Status = Literal["ok", "info", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report. Only `fail` makes the machine unfit; `hint` says what to do about it."""
+    """One line of the report. Only `fail` makes the machine unfit; `hint` is what to do about it."""
 
     topic: str
     status: Status
@@ -41,12 +41,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """A package, the oldest version that works, why older ones fail, and whether nothing runs without it."""
+    """A package, the oldest version that works, why older ones do not, and whether it is required at all."""
 
     package: str
     oldest: str
     why: str
-    needed: bool = True
+    required: bool = True
 
 
 REQUIREMENTS = (
@@ -54,26 +54,26 @@ REQUIREMENTS = (
     Requirement("transformers", "5.17", "before it GlmForCausalLM has another rotary embedding and configuration"),
     Requirement("sentencepiece", "0.2", "it reads tokenizer.model"),
     Requirement("safetensors", "0.5", "it reads .safetensors weights"),
-    Requirement("llguidance", "1.7", "it confines answers to schema and document"),
-    Requirement("modelscope", "1.38", "before it downloads go to another cache", needed=False),
+    Requirement("llguidance", "1.7", "it constrains answers to schema and document"),
+    Requirement("modelscope", "1.38", "before it downloads go to another cache", required=False),
 )
 OLDEST_PYTHON = (3, 11)
 
 
 def examine() -> list[Finding]:
-    """Every check, in the order of the report."""
-    parts: tuple[Callable[[], Iterator[Finding]], ...] = (_software, _devices, _memory, _models, _first_sum)
+    """Run every check, in the order of the report."""
+    parts: tuple[Callable[[], Iterator[Finding]], ...] = (_software, _devices, _memory, _models, _first_addition)
     return [finding for part in parts for finding in part()]
 
 
 def is_fit(findings: list[Finding]) -> bool:
-    """Whether nothing is wrong."""
+    """Tell whether nothing is wrong."""
     return all(finding.status != "fail" for finding in findings)
 
 
 def check_requirement(requirement: Requirement, installed: str | None) -> Finding:
-    """A finding about one package; `installed` is its version or None."""
-    bad: Status = "fail" if requirement.needed else "warn"
+    """Compare the version of a package (None: not installed) with the oldest that works."""
+    bad: Status = "fail" if requirement.required else "warn"
     install = f"pip install -U '{requirement.package}>={requirement.oldest}'"
     if installed is None:
         return Finding(requirement.package, bad, "not installed", f"{requirement.why}: {install}")
@@ -83,8 +83,8 @@ def check_requirement(requirement: Requirement, installed: str | None) -> Findin
 
 
 def available_ram() -> int | None:
-    """Bytes of memory that a new process can have: what the system has left, within the container's limit."""
-    limits = [_meminfo("MemAvailable"), _container_left()]
+    """Return the bytes of memory that a new process can use, within the container's limit; None if unknown."""
+    limits = [_meminfo("MemAvailable"), _cgroup_available()]
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else None
 
@@ -119,7 +119,7 @@ def _no_gpu(torch: Any, driver: str | None) -> Finding:
     if driver is None:
         return Finding("GPU", "info", "none: models run on the CPU")
     built_for = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is a CPU build"
-    return Finding("GPU", "warn", "there is a driver, but torch sees no device", f"{built_for}: install one that fits")
+    return Finding("GPU", "warn", "there is a driver, but torch sees no device", f"{built_for}: install a matching one")
 
 
 def _memory() -> Iterator[Finding]:
@@ -134,56 +134,56 @@ def _models() -> Iterator[Finding]:
     hint = "" if demo else "its files are missing: install the package again"
     yield Finding("demo model", "ok" if demo else "fail", "bundled" if demo else "missing", hint)
     yield Finding("model cache", "info", str(cache_folder()))
-    places = _places()
-    for known in KNOWN.values():
+    available = _available_memory()
+    for known in KNOWN_MODELS.values():
         cached = find_cached(known)
         yield Finding(known.name, "info", f"in the cache: {cached}" if cached else "not downloaded")
-        yield from _fits(known, _shape_of(known, cached), places)
+        yield from _fits(_dims_of(known, cached), available)
 
 
-def _fits(known: KnownModel, shape: ModelShape, places: dict[str, int]) -> Iterator[Finding]:
-    """Per precision: what the model needs, and where that fits."""
+def _fits(dims: ModelDims, available: dict[str, int]) -> Iterator[Finding]:
+    """Yield per precision what the model needs, and on which devices it fits."""
     for name, precision in PRECISIONS.items():
-        needed = precision.needed_bytes(shape)
-        where = [place for place, free in places.items() if needed <= free]
-        fit = f"fits on {', '.join(where)}" if where else "does not fit here"
-        yield Finding(f"  {name}", "info", f"{_gb(needed)} with {shape.context:,} tokens: {fit}")
+        needed = precision.needed_bytes(dims)
+        devices = [device for device, free in available.items() if needed <= free]
+        fit = f"fits on {', '.join(devices)}" if devices else "does not fit here"
+        yield Finding(f"  {name}", "info", f"{_gb(needed)} with {dims.context:,} tokens: {fit}")
 
 
-def _first_sum() -> Iterator[Finding]:
-    """The first lines of the book: torch.tensor(1) + torch.tensor(2.0), on every device."""
+def _first_addition() -> Iterator[Finding]:
+    """Compute the first lines of the book, torch.tensor(1) + torch.tensor(2.0), on every device."""
     torch = _torch()
     if torch is None:
         yield Finding("first check", "fail", "torch cannot be imported", "pip install -U torch")
         return
     devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     for device in devices:
-        yield _sum_on(torch, device)
+        yield _add_on(torch, device)
 
 
-def _sum_on(torch: Any, device: str) -> Finding:
+def _add_on(torch: Any, device: str) -> Finding:
     topic = f"1 + 2.0 on {device}"
     try:
         result = torch.tensor(1, device=device) + torch.tensor(2.0, device=device)
         right = result.item() == 3.0 and result.dtype == torch.float32
     except RuntimeError as error:
-        return Finding(topic, "fail", str(error).splitlines()[0], "install a torch that fits the driver")
+        return Finding(topic, "fail", str(error).splitlines()[0], "install a torch that matches the driver")
     return Finding(topic, "ok" if right else "fail", str(result), "" if right else "install torch again")
 
 
-def _shape_of(known: KnownModel, cached: Path | None) -> ModelShape:
+def _dims_of(known: KnownModel, cached: Path | None) -> ModelDims:
     try:
-        return read_shape(cached) if cached else replace(CHATGLM3_6B, context=known.context)
+        return read_dims(cached) if cached else replace(CHATGLM3_6B, context=known.context)
     except CheckpointError:
         return replace(CHATGLM3_6B, context=known.context)
 
 
-def _places() -> dict[str, int]:
-    """Device name to free bytes."""
+def _available_memory() -> dict[str, int]:
+    """Return the free bytes of each device."""
     torch = _torch()
     gpus = range(torch.cuda.device_count()) if torch is not None and torch.cuda.is_available() else ()
-    places = {f"cuda:{index}": int(torch.cuda.mem_get_info(index)[0]) for index in gpus} if torch is not None else {}
-    return {"cpu": available_ram() or 0} | places
+    free = {f"cuda:{index}": int(torch.cuda.mem_get_info(index)[0]) for index in gpus} if torch is not None else {}
+    return {"cpu": available_ram() or 0} | free
 
 
 def _torch() -> Any | None:
@@ -201,7 +201,7 @@ def _installed(package: str) -> str | None:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """`2.13.0+cpu` is (2, 13, 0)."""
+    """Return the numbers of a version: (2, 13, 0) for `2.13.0+cpu`."""
     release = re.match(r"\d+(\.\d+)*", text)
     return tuple(map(int, release.group().split("."))) if release else ()
 
@@ -220,7 +220,7 @@ def _driver_version() -> str | None:
 
 
 def _meminfo(key: str) -> int | None:
-    """Bytes from Linux's /proc/meminfo; the whole memory elsewhere."""
+    """Return bytes from Linux's /proc/meminfo; elsewhere the total memory."""
     try:
         found = re.search(rf"^{key}:\s+(\d+) kB", Path("/proc/meminfo").read_text("ascii"), re.MULTILINE)
     except OSError:
@@ -228,8 +228,8 @@ def _meminfo(key: str) -> int | None:
     return int(found.group(1)) * 1024 if found else None
 
 
-def _container_left() -> int | None:
-    """Bytes below the limit of this control group; None where there is none."""
+def _cgroup_available() -> int | None:
+    """Return the bytes left below the memory limit of this control group; None without a limit."""
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = ((group / name).read_text("ascii").strip() for name in ("memory.max", "memory.current"))

@@ -1,23 +1,123 @@
-"""What other installed packages add: modules that they name as entry points of `extractor.readers`, `extractor.sinks`
-or `extractor.backends`. A module of theirs has the shape of one that lies in the folder of that name."""
+"""What a plugin imports, and how plugins are found.
+
+A plugin is a module of another installed package that has the shape of one in the folder of its kind: a reader, a sink,
+a backend or a precision. Its package names it as an entry point of the group `extractor.readers`, `extractor.sinks`,
+`extractor.backends` or `extractor.precisions`. All that the module needs of this package it imports from here:
+
+    from extractor.plugins import Document, File, ReadError, ReadOptions        # a reader
+    from extractor.plugins import Record, Sink, SinkOptions                     # a sink
+    from extractor.plugins import Completion, ModelConfig, Prompt               # a backend
+
+These names stay where modules move. They are imported when they are asked for (PEP 562), so that the rooms which look
+for plugins here are not imported by it, and importing this module costs nothing.
+"""
 
 from __future__ import annotations
 
 import functools
+import pkgutil
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from extractor.errors import UsageError
+from extractor.data import (
+    Backend,
+    Completion,
+    Document,
+    Extraction,
+    FailedDocument,
+    Json,
+    Message,
+    Prompt,
+    Record,
+    Segment,
+    Source,
+    Usage,
+)
+from extractor.errors import ExtractorError, ModelError, OutputError, Problem, UsageError
+
+if TYPE_CHECKING:
+    from extractor.config import ModelConfig
+    from extractor.encodings.detect import Decoded, Undecodable, decode
+    from extractor.readers._support.files import File, ReadOptions, read_bytes
+    from extractor.readers._support.limits import ReadError
+    from extractor.readers._support.protocol import Reader
+    from extractor.readers._support.rows import FileRow
+    from extractor.readers._support.segments import TextBuilder
+    from extractor.readers._support.signatures import Magic, OleStream, PlainText, TextStart, ZipPackage
+    from extractor.sinks import Sink, SinkOptions
+    from extractor.task.task import Task
+
+__all__ = [
+    "Backend",
+    "Completion",
+    "Decoded",
+    "Document",
+    "Extraction",
+    "ExtractorError",
+    "FailedDocument",
+    "File",
+    "FileRow",
+    "Json",
+    "Magic",
+    "Message",
+    "ModelConfig",
+    "ModelError",
+    "OleStream",
+    "OutputError",
+    "PlainText",
+    "Problem",
+    "Prompt",
+    "ReadError",
+    "ReadOptions",
+    "Reader",
+    "Record",
+    "Segment",
+    "Sink",
+    "SinkOptions",
+    "Source",
+    "Task",
+    "TextBuilder",
+    "TextStart",
+    "Undecodable",
+    "Usage",
+    "UsageError",
+    "ZipPackage",
+    "decode",
+    "read_bytes",
+]
+
+_HOMES = {
+    "config": ("ModelConfig",),
+    "encodings.detect": ("Decoded", "Undecodable", "decode"),
+    "readers._support.files": ("File", "ReadOptions", "read_bytes"),
+    "readers._support.limits": ("ReadError",),
+    "readers._support.protocol": ("Reader",),
+    "readers._support.rows": ("FileRow",),
+    "readers._support.segments": ("TextBuilder",),
+    "readers._support.signatures": ("Magic", "OleStream", "PlainText", "TextStart", "ZipPackage"),
+    "sinks": ("Sink", "SinkOptions"),
+    "task.task": ("Task",),
+}
+"""Where the names are that are imported when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the facade when it is asked for."""
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"extractor.{home}"), name)
 
 
 @functools.cache
 def found(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group by name, none of them imported."""
+    """Return the entry points of a group by name, none of them imported."""
     return {point.name: point for point in sorted(entry_points(group=group), key=lambda point: point.name)}
 
 
 def load(point: EntryPoint) -> Any:
-    """What an entry point names. Raises UsageError where it cannot be imported: the package is broken."""
+    """Return what an entry point names. Raises UsageError where it cannot be imported: the package is broken."""
     try:
         return point.load()
     except (ImportError, AttributeError) as error:
@@ -29,5 +129,15 @@ def load(point: EntryPoint) -> Any:
 
 
 def load_all(group: str) -> list[Any]:
-    """All that the entry points of a group name. Raises UsageError for one that does not load."""
+    """Return all that the entry points of a group name. Raises UsageError for one that does not load."""
     return [load(point) for point in found(group).values()]
+
+
+def modules(package: str) -> list[Any]:
+    """Return the modules of a plural folder, then those that the entry points of the group of its name add.
+
+    What begins with an underscore is not a variant. Raises UsageError for an entry point that does not load.
+    """
+    names = [module.name for module in pkgutil.iter_modules(import_module(package).__path__)]
+    own = [import_module(f"{package}.{name}") for name in names if not name.startswith("_")]
+    return [*own, *load_all(package)]

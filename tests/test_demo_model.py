@@ -1,4 +1,4 @@
-"""What the bundled model must reach, through the command line."""
+"""The accuracy that the bundled model must reach, through the command line. Figures: `training/README.md`."""
 
 import json
 import subprocess
@@ -43,7 +43,7 @@ def _accuracy(samples: list[Row], folder: Path) -> dict[str, float]:
 @pytest.mark.parametrize("path", [PUBLIC, DEV, TEST], ids=["public", "development", "test"])
 def test_the_demo_model_finds_most_fields_of_documents_it_has_not_seen(path: Path, tmp_path: Path) -> None:
     if not path.exists():
-        pytest.skip(f"{path.name} is not here")
+        pytest.skip(f"{path.name} is not beside this checkout")
     accuracy = _accuracy([json.loads(line) for line in path.read_text("utf-8").splitlines()], tmp_path)
     for level, least in AT_LEAST.items():
         assert accuracy[level] >= least, accuracy

@@ -1,4 +1,4 @@
-"""The doctor says what is wrong and what to do, and a machine without a fault is fit."""
+"""The doctor names what is wrong and what to do, and a machine without a fault is fit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODELSCOPE = next(each for each in REQUIREMENTS if each.package == "modelscope")
         (Requirement("torch", "2.11", "x"), "2.13.0+cpu", "ok", ""),
     ],
 )
-def test_a_version_known_to_fail_is_found(
+def test_a_version_known_to_fail_is_reported(
     requirement: Requirement, installed: str | None, status: str, hint: str
 ) -> None:
     finding = check_requirement(requirement, installed)
@@ -40,7 +40,7 @@ def test_only_a_failure_makes_the_machine_unfit(statuses: tuple[diagnostics.Stat
     assert is_fit([Finding("x", status, "y") for status in statuses]) is fit
 
 
-def test_the_report_has_the_books_first_check_and_every_model_and_precision() -> None:
+def test_the_report_covers_the_books_first_addition_and_every_model_and_precision() -> None:
     findings = {finding.topic: finding for finding in examine()}
     assert findings["1 + 2.0 on cpu"].value == "tensor(3.)"
     assert {"Python", "torch", "transformers", "cuDNN", "free memory", "model cache", "demo model"} <= set(findings)
@@ -48,9 +48,9 @@ def test_the_report_has_the_books_first_check_and_every_model_and_precision() ->
 
 
 def test_memory_figures_follow_from_the_6b_config(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    """12.49 GB of weights, 0.23 GB of cache for 8,192 tokens, 0.54 GB to work in."""
+    """12.49 GB of weights, 0.23 GB of cache for 8,192 tokens, 0.54 GB of working memory."""
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
-    monkeypatch.setattr(diagnostics, "_places", lambda: {"cpu": 14 * 10**9, "cuda:0": 10**9})
+    monkeypatch.setattr(diagnostics, "_available_memory", lambda: {"cpu": 14 * 10**9, "cuda:0": 10**9})
     findings = examine()
     start = [finding.topic for finding in findings].index("chatglm3-6b")
     assert findings[start].value == "not downloaded"
@@ -68,6 +68,6 @@ def test_a_torch_that_cannot_be_imported_is_a_finding_not_a_crash(monkeypatch: p
     assert Finding("first check", "fail", "torch cannot be imported", "pip install -U torch") in findings
 
 
-def test_free_memory_is_a_sensible_number() -> None:
+def test_free_memory_is_a_plausible_number() -> None:
     free = diagnostics.available_ram()
     assert free is None or 10**7 < free < 10**14

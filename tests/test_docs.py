@@ -1,78 +1,134 @@
-"""The worked example of the documentation works: its files, its commands, and what they print."""
+"""The documentation is true: each command on it runs, each output is what comes, each link and path leads somewhere."""
 
 import re
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from extractor.errors import CODES
 from extractor.task.task import load_task
-from tests.cli.conftest import ROOT, command, environment, rows
+from tests.backends.chat_server import ChatServer, read
+from tests.backends.chat_server import serving as serving_chat
+from tests.chatglm3.hub_server import Hub, folder_as_files, serving
+from tests.documentation import BIN, DEMO, NOT_RUN, ROOT, Clone, blocks, follow, lines
 
-PAGE = ROOT / "docs" / "schemas-and-prompts.md"
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NAMED = re.compile(r"`([\w./-]+)`:\s*\Z")
-
-
-def _blocks() -> list[tuple[str, str, str]]:
-    """Name of the file (empty for none), language and content of each block, in order."""
-    text = PAGE.read_text("utf-8")
-    found = []
-    for match in BLOCK.finditer(text):
-        named = NAMED.search(text[: match.start()])
-        found.append((named[1] if named else "", match[1], match[2]))
-    return found
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for folder in (".", "docs", "docs/zh", "examples")
+    for path in (ROOT / folder).glob("*.md")
+)
+TRANSLATED = {
+    page: page.replace(".zh.md", ".md").replace("/zh/", "/") for page in PAGES if ".zh." in page or "/zh/" in page
+}
+FOLLOWED = [
+    page
+    for page in PAGES
+    if page not in TRANSLATED and any(block.language in ("bash", "python") for block in blocks(page))
+]
+SHOWN = {"README.md": 5, "docs/schemas-and-prompts.md": 3, "docs/outputs.md": 1, "docs/python.md": 3}
+PATH = re.compile(r"`((?:extractor|tests|benchmarks|training|docs|examples|schemas|prompts|data)/[\w./-]*)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+CODE = re.compile(r"^\| `([a-z][a-z_-]*)` \|", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a reader has written down the files of the page."""
-    folder = tmp_path_factory.mktemp("docs")
-    for name, _, content in _blocks():
-        if name:
-            (folder / name).parent.mkdir(exist_ok=True)
-            (folder / name).write_text(content, encoding="utf-8")
-    return folder
+def hub() -> Iterator[str]:
+    """A hub that serves the demo model under the name of the 6B model: the download is real, the model small."""
+    with serving(Hub(folder_as_files(DEMO))) as address:
+        yield address
 
 
-def _run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """A command line of the page, through a shell, as a reader would type it."""
-    program = " ".join(command())
-    return subprocess.run(
-        ["bash", "-c", line.replace("extractor", program, 1)],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A server of a model, in place of the one that the pages name."""
+    with serving_chat(ChatServer(read)) as address:
+        yield address
 
 
-def test_every_command_of_the_page_runs_and_prints_what_the_page_shows(folder: Path) -> None:
-    printed, compared = "", 0
-    for name, language, content in _blocks():
-        if language == "bash":
-            for line in content.splitlines():
-                done = _run(line, folder)
-                assert done.returncode == 0, f"{line}\n{done.stderr}"
-                printed = done.stdout
-        elif not name:
-            assert printed == content
-            compared += 1
-    assert compared == 3
-    assert len(rows(folder / "results-mine.jsonl")) == 3
-    assert "13655218074" in (folder / "repairs.html").read_text("utf-8")
+@pytest.fixture
+def clone(tmp_path: Path, hub: str, server: str) -> Clone:
+    return Clone.make(tmp_path / "clone", hub, server)
 
 
-def test_the_files_of_the_page_are_the_schema_and_the_prompt_that_it_talks_about(folder: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_every_command_of_a_page_runs_and_prints_what_the_page_shows(page: str, clone: Clone) -> None:
+    compared = follow(page, clone)
+    assert compared == SHOWN.get(page, 0)
+
+
+def test_a_line_that_no_test_runs_is_on_some_page_and_its_tools_exist() -> None:
+    typed = [line for page in PAGES for line in lines(page)]
+    assert [pattern for pattern in NOT_RUN if not any(re.search(pattern, line) for line in typed)] == []
+    tools = {tool for line in typed for tool in re.findall(r"\.venv/bin/([\w-]+)", line)}
+    assert tools == {tool for tool in tools if (BIN / tool).exists()}
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = {target for line in typed for target in re.findall(r"^make (\w+)", line)}
+    assert targets == {target for target in targets if re.search(rf"^{target}:", makefile, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", TRANSLATED)
+def test_a_translation_shows_the_same_blocks_under_as_many_headings(page: str) -> None:
+    original = TRANSLATED[page]
+    assert [block for block in blocks(page) if block.language == "bash"] == [
+        block for block in blocks(original) if block.language == "bash"
+    ]
+    assert [block.content for block in blocks(page)] == [block.content for block in blocks(original)]
+    assert _headings(page) == _headings(original)
+
+
+def _headings(page: str) -> list[str]:
+    return re.findall(r"^#+(?= )", re.sub(BLOCK_BODY, "", (ROOT / page).read_text("utf-8")), re.MULTILINE)
+
+
+BLOCK_BODY = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_and_every_path_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    lost = [link for link in LINK.findall(text) if "://" not in link and not _leads(page, link)]
+    lost += [path for path in PATH.findall(text) if not (ROOT / path).exists()]
+    assert lost == []
+
+
+def _leads(page: str, link: str) -> bool:
+    """Whether a link names a file of the project and, after `#`, one of its headings."""
+    name, _, anchor = link.partition("#")
+    target = (ROOT / page).parent / name if name else ROOT / page
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", re.sub(BLOCK_BODY, "", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def test_every_problem_code_is_documented_and_no_other() -> None:
+    documented = set(CODE.findall((ROOT / "docs" / "problems.md").read_text("utf-8")))
+    assert documented == set(CODES)
+
+
+WORKED = "docs/schemas-and-prompts.md"
+
+
+@pytest.fixture
+def folder(clone: Clone) -> Path:
+    """Where a reader has written down the files of the worked example."""
+    for block in blocks(WORKED):
+        if block.name:
+            clone.write(block.name, block.content)
+    return clone.folder
+
+
+def test_the_files_of_the_worked_example_are_a_schema_and_a_prompt(folder: Path) -> None:
     task = load_task(str(folder / "repair.json"), str(folder / "my-prompt.jinja"))
     assert [field.name for field in task.fields] == ["报修人", "电话", "地点", "报修日期", "紧急程度"]
     assert "system" in task.template
 
 
-def test_a_date_that_the_model_cannot_convert_fails_instead_of_being_made_up(folder: Path) -> None:
+def test_a_date_that_the_model_cannot_convert_is_not_made_up(folder: Path, clone: Clone) -> None:
     schema = (folder / "repair.json").read_text("utf-8")
     (folder / "dates.json").write_text(
         schema.replace(
@@ -80,6 +136,6 @@ def test_a_date_that_the_model_cannot_convert_fails_instead_of_being_made_up(fol
         ),
         encoding="utf-8",
     )
-    done = _run("extractor extract repairs/1.txt -s dates.json", folder)
+    done = clone.run("extractor extract repairs/1.txt -s dates.json")
     assert done.returncode == 1
     assert "ungrounded: /报修日期: not found in the document" in done.stderr

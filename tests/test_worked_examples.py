@@ -33,7 +33,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(*line: str | Path, code: int = 0, path: str = "", stdin: str = "") -> str:
-    paths = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": path}
+    paths = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": f"{path or ROOT}:{ROOT}"}
     done = subprocess.run(
         list(map(str, line)),
         input=stdin,

@@ -39,12 +39,12 @@ class Sample:
 
 
 def tail(codec: Codec, text: str) -> list[int]:
-    """The pieces of a text that continues another one: without the dummy space."""
+    """Return the pieces of a text that continues another one: without the dummy space."""
     return codec.encode("\n" + text)[2:]
 
 
 def reply_weights(codec: Codec, found: Example) -> tuple[list[int], list[float]]:
-    """The answer's ids with the weight of each: the same ids as of the whole answer encoded at once."""
+    """Return the answer's ids, equal to those of the whole answer encoded at once, with the weight of each."""
     ids = codec.encode("\n")
     weights = [SKELETON] * len(ids)
     first = codec.encode("{")
@@ -68,7 +68,7 @@ def _value_weights(part: list[int], absent: bool) -> list[float]:
 
 
 def sample(codec: Codec, seed: int, number: int, easy: bool) -> Sample:
-    """The example of a seed and number."""
+    """Return the example of a seed and number."""
     rng = Random(f"train/{seed}/{number}")
     found = example(rng, easy)
     prompt = codec.prompt(choose(rng, found))
@@ -128,7 +128,7 @@ def _work(source: Source, queue: multiprocessing.Queue[Batch]) -> None:
 
 
 def stream(source: Source) -> Iterator[Batch]:
-    """The same batches from a process of their own."""
+    """Yield the same batches, made in a process of their own."""
     context = multiprocessing.get_context("spawn")
     queue: multiprocessing.Queue[Batch] = context.Queue(maxsize=60)
     process = context.Process(target=_work, args=(source, queue), daemon=True)

@@ -2,8 +2,8 @@
 
 The parameters carry the original checkpoint's tensor names, so that export is a plain `state_dict`. Embedding and
 output layer are one matrix during training (which makes copying of rare characters generalise) and are written twice
-on export, as ChatGLM3 unties them. There is no cache and no mask: sequences are padded on the right, and what stands
-there is never looked at by what counts.
+on export, as ChatGLM3 unties them. There is no cache and no mask: sequences are padded on the right, where
+causal attention never looks.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class ChatGLM(nn.Module):
         return F.linear(hidden, self.word_embeddings.weight)
 
     def original(self) -> dict[str, Tensor]:
-        """The weights under the names of the original checkpoint."""
+        """Return the weights under the names of the original checkpoint."""
         body = {k: v for k, v in self.state_dict().items() if k.startswith(("layers.", "final_"))}
         names: dict[str, Tensor] = {f"transformer.encoder.{k}": v for k, v in body.items()}
         names["transformer.embedding.word_embeddings.weight"] = self.word_embeddings.weight.detach()

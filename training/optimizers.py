@@ -50,7 +50,7 @@ class Masters:
 
     @torch.no_grad()
     def step(self, scale: float, clip: float = 1.0) -> float:
-        """One update with the gradients of the live model; gives their norm."""
+        """Update the weights with the gradients of the live model; return the norm of the gradients."""
         self.steps += 1
         gradients = [p.grad.float() if p.grad is not None else torch.zeros_like(p) for p in self.live]
         norm = float(torch.sqrt(torch.stack([g.square().sum() for g in gradients]).sum()))
@@ -83,7 +83,7 @@ class Masters:
         self.weights[index].add_(first / (second.sqrt() + 1e-8), alpha=-self.rates.others * scale)
 
     def state(self) -> dict[str, object]:
-        """Everything needed to go on."""
+        """Return everything needed to resume."""
         return {
             "weights": self.weights,
             "mean": self.mean,
@@ -93,7 +93,7 @@ class Masters:
         }
 
     def load(self, state: dict[str, list[Tensor]]) -> None:
-        """Go on from a saved state."""
+        """Resume from a saved state."""
         for name in ("weights", "mean", "first", "second"):
             for mine, theirs in zip(getattr(self, name), state[name], strict=True):
                 mine.copy_(theirs)

@@ -31,14 +31,14 @@ def template(name: str) -> Template:
 
 
 def render(name: str, text: str, asked: tuple[Asked, ...], previous: Mapping[str, object] | None = None) -> str:
-    """The user's turn."""
+    """Return the user's turn."""
     fields = [asdict(a) for a in asked]
     out = template(name).render(document=text, fields=fields, schema={}, examples=[], previous=previous, found=None)
     return out.rstrip("\n")
 
 
 def answer(gold: Answer) -> str:
-    """What the model is to write."""
+    """Return what the model is to write."""
     return json.dumps(gold, ensure_ascii=False)
 
 
@@ -73,10 +73,10 @@ class Codec:
         return list(self.pieces.encode(text))
 
     def prompt(self, text: str) -> list[int]:
-        """A user's turn and the assistant's opened."""
+        """Return a user's turn and the assistant's opened."""
         head = [self.special("[gMASK]"), self.special("sop"), self.special("<|user|>")]
         return [*head, *self.encode("\n"), *self.encode(text), self.special("<|assistant|>")]
 
     def reply(self, text: str) -> list[int]:
-        """The assistant's turn with its end."""
+        """Return the assistant's turn with its end."""
         return [*self.encode("\n"), *self.encode(text), STOP]

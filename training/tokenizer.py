@@ -1,6 +1,6 @@
 """Trains the demo model's SentencePiece tokenizer.
 
-Copying is easiest when a value has the same tokens wherever it stands. So every Chinese character, digit, mark and
+Copying is easiest when a value has the same tokens wherever it occurs. So every Chinese character, digit, mark and
 space is a piece of its own and only Latin letters are merged; a delimiter between them keeps BPE from doing otherwise.
 """
 
@@ -85,7 +85,7 @@ def train(target: Path, seed: int = 1, count: int = 30_000) -> None:
 
 
 def mixed(path: Path) -> list[str]:
-    """The pieces that break the rule above: there should be none."""
+    """Return the pieces that break the rule above: there should be none."""
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(path))
     texts = [pieces.id_to_piece(i) for i in range(3, pieces.get_piece_size()) if not pieces.is_byte(i)]
     return [t for t in texts if len(t) > 1 and not (t.isascii() and t.isalpha())]

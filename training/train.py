@@ -1,7 +1,7 @@
 """Trains the demo model: `python -m training.train --help`.
 
 The rate of learning warms up, stays, and falls to zero over the last part, measured in tokens or, where `--minutes` is
-given, in time. Checkpoints hold everything, so that a run can go on (`--resume`).
+given, in time. Checkpoints hold everything, so that a run can be resumed (`--resume`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROWS = 256
 
 @dataclass(frozen=True)
 class Plan:
-    """How long a run goes on and how it is paced."""
+    """The length and the learning-rate schedule of a run."""
 
     tokens: int
     minutes: float | None
@@ -61,7 +61,7 @@ def export(model: ChatGLM, target: Path, source: Path) -> None:
 
 
 def rate(plan: Plan, steps: int, progress: float) -> float:
-    """The factor on the learning rates: warm up, stay, fall linearly."""
+    """Return the factor on the learning rates: warm up, stay, fall linearly."""
     if steps < plan.warmup:
         return (steps + 1) / plan.warmup
     return min(1.0, max(0.0, (1.0 - progress) / plan.decay))
@@ -109,7 +109,7 @@ def keep(out: Path, masters: Masters, clock: Clock, shape: Shape) -> None:
 
 
 def averaged(masters: Masters, shape: Shape) -> ChatGLM:
-    """A float32 model with the moving average of the weights."""
+    """Return a float32 model with the moving average of the weights."""
     model = ChatGLM(shape)
     model.load_state_dict(dict(zip(masters.names, masters.mean, strict=True)), strict=False)
     return model
@@ -131,7 +131,7 @@ def agree(model: ChatGLM, clock: Clock) -> None:
 
 
 def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, source: Source, out: Path) -> None:
-    """The loop; every worker does the same and the first one writes."""
+    """Run the training loop; every worker does the same and the first one writes."""
     feed = stream(source)
     device = next(model.parameters()).device
     before, saved, shown = time.monotonic(), time.monotonic(), 0.0
@@ -180,13 +180,13 @@ class Options:
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and the model.")
 @click.option("--seed", default=1, show_default=True)
-@click.option("--data-seed", default=1, show_default=True, help="Another stream of examples, when a run goes on.")
+@click.option("--data-seed", default=1, show_default=True, help="Another stream of examples, for a resumed run.")
 @click.option("--tokens", default=60_000_000, show_default=True, help="Length of the run.")
 @click.option("--minutes", type=float, help="Length of the run by the clock instead.")
 @click.option("--decay", default=0.45, show_default=True, help="The part of the run over which the rate falls.")
 @click.option("--batch-tokens", default=6144, show_default=True, help="Of each worker.")
 @click.option("--easy", default=12_000, show_default=True, help="Examples of the first, simple kind.")
-@click.option("--resume", type=click.Path(path_type=Path, exists=True), help="A checkpoint.pt to go on from.")
+@click.option("--resume", type=click.Path(path_type=Path, exists=True), help="A checkpoint.pt to resume from.")
 @click.option("--matrices", default=0.02, show_default=True, help="Learning rate of Muon.")
 @click.option("--others", default=0.003, show_default=True, help="Learning rate of Adam.")
 @click.option("--compile/--no-compile", default=True, show_default=True)

@@ -16,8 +16,8 @@ from extractor.stages.prompting import render
 from extractor.task.task import Task, make_task
 
 VARIANTS = {"free": None, "schema": None, "verbatim": None, "alone": 16, "unassisted": 16}
-"""`alone` is `verbatim` with one document at a time, as `extract` has it; `unassisted` is the same without guesses, and
-with a forward pass for each token that the grammar forces."""
+"""`alone` is `verbatim` with one document at a time, as `extract` has it; `unassisted` is the same without
+speculative decoding, and with a forward pass for each token that the grammar forces."""
 
 
 class Contender:
@@ -27,7 +27,7 @@ class Contender:
         batch = job.batch or ModelConfig().batch_size
         self._window = 1 if variant in ("alone", "unassisted") else max(RunConfig().window, 2 * batch)
         if variant == "unassisted":
-            _leave_alone()
+            _decode_plainly()
         self._tokens = job.answer_tokens if self._constrain else job.free_tokens
         config = ModelConfig(job.checkpoint, precision=job.precision, offline=True, batch_size=batch)
         self._backend = backends.make("chatglm3", config)
@@ -57,10 +57,10 @@ class Contender:
         return render(Prompt(chunk, task, (), self._tokens, constrain=self._constrain))
 
 
-def _leave_alone() -> None:
-    """Take from the engine of this process what makes decoding more than one token a step."""
-    platform.guessing_rows = lambda device: 0
-    constraint.Constraint.forced = lambda self: []  # type: ignore[method-assign]
+def _decode_plainly() -> None:
+    """Turn off, in this process, what makes decoding more than one token a step."""
+    platform.speculative_rows = lambda device: 0
+    constraint.Constraint.jump_forward = lambda self: []  # type: ignore[method-assign]
 
 
 @cache

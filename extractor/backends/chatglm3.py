@@ -1,7 +1,7 @@
-"""ChatGLM3 on this machine, in batches, with answers confined to schema and document.
+"""ChatGLM3 on this machine, in batches, with answers constrained to schema and document.
 
-Turns prompts into token ids and answers back into text, beside the engine, which has a thread of its own; how they are
-decoded is its business.
+Turns prompts into token ids and outputs back into text, beside the engine, which has a thread of its own.
+Does not know how they are decoded.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from functools import partial
 
 import torch
 
-from extractor.chatglm3 import Tokenizer, read_shape, resolve
+from extractor.chatglm3 import Tokenizer, read_dims, resolve
 from extractor.chatglm3.checkpoint import load_parameters
 from extractor.config import ModelConfig
 from extractor.data import Completion, Prompt, Usage
 from extractor.engine import platform
 from extractor.engine.constraint import Vocabulary
-from extractor.engine.engine import Answer, Engine, Limits, Request
-from extractor.engine.engine_thread import Stepper
-from extractor.engine.model_runner import Runner
+from extractor.engine.engine import Engine, Output, Request, SchedulerConfig
+from extractor.engine.engine_thread import EngineThread
+from extractor.engine.model_runner import ModelRunner
 from extractor.engine.sequence import Constrain
 from extractor.errors import ModelError
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Flight:
+class _InFlight:
     prompt: Prompt
     tokens: int
     since: float
@@ -39,27 +39,27 @@ class _Flight:
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     engine: Engine
-    stepper: Stepper[_Flight, Request, Answer]
+    thread: EngineThread[_InFlight, Request, Output]
     vocabulary: Vocabulary
 
 
 class Backend:
-    """A queue in front of a local model: prompts join and leave its batch at every step. It is used by one thread at a
-    time; leaving it waits for the step that is under way and drops what is in flight.
+    """A queue in front of a local model: prompts join and leave its batch at every step.
 
+    It is used by one thread at a time; leaving it waits for the current step and drops what is in flight.
     A prompt whose keys and values do not fit into memory, even alone, comes back as an `error`.
-    Raises ModelError on entering when the model cannot be had.
+    Entering it raises ModelError when the model cannot be loaded.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self._location = resolve(config.model, revision=config.revision, offline=config.offline)
-        self._shape = read_shape(self._location.path)
+        self._shape = read_dims(self._location.path)
         self._tokenizer = Tokenizer(self._location.path)
         self._newline = tuple(self._tokenizer.encode("\n"))
         self._finished: list[Completion] = []
         self._loaded: _Loaded | None = None
-        platform.share_an_arena()
+        platform.use_one_arena()
         self.name = self._location.name
 
     @property
@@ -71,23 +71,27 @@ class Backend:
         return f"{self._location.identity} {self._config.precision}"
 
     def __enter__(self) -> Backend:
-        platform.prepare(self._shape.parameters)
-        runner = Runner(load_parameters(self._location.path, self._config.precision, self._config.device))
-        device = runner.shape.device
-        cache = self._config.kv_memory or platform.free_for_cache(device)
-        limits = Limits(self._config.batch_size, platform.step_tokens(device), platform.guessing_rows(device))
-        engine = Engine(runner, self._tokenizer.stop_ids, limits, cache)
+        platform.tune_process(self._shape.parameters)
+        runner = ModelRunner(load_parameters(self._location.path, self._config.precision, self._config.device))
+        device = runner.kv_shape.device
+        cache_bytes = self._config.kv_memory or platform.kv_cache_budget(device)
+        config = SchedulerConfig(
+            self._config.batch_size, platform.max_batched_tokens(device), platform.speculative_rows(device)
+        )
+        engine = Engine(runner, self._tokenizer.stop_ids, config, cache_bytes)
         vocabulary = Vocabulary(self._tokenizer, self._shape.vocab_size)
         platform.end_idle_threads()
-        stepper = Stepper[_Flight, Request, Answer](engine, partial(torch.set_num_threads, torch.get_num_threads()))
-        self._loaded = _Loaded(engine, stepper, vocabulary)
+        # A new thread of Python starts with torch's default number of threads, not with this one's.
+        prepare = partial(torch.set_num_threads, torch.get_num_threads())
+        thread = EngineThread[_InFlight, Request, Output](engine, prepare)
+        self._loaded = _Loaded(engine, thread, vocabulary)
         return self
 
     def __exit__(self, *exc: object) -> None:
         loaded, self._loaded = self._loaded, None
         self._finished.clear()
         if loaded is not None:
-            loaded.stepper.close()
+            loaded.thread.close()
             log.info("engine: %s", loaded.engine.statistics)
         del loaded
         if torch.cuda.is_available():
@@ -103,7 +107,7 @@ class Backend:
             self._finished.append(Completion(prompt, "", "overflow", Usage(len(ids)), detail=detail))
             return
         request = Request(ids, prompt.max_tokens, prompt.sampling, self._constrain(prompt))
-        self._ready.stepper.submit(_Flight(prompt, len(ids), time.perf_counter()), request)
+        self._ready.thread.submit(_InFlight(prompt, len(ids), time.perf_counter()), request)
 
     @property
     def _ready(self) -> _Loaded:
@@ -113,8 +117,8 @@ class Backend:
 
     def collect(self) -> list[Completion]:
         if self._loaded is not None:
-            answered = self._loaded.stepper.collect(wait=not self._finished)
-            self._finished += [self._completion(flight, answer) for flight, answer in answered]
+            outputs = self._loaded.thread.collect(wait=not self._finished)
+            self._finished += [self._completion(flight, output) for flight, output in outputs]
         finished, self._finished = self._finished, []
         return finished
 
@@ -123,24 +127,27 @@ class Backend:
             return None
         return partial(self._ready.vocabulary.constrain, prompt.task, prompt.chunk.text)
 
-    def _completion(self, flight: _Flight, answer: Answer) -> Completion:
-        """Text and tokens of an answer. The newline that ChatGLM3 begins with was given; the space behind it goes."""
-        usage = Usage(flight.tokens, len(answer.ids), time.perf_counter() - flight.since)
-        if answer.finish == "memory":
+    def _completion(self, flight: _InFlight, output: Output) -> Completion:
+        """Return the text and tokens of an output.
+
+        The newline that ChatGLM3 begins an answer with is part of the prompt; the space after it is dropped.
+        """
+        usage = Usage(flight.tokens, len(output.ids), time.perf_counter() - flight.since)
+        if output.finish == "memory":
             detail = f"out of memory with {flight.tokens} tokens; free memory, raise --kv-memory or lower --precision"
             return Completion(flight.prompt, "", "error", usage, detail=detail)
         decoder = self._tokenizer.decoder()
-        pieces = [decoder.feed(token) for token in answer.ids]
+        pieces = [decoder.feed(token) for token in output.ids]
         if pieces:
             pieces[-1] += decoder.flush()
         start = len("".join(pieces)) - len("".join(pieces).lstrip())
-        tokens = tuple(zip(_without_first(pieces, start), answer.logprobs, strict=True))
+        tokens = tuple(zip(_without_first(pieces, start), output.logprobs, strict=True))
         text = "".join(piece for piece, _ in tokens)
-        return Completion(flight.prompt, text, answer.finish or "length", usage, tokens)
+        return Completion(flight.prompt, text, output.finish or "length", usage, tokens)
 
 
 def _without_first(pieces: Sequence[str], count: int) -> list[str]:
-    """The pieces without the first `count` characters of their text."""
+    """Return the pieces without the first `count` characters of their text."""
     trimmed = []
     for piece in pieces:
         trimmed.append(piece[count:])

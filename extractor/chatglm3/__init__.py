@@ -1,6 +1,14 @@
-"""ChatGLM3 on current transformers: hub, checkpoint, tokenizer and chat. No remote code, nothing evaluated.
+"""ChatGLM3 on current transformers: download, checkpoint, tokenizer, chat and export. No remote code, no `eval`.
 
-    hub.resolve -> model_dims.read_shape -> glm.load_model + tokenizer.Tokenizer -> chat.ChatGLM3
+    registry -> hub, download        a model's name to a folder with its files
+    checkpoint_files, model_dims     which files there are; the sizes that config.json gives
+    weight_mapping                   tensors of the original under the names of `GlmForCausalLM`
+    checkpoint, weights              loading: tensors read file by file, checked, copied or quantised
+    quantize, quantization_config    int8 and int4 checkpoints
+    transformers_model               the checkpoint as transformers' `GlmForCausalLM`
+    tokenizer, chat_format           text to ids; what a prompt looks like
+    chat, generation, tool_calls     a conversation; decoding; what the answer means
+    export, export_tokenizer         a plain transformers folder; sentencepiece_model and safetensors_writer serve it
 
 Names are resolved on first use, so importing this package imports neither torch nor transformers.
 """
@@ -12,26 +20,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from extractor.chatglm3.chat import ChatGLM3
-    from extractor.chatglm3.glm import load_model
     from extractor.chatglm3.hub import ModelLocation, resolve
-    from extractor.chatglm3.model_dims import ModelShape, read_shape
+    from extractor.chatglm3.model_dims import ModelDims, read_dims
     from extractor.chatglm3.tokenizer import Tokenizer
+    from extractor.chatglm3.transformers_model import load_model
 
-__all__ = ["ChatGLM3", "ModelLocation", "ModelShape", "Tokenizer", "load_model", "read_shape", "resolve"]
+__all__ = ["ChatGLM3", "ModelDims", "ModelLocation", "Tokenizer", "load_model", "read_dims", "resolve"]
 
-_HOMES = {
+_MODULES = {
     "ChatGLM3": "chat",
+    "ModelDims": "model_dims",
     "ModelLocation": "hub",
-    "ModelShape": "model_dims",
     "Tokenizer": "tokenizer",
-    "load_model": "glm",
-    "read_shape": "model_dims",
+    "load_model": "transformers_model",
+    "read_dims": "model_dims",
     "resolve": "hub",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module that holds `name` when it is first asked for (PEP 562)."""
-    if name not in _HOMES:
+    """Import the module that defines `name` on first access (PEP 562)."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,38 +1,37 @@
 """Talk to a ChatGLM3: `response, history = model.chat("你好", history=[])`, or the same streamed.
 
-The history is the original's: a list of dicts `{"role", "content", "metadata"?, "tools"?}`. When it grows beyond the
-context, the oldest turns are left out of the prompt (never the system turn nor the question) and a warning is
-logged; the history itself keeps them. This module does not know documents, schemas or batches.
+The history is the original's: a list of dicts `{"role", "content", "metadata"?, "tools"?}`. When it exceeds the
+context, the oldest turns are left out of the prompt (never the system turn or the question) and a warning is logged;
+the history itself keeps them. This module does not know documents, schemas or batches.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from transformers import GlmForCausalLM
 
-from extractor.chatglm3.glm import load_model
+from extractor.chatglm3.chat_format import ASSISTANT, PROMPT_START, Turn, with_system
+from extractor.chatglm3.generation import GenerationOptions, generate
 from extractor.chatglm3.hub import resolve
-from extractor.chatglm3.sampling import Generation, generate
 from extractor.chatglm3.tokenizer import IncrementalDecoder, Tokenizer
-from extractor.chatglm3.turns import LONGEST_NAME, Response, assistant_turn, is_tool_line, response_of
+from extractor.chatglm3.tool_calls import LONGEST_NAME, Response, assistant_turn, is_tool_line, response_of
+from extractor.chatglm3.transformers_model import load_model
 from extractor.errors import CheckpointError, UsageError
 
 _log = logging.getLogger(__name__)
 
-Turn = dict[str, Any]
-"""One turn of a history: `{"role", "content", "metadata"?, "tools"?}`."""
-
-TOOLS_SYSTEM = "Answer the following questions as best as you can. You have access to the following tools:"
-"""The system content that ChatGLM3 was trained with for tools; used where tools are given without a system text."""
+_FRAME = len(PROMPT_START) + 1
+"""Tokens of a prompt outside its turns: `[gMASK] sop` and the opened `<|assistant|>`."""
 
 
 class ChatOptions(TypedDict, total=False):
-    """What `chat` and `stream` take beside the question. `system` and `tools` replace the history's system turn;
-    `role` is `observation` when `query` is a tool's result; the others are those of `Generation`."""
+    """Options of `chat` and `stream`. `system` and `tools` replace the history's system turn; `role` is `observation`
+    when `query` is a tool's result; the others are those of `GenerationOptions`."""
 
     system: str | None
     tools: Sequence[Mapping[str, Any]] | None
@@ -44,10 +43,10 @@ class ChatOptions(TypedDict, total=False):
 
 
 class Answer:
-    """An answer under way: iterate for its text; then `response` and `history` are complete.
+    """An answer being decoded: iterate for its text; then `response` and `history` are complete.
 
-    Only text comes out of the iteration: a tool call is in `response`. `dropped` is the number of old turns that were
-    left out of the prompt to fit the context.
+    The iteration yields only text: a tool call is in `response`. `dropped` is the number of old turns that were left
+    out of the prompt to fit the context.
     """
 
     def __init__(self, ids: Iterator[int], tokenizer: Tokenizer, history: list[Turn], dropped: int = 0) -> None:
@@ -62,12 +61,12 @@ class Answer:
 
     @property
     def response(self) -> Response:
-        """Text, or a tool call `{"name", "parameters"}`. Reads the rest of the answer if it is not through yet."""
+        """Text, or a tool call `{"name", "parameters"}`. Decodes the rest of the answer first."""
         return response_of(self.history[-1])
 
     @property
     def history(self) -> list[Turn]:
-        """The turns up to and with this answer. Reads the rest of the answer if it is not through yet."""
+        """The turns up to and including this answer. Decodes the rest of the answer first."""
         for _ in self._text:
             pass
         return [*self._history, *map(assistant_turn, self._turns)]
@@ -75,12 +74,12 @@ class Answer:
     def _decode(self, ids: Iterator[int], tokenizer: Tokenizer) -> Iterator[str]:
         decoder = tokenizer.decoder()
         for token in ids:
-            if token == tokenizer.special["<|assistant|>"]:
-                yield self._finish(decoder)
+            if token == tokenizer.special[ASSISTANT]:
+                yield self._end_turn(decoder)
                 self._begin_turn()
             else:
                 yield self._add(decoder.feed(token))
-        yield self._finish(decoder)
+        yield self._end_turn(decoder)
 
     def _add(self, text: str) -> str:
         self._turns[-1] += text
@@ -90,12 +89,12 @@ class Answer:
         self._turns.append("")
         self._shown = _VisibleText()
 
-    def _finish(self, decoder: IncrementalDecoder) -> str:
-        return self._add(decoder.flush()) + self._shown.end()
+    def _end_turn(self, decoder: IncrementalDecoder) -> str:
+        return self._add(decoder.flush()) + self._shown.flush()
 
 
 class _VisibleText:
-    """Holds back the metadata line of a turn, and all of a turn that is a tool call."""
+    """A filter that holds back the metadata line of a turn, and all of a turn that is a tool call."""
 
     def __init__(self) -> None:
         self._held = ""
@@ -114,11 +113,11 @@ class _VisibleText:
             return self._release(rest if newline and not line.strip() else self._held)
         return ""
 
-    def end(self) -> str:
+    def flush(self) -> str:
         return "" if self._open or self._tool else self._release(self._held)
 
     def _release(self, text: str) -> str:
-        """Open the flow at the first character that is not white space."""
+        """Let text through from the first character that is not white space."""
         visible = text.lstrip()
         self._open = bool(visible)
         self._held = "" if visible else "\n"
@@ -144,7 +143,7 @@ class ChatGLM3:
     ) -> ChatGLM3:
         """Load by name (`chatglm3-6b`, `demo`, ...; downloaded once) or from a folder.
 
-        Raises DownloadError, CheckpointError or ModelError, each in one line that says what to do.
+        Raises DownloadError, CheckpointError or ModelError, each in one line with the next step.
         """
         location = resolve(model, revision=revision, offline=offline)
         tokenizer = Tokenizer(location.path)
@@ -152,61 +151,53 @@ class ChatGLM3:
         if tokenizer.vocab_size > network.config.vocab_size:
             raise CheckpointError(
                 f"{tokenizer.path} has {tokenizer.vocab_size} tokens, the weights only {network.config.vocab_size}: "
-                "tokenizer and weights do not belong together; download the model again"
+                "tokenizer and weights do not match; download the model again"
             )
         return cls(network, tokenizer)
 
     @property
     def context(self) -> int:
-        """Longest prompt plus answer in tokens."""
+        """Maximum length of prompt and answer together, in tokens."""
         return int(self.model.config.max_position_embeddings)
 
     def chat(
         self, query: str, history: Sequence[Turn] | None = None, **options: Unpack[ChatOptions]
     ) -> tuple[Response, list[Turn]]:
-        """Answer `query`: the response (text, or a tool call as parsed data) and the history with both added.
+        """Return the response to `query` (text, or a tool call as parsed data) and the history with both appended.
 
-        Takes the options of `ChatOptions`; greedy unless a temperature is given. The history that was passed in is
-        not changed. Raises UsageError where the question alone exceeds the context.
+        Greedy unless a temperature is given. The history that was passed in is not changed. Raises UsageError where
+        the question alone exceeds the context.
         """
         answer = self.stream(query, history, **options)
         return answer.response, answer.history
 
     def stream(self, query: str, history: Sequence[Turn] | None = None, **options: Unpack[ChatOptions]) -> Answer:
-        """The same as `chat`, piece by piece: iterate the result for text that never ends in half a character."""
+        """Return the same as `chat`, to be iterated for pieces of text that never end in half a character."""
         fields = dict(options)
         system, tools, role = fields.pop("system", None), fields.pop("tools", None), fields.pop("role", "user")
-        generation = Generation(**fields)  # type: ignore[arg-type]
+        generation = GenerationOptions(**fields)  # type: ignore[arg-type]
         turns = with_system(list(history or ()), system, tools)  # type: ignore[arg-type]
         turns = [*turns, {"role": role, "content": query}]
         kept = self._fit(turns, generation.max_tokens)
         prompt = self.tokenizer.chat_prompt(kept)
         room = self.context - len(prompt)
-        ids = generate(self.model, prompt, self.tokenizer.stop_ids, _at_most(generation, room))
+        generation = replace(generation, max_tokens=min(generation.max_tokens, room))
+        ids = generate(self.model, prompt, self.tokenizer.stop_ids, generation)
         return Answer(ids, self.tokenizer, turns, dropped=len(turns) - len(kept))
 
     def _fit(self, turns: list[Turn], max_tokens: int) -> list[Turn]:
-        """Leave out the oldest turns until the prompt leaves room for the answer (at most half the context)."""
+        """Drop the oldest turns until the prompt leaves room for the answer (at most half the context is reserved)."""
         budget = self.context - min(max_tokens, self.context // 2)
-        kept = fit_turns(turns, [len(self.tokenizer.turn(turn)) for turn in turns], budget - 3)
+        kept = fit_turns(turns, [len(self.tokenizer.encode_turn(turn)) for turn in turns], budget - _FRAME)
         if len(kept) < len(turns):
             _log.warning("the chat exceeds the context of %d tokens: old turns are left out", self.context)
         return kept
 
 
-def with_system(history: list[Turn], system: str | None, tools: Sequence[Mapping[str, Any]] | None) -> list[Turn]:
-    """The history with its system turn set by `system` and `tools`; as it is where neither is given."""
-    if system is None and not tools:
-        return history
-    rest = history[1:] if history and history[0].get("role") == "system" else history
-    turn: Turn = {"role": "system", "content": system if system is not None else TOOLS_SYSTEM}
-    return [turn | ({"tools": list(tools)} if tools else {}), *rest]
-
-
 def fit_turns(turns: list[Turn], lengths: Sequence[int], budget: int) -> list[Turn]:
-    """The turns that fit `budget` tokens: a leading system turn, the last turn, and the newest between them.
+    """Return the turns that fit `budget` tokens: a leading system turn, the last turn, and the newest between them.
 
-    What is kept begins with a user's turn, so that no answer stands without its question. `lengths` are in tokens.
+    After the system turn comes a user's turn, so that no answer is kept without its question. `lengths` are in tokens.
     Raises UsageError where the system turn and the last turn alone do not fit.
     """
     first = 1 if turns[0].get("role") == "system" and len(turns) > 1 else 0
@@ -223,7 +214,3 @@ def fit_turns(turns: list[Turn], lengths: Sequence[int], budget: int) -> list[Tu
     while first < start < len(turns) - 1 and turns[start].get("role") != "user":
         start += 1
     return [*turns[:first], *turns[start:]]
-
-
-def _at_most(options: Generation, room: int) -> Generation:
-    return Generation(min(options.max_tokens, room), options.temperature, options.top_p, options.seed)

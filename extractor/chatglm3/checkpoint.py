@@ -1,15 +1,13 @@
-"""A ChatGLM3 checkpoint in the original layout, read file by file under the names of transformers' `GlmForCausalLM`.
+"""Loading of a ChatGLM3 checkpoint, file by file, into a model with the parameter names of `GlmForCausalLM`.
 
-The mapping of names and shapes is the whole difference between the two: with it the logits equal the original's bit
-for bit in float32. In int8 and int4 a weight goes from its file straight into a quantised layer; a checkpoint that is
-stored so already has the names and shapes of that model. This module knows nothing of tokens and does not import
-transformers, which takes longer than reading a small model; nothing in a checkpoint is executed.
+Which tensor goes where is in `weight_mapping`. In int8 and int4 a weight goes from its file straight into a quantised
+layer; a checkpoint that is stored quantised already has the names and shapes of that model. This module does not know
+tokens and does not import transformers, which takes longer than reading a small model; nothing in a checkpoint is run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from extractor.chatglm3.checkpoint_files import weight_files
-from extractor.chatglm3.model_dims import ModelShape, read_shape
+from extractor.chatglm3.model_dims import ModelDims, read_dims
 from extractor.chatglm3.parameters import Parameters
 from extractor.chatglm3.quantization_config import stored_precision
+from extractor.chatglm3.weight_mapping import IGNORED, SourceTensor, map_whole, weight_mapping
 from extractor.chatglm3.weights import copy_in_groups, iter_all
 from extractor.errors import CheckpointError, ModelError, UsageError
 from extractor.precisions import Precision, find_precision
@@ -27,42 +26,20 @@ from extractor.precisions._support import QuantizedLinear, layer_type
 
 Model = TypeVar("Model", bound=nn.Module)
 
-IGNORED = frozenset({"transformer.rotary_pos_emb.inv_freq"})
-"""Tensors of a checkpoint that are computed, not learned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows `start` to `stop` of a source tensor are the parameter `name` of `GlmForCausalLM`."""
-
-    name: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One tensor of the checkpoint: the shape it must have and where its rows go; its type, if it may be but one."""
-
-    shape: tuple[int, ...]
-    targets: tuple[Rows, ...]
-    dtype: torch.dtype | None = None
-
 
 def load_parameters(path: str | Path, precision: str = "half", device: str = "auto") -> Parameters:
-    """The weights of the checkpoint in folder `path` without code that would run them; otherwise as `load_model`."""
+    """Load the weights of the checkpoint in folder `path` without code that runs them; otherwise as `load_model`."""
     return load_into(Parameters, path, precision, device)
 
 
-def load_into(make: Callable[[ModelShape], Model], path: str | Path, precision: str, device: str) -> Model:
-    """Fill a model that has its parameters under the names of `GlmForCausalLM`. Arguments and errors are those of
-    `load_model`."""
+def load_into(make: Callable[[ModelDims], Model], path: str | Path, precision: str, device: str) -> Model:
+    """Fill a model whose parameters are named as in `GlmForCausalLM`. Arguments and errors are as for `load_model`."""
     stored = stored_precision(path)
     choice = find_precision(precision, stored)
     target = find_device(device)
-    shape = read_shape(path)
+    shape = read_dims(path)
     files = weight_files(path)
-    plan = stored_plan(shape, choice) if stored else weight_plan(shape)
+    plan = stored_plan(shape, choice) if stored else weight_mapping(shape)
     check_tensors(Path(path), files, plan)
     model = _allocated(skeleton(make, shape, choice, _dtype(choice, target)), choice.weight_bytes(shape), target)
     with torch.no_grad():
@@ -74,7 +51,7 @@ def load_into(make: Callable[[ModelShape], Model], path: str | Path, precision: 
 
 
 def find_device(device: str) -> torch.device:
-    """The torch device for `auto`, `cpu` or `cuda[:n]`; ModelError where it is not there."""
+    """Return the torch device for `auto`, `cpu` or `cuda[:n]`; ModelError where it does not exist."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = device.partition(":")
@@ -85,25 +62,12 @@ def find_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-def weight_plan(shape: ModelShape) -> dict[str, Source]:
-    """Every tensor that the original checkpoint must hold, with its shape and its place in `GlmForCausalLM`."""
-    table = (shape.vocab_size, shape.hidden_size)
-    plan = {
-        "transformer.embedding.word_embeddings.weight": _whole(table, "model.embed_tokens.weight"),
-        "transformer.encoder.final_layernorm.weight": _whole((shape.hidden_size,), "model.norm.weight"),
-        "transformer.output_layer.weight": _whole(table, "lm_head.weight"),
-    }
-    for layer in range(shape.layers):
-        plan |= _layer_plan(shape, f"transformer.encoder.layers.{layer}", f"model.layers.{layer}")
-    return plan
-
-
-def stored_plan(shape: ModelShape, precision: Precision) -> dict[str, Source]:
+def stored_plan(shape: ModelDims, precision: Precision) -> dict[str, SourceTensor]:
     """Every tensor of a checkpoint that is stored quantised: named and shaped as in the loaded model."""
     model = skeleton(Parameters, shape, precision, torch.bfloat16)
     exact = {name: tensor.dtype for name, tensor in _integer_buffers(model)}
     state = model.state_dict()
-    return {name: _whole(tuple(state[name].shape), name, exact.get(name)) for name in state}
+    return {name: map_whole(tuple(state[name].shape), name, exact.get(name)) for name in state}
 
 
 def _integer_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -113,37 +77,7 @@ def _integer_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield from ((f"{owner}.{name}", tensor) for name, tensor in layer.state_dict().items() if name != "bias")
 
 
-def _layer_plan(shape: ModelShape, source: str, target: str) -> dict[str, Source]:
-    hidden, ffn = shape.hidden_size, shape.ffn_size
-    plan = {
-        f"{source}.input_layernorm.weight": _whole((hidden,), f"{target}.input_layernorm.weight"),
-        f"{source}.post_attention_layernorm.weight": _whole((hidden,), f"{target}.post_attention_layernorm.weight"),
-        f"{source}.self_attention.dense.weight": _whole(
-            (hidden, shape.query_rows), f"{target}.self_attn.o_proj.weight"
-        ),
-        f"{source}.mlp.dense_h_to_4h.weight": _whole((2 * ffn, hidden), f"{target}.mlp.gate_up_proj.weight"),
-        f"{source}.mlp.dense_4h_to_h.weight": _whole((hidden, ffn), f"{target}.mlp.down_proj.weight"),
-        f"{source}.self_attention.query_key_value.weight": _split(shape, (hidden,), f"{target}.self_attn.{{}}.weight"),
-    }
-    if shape.qkv_bias:
-        bias = f"{source}.self_attention.query_key_value.bias"
-        plan[bias] = _split(shape, (), f"{target}.self_attn.{{}}.bias")
-    return plan
-
-
-def _whole(shape: tuple[int, ...], name: str, dtype: torch.dtype | None = None) -> Source:
-    return Source(shape, (Rows(name, 0, shape[0]),), dtype)
-
-
-def _split(shape: ModelShape, columns: tuple[int, ...], template: str) -> Source:
-    """Query, key and value are stacked by rows: heads x head_size, then twice groups x head_size."""
-    key_start, value_start = shape.query_rows, shape.query_rows + shape.key_rows
-    end = value_start + shape.key_rows
-    bounds = {"q_proj": (0, key_start), "k_proj": (key_start, value_start), "v_proj": (value_start, end)}
-    return Source((end, *columns), tuple(Rows(template.format(name), *rows) for name, rows in bounds.items()))
-
-
-def check_tensors(folder: Path, files: tuple[Path, ...], plan: Mapping[str, Source]) -> None:
+def check_tensors(folder: Path, files: tuple[Path, ...], plan: Mapping[str, SourceTensor]) -> None:
     """Compare names, shapes and types with the plan before anything is allocated."""
     missing = set(plan)
     for file, name, tensor in iter_all(files):
@@ -162,7 +96,7 @@ def check_tensors(folder: Path, files: tuple[Path, ...], plan: Mapping[str, Sour
         )
 
 
-def _check_tensor(file: Path, name: str, tensor: Tensor, plan: Mapping[str, Source]) -> None:
+def _check_tensor(file: Path, name: str, tensor: Tensor, plan: Mapping[str, SourceTensor]) -> None:
     if name not in plan:
         raise CheckpointError(
             f"{file} holds unexpected tensor {name!r}: it is not a ChatGLM3 checkpoint of this config.json; "
@@ -188,7 +122,7 @@ def _culprit(folder: Path, files: tuple[Path, ...]) -> Path:
     return files[0] if len(files) == 1 else folder
 
 
-def _place(model: nn.Module, plan: Mapping[str, Source], name: str, tensor: Tensor) -> None:
+def _place(model: nn.Module, plan: Mapping[str, SourceTensor], name: str, tensor: Tensor) -> None:
     """Copy a source tensor to where its rows belong, casting to the type there; a quantised layer takes it in codes."""
     for rows in () if name in IGNORED else plan[name].targets:
         part = tensor[rows.start : rows.stop]
@@ -200,7 +134,7 @@ def _place(model: nn.Module, plan: Mapping[str, Source], name: str, tensor: Tens
             getattr(layer, leaf).copy_(part)
 
 
-def skeleton(make: Callable[[ModelShape], Model], shape: ModelShape, precision: Precision, dtype: torch.dtype) -> Model:
+def skeleton(make: Callable[[ModelDims], Model], shape: ModelDims, precision: Precision, dtype: torch.dtype) -> Model:
     """A model of this shape and precision without memory (on torch's meta device), float parameters in `dtype`."""
     with torch.device("meta"):
         model = make(shape)
@@ -220,7 +154,7 @@ def _quantize_layers(model: nn.Module, precision: str, dtype: torch.dtype) -> No
 
 
 def _allocated(model: Model, size: int, device: torch.device) -> Model:
-    """The model with memory for its parameters, which are not filled."""
+    """Return the model with memory for its parameters, uninitialized."""
     try:
         return model.to_empty(device=device)
     except RuntimeError as error:

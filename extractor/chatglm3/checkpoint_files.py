@@ -1,6 +1,6 @@
-"""Which files make up a checkpoint folder: config, tokenizer and weights. It looks at names, never at tensors.
+"""The files of a checkpoint folder: config, tokenizer and weights, by their names; tensors are never read.
 
-This module knows no torch, so that a download or a cache can be checked without loading anything.
+This module knows no torch, so a download or a cache is checked without loading anything. `weights` opens the files.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from extractor.errors import CheckpointError
 TOKENIZER_FILE = "tokenizer.model"
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 
-_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-_SINGLES = ("model.safetensors", "pytorch_model.bin")
-_ENDS = 1024**2
-"""Bytes of each end of a weight file that go into a checkpoint's digest (with its size and name)."""
+_INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_SINGLE_FILES = ("model.safetensors", "pytorch_model.bin")
+_DIGESTED_BYTES = 1024**2
+"""Bytes at either end of a file that go into a checkpoint's digest, with its size and name."""
 
 
 def weight_files(folder: str | Path) -> tuple[Path, ...]:
-    """The weight files of a checkpoint folder, all of them there; safetensors before `.bin` where both are.
+    """Return the weight files of a checkpoint folder; safetensors where it has `.bin` as well.
 
-    Raises CheckpointError that names the first missing file.
+    Raises CheckpointError, which names the first missing file.
     """
     root = Path(folder)
-    for index, single in zip(_INDEXES, _SINGLES, strict=True):
+    for index, single in zip(_INDEX_FILES, _SINGLE_FILES, strict=True):
         if (root / index).is_file():
             return _indexed_files(root / index)
         if (root / single).is_file():
             return (root / single,)
     raise CheckpointError(
-        f"{root} holds no weights ({' or '.join(_SINGLES)}, one file or shards with an index): "
+        f"{root} has no weights ({' or '.join(_SINGLE_FILES)}, one file or shards with an index): "
         "download the model again or copy the missing files"
     )
 
 
 def checkpoint_files(folder: str | Path) -> tuple[Path, ...]:
-    """All files that are needed to run a checkpoint; CheckpointError names the first that is missing."""
+    """Return all files that a checkpoint needs to run; CheckpointError names the first missing one."""
     root = Path(folder)
     for name in (CONFIG_FILE, TOKENIZER_FILE):
         if not (root / name).is_file():
@@ -49,7 +49,7 @@ def checkpoint_files(folder: str | Path) -> tuple[Path, ...]:
 
 
 def is_complete(folder: str | Path) -> bool:
-    """Whether every file of the checkpoint is there."""
+    """Tell whether every file of the checkpoint exists."""
     try:
         checkpoint_files(folder)
     except CheckpointError:
@@ -58,9 +58,9 @@ def is_complete(folder: str | Path) -> bool:
 
 
 def needed_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Of all files in a repository those to download: config, tokenizer, and the weights in one format.
+    """Return which files of a repository to download: config, tokenizer, and the weights in one format.
 
-    Safetensors is taken where both formats are there. Files in folders are none of the original layout.
+    Safetensors is preferred where both formats exist. The original layout has no files in folders.
     """
     present = sorted(name for name in names if "/" not in name)
     suffix = next((suffix for suffix in WEIGHT_SUFFIXES if any(map(_is_weight(suffix), present))), WEIGHT_SUFFIXES[0])
@@ -69,22 +69,22 @@ def needed_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def digest(folder: str | Path) -> str:
-    """SHA-256 (hex) that tells one checkpoint from another without reading gigabytes."""
+    """Return a SHA-256 (hex) that identifies a checkpoint without reading gigabytes."""
     return digest_of(checkpoint_files(folder))
 
 
 def digest_of(files: Iterable[Path]) -> str:
-    """SHA-256 (hex) of some files, equal for equal ones wherever they lie.
+    """Return a SHA-256 (hex) of some files, equal for equal files wherever they are.
 
-    It covers of each file its name, its size and the first and last megabyte (so config and tokenizer in full).
+    It covers name, size and the first and last megabyte of each file (so config and tokenizer in full).
     """
     result = hashlib.sha256()
     for file in files:
         result.update(f"{file.name} {file.stat().st_size}\n".encode())
         with file.open("rb") as stream:
-            result.update(stream.read(_ENDS))
-            stream.seek(max(0, file.stat().st_size - _ENDS))
-            result.update(stream.read(_ENDS))
+            result.update(stream.read(_DIGESTED_BYTES))
+            stream.seek(max(0, file.stat().st_size - _DIGESTED_BYTES))
+            result.update(stream.read(_DIGESTED_BYTES))
     return result.hexdigest()
 
 
@@ -104,7 +104,7 @@ def _weight_map(index: Path) -> dict[str, str]:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         names = {str(name): str(file) for name, file in weight_map.items()}
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{index} is no index of weight files: download or copy it again") from error
+        raise CheckpointError(f"{index} is not an index of weight files: download or copy it again") from error
     outside = next((file for file in names.values() if not _is_plain_weight_file(file)), None)
     if outside is not None or not names:
         raise CheckpointError(f"{index} lists {outside!r}, not a weight file beside it: download or copy it again")
@@ -116,6 +116,6 @@ def _is_plain_weight_file(name: str) -> bool:
 
 
 def _is_weight(suffix: str) -> Callable[[str], bool]:
-    """A test for the names of weight files in one format: `model*.safetensors` or `pytorch_model*.bin`."""
+    """Return a test for the names of weight files in one format: `model*.safetensors` or `pytorch_model*.bin`."""
     stem = "model" if suffix == ".safetensors" else "pytorch_model"
     return lambda name: name.startswith(stem) and name.endswith(suffix)

@@ -1,7 +1,7 @@
-"""One model from ModelScope with the real client: only the needed files, resumed when broken, checksums compared.
+"""Download of one model with the ModelScope client: needed files only, resumed, retried with backoff, verified.
 
-The client resumes a file from where it broke off and compares SHA-256 where the hub lists one; this module chooses
-the files, tries again with growing delays and turns the client's errors into one that says what to do.
+The client itself resumes a file at the byte where it broke off and verifies SHA-256 where the hub lists one; this
+module selects the files, retries with growing delays and turns the client's errors into one that says what to do.
 The endpoint is the client's: `MODELSCOPE_ENDPOINT`, else the public site.
 """
 
@@ -14,15 +14,27 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from extractor.chatglm3 import checkpoint_files
-from extractor.chatglm3.registry import DEFAULT_RETRY, THREE_WAYS, KnownModel, Retry
+from extractor.chatglm3.registry import THREE_WAYS, KnownModel
 from extractor.errors import DownloadError
 
 _log = logging.getLogger(__name__)
 
 _WORKERS = 4
+"""Files downloaded at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Seconds to wait before each retry of a download that broke off; each retry resumes the attempt before."""
+
+    delays: tuple[float, ...] = (2.0, 8.0, 30.0)
+
+
+DEFAULT_BACKOFF = Backoff()
 
 
 def download(
@@ -30,23 +42,23 @@ def download(
     revision: str,
     folder: Path,
     *,
-    retry: Retry = DEFAULT_RETRY,
+    backoff: Backoff = DEFAULT_BACKOFF,
     progress: bool | None = None,
 ) -> None:
-    """Fetch the files of `known` that are missing in `folder`, or that differ from the hub's checksums.
+    """Download the files of `known` that are missing in `folder` or differ from the hub's checksums.
 
-    Raises DownloadError; the parts that came are kept, so the same call goes on where it stopped.
+    Raises DownloadError; what arrived is kept, so the same call resumes where it stopped.
     """
     failures = _client_errors()
     _log.info("downloading %s, revision %s", known.hub_id, revision)
-    for delay in (*retry.delays, None):
+    for delay in (*backoff.delays, None):
         try:
-            with _on_stderr(sys.stderr.isatty() if progress is None else progress):
+            with _client_output(sys.stderr.isatty() if progress is None else progress):
                 return _download_once(known, revision, folder)
         except failures as error:
             if delay is None or not _is_transient(error):
                 raise DownloadError(_message(known, revision, error)) from error
-            _log.warning("download of %s broke off (%s); trying again in %g s", known.name, _brief(error), delay)
+            _log.warning("download of %s broke off (%s); retrying in %g s", known.name, _brief(error), delay)
             time.sleep(delay)
 
 
@@ -56,7 +68,7 @@ def _download_once(known: KnownModel, revision: str, folder: Path) -> None:
 
     listed = {entry["Path"]: int(entry["Size"] or 0) for entry in HubApi().get_model_files(known.hub_id, revision)}
     names = checkpoint_files.needed_names(listed)
-    _check_room(folder, {name: listed[name] for name in names})
+    _check_free_space(folder, {name: listed[name] for name in names})
     snapshot_download(
         known.hub_id, revision=revision, local_dir=str(folder), allow_patterns=list(names), max_workers=_WORKERS
     )
@@ -67,8 +79,8 @@ def _download_once(known: KnownModel, revision: str, folder: Path) -> None:
         )
 
 
-def _check_room(folder: Path, sizes: Mapping[str, int]) -> None:
-    """Raise DownloadError before the first byte if the disk is too small for what is missing."""
+def _check_free_space(folder: Path, sizes: Mapping[str, int]) -> None:
+    """Raise DownloadError before the first byte if the disk has too little space for the missing files."""
     missing = sum(size for name, size in sizes.items() if not (folder / name).is_file())
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
@@ -80,8 +92,8 @@ def _check_room(folder: Path, sizes: Mapping[str, int]) -> None:
 
 
 @contextlib.contextmanager
-def _on_stderr(progress: bool) -> Iterator[None]:
-    """Let the client draw its bars on stderr, or keep it silent; its own log lines are never shown."""
+def _client_output(progress: bool) -> Iterator[None]:
+    """Let the client draw progress bars on stderr, or silence it; its own log lines are never shown."""
     client = logging.getLogger("modelscope_hub")
     level = client.level
     client.setLevel(logging.CRITICAL)
@@ -93,7 +105,7 @@ def _on_stderr(progress: bool) -> Iterator[None]:
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
-    """What the client raises. Its transport errors are OSErrors."""
+    """Return the exceptions that the client raises. Its transport errors are OSErrors."""
     try:
         from modelscope_hub.errors import HubError
     except ImportError as error:
@@ -104,7 +116,7 @@ def _client_errors() -> tuple[type[Exception], ...]:
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Whether trying again can help: it cannot for what the hub refuses, a wrong checksum or a full disk."""
+    """Tell whether a retry can help: not for what the hub refuses, a wrong checksum or a full disk."""
     from modelscope_hub.errors import FileDownloadError, HubError, NetworkError
     from requests.exceptions import HTTPError
 
@@ -125,18 +137,18 @@ def _message(known: KnownModel, revision: str, error: BaseException) -> str:
     damaged = [name for name, cause in causes.items() if isinstance(cause, FileIntegrityError)]
     if damaged:
         return (
-            f"{what}: {damaged[0]} arrives with a wrong checksum: try again later, or another --revision. {THREE_WAYS}"
+            f"{what}: {damaged[0]} arrived with a wrong checksum: try again later, or another --revision. {THREE_WAYS}"
         )
     if any(isinstance(cause, NotExistError) for cause in causes.values()):
         return f"{what} does not exist on the hub: check --revision. {THREE_WAYS}"
     return (
         f"{what} could not be downloaded ({_brief(next(iter(causes.values())))}): check the connection and run the "
-        f"same line again, it goes on where it stopped. {THREE_WAYS}"
+        f"same command again, it resumes where it stopped. {THREE_WAYS}"
     )
 
 
 def _causes(error: BaseException) -> dict[str, BaseException]:
-    """The errors behind an error: those of single files, or what the client wrapped, or the error itself."""
+    """Return the causes of an error: those of single files by name, or what the client wrapped, or the error itself."""
     failed: dict[str, BaseException] = getattr(error, "failed_files", None) or {}
     return failed or {"": error.__cause__ or error}
 

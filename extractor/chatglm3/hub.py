@@ -1,7 +1,8 @@
 """From a model's name to a folder with its files: a path, the bundled demo, the cache, or a download from ModelScope.
 
-A published model has a pinned revision, so what is in the cache is never asked for again, and `offline` needs no
-client at all. The layout of the cache is the ModelScope client's own: what either downloads, the other finds.
+A published model has a pinned revision, so a cached one never causes a request, and `offline` needs no client at all.
+The layout of the cache is the ModelScope client's own: what either downloads, the other finds. How a download is
+resumed and retried is in `download`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from extractor.chatglm3 import checkpoint_files
-from extractor.chatglm3.download import download
-from extractor.chatglm3.registry import DEFAULT_RETRY, KNOWN, THREE_WAYS, KnownModel, Retry
+from extractor.chatglm3.download import DEFAULT_BACKOFF, Backoff, download
+from extractor.chatglm3.registry import KNOWN_MODELS, THREE_WAYS, KnownModel
 from extractor.errors import DownloadError, ModelError
 
 DEMO = "demo"
@@ -22,8 +23,8 @@ CACHE_VARIABLE = "MODELSCOPE_CACHE"
 
 @dataclass(frozen=True, slots=True)
 class ModelLocation:
-    """A model that is on this machine. `revision` is empty for a folder and the demo; `identity` tells its content:
-    equal for equal files wherever they lie."""
+    """A model on this machine. `revision` is empty for a folder and the demo; `identity` is a digest of the content,
+    equal for equal files wherever they are."""
 
     path: Path
     name: str
@@ -36,66 +37,71 @@ def resolve(
     revision: str | None = None,
     offline: bool = False,
     progress: bool | None = None,
-    retry: Retry = DEFAULT_RETRY,
+    backoff: Backoff = DEFAULT_BACKOFF,
 ) -> ModelLocation:
-    """Find a model by name (`demo`, `chatglm3-6b`, ...) or folder, downloading a published one that is not here yet.
+    """Find a model by name (`demo`, `chatglm3-6b`, ...) or folder; download a published one that is not cached.
 
-    `progress` shows bars on stderr (default: if it is a terminal). Raises CheckpointError for a folder that is not
-    complete, DownloadError where the hub cannot be asked or does not answer, ModelError for an unknown name.
+    `progress` shows bars on stderr (default: if it is a terminal). Raises CheckpointError for an incomplete folder,
+    DownloadError where the hub may not be contacted or does not answer, ModelError for an unknown name.
     """
     folder = Path(model).expanduser()
     if str(model) == DEMO:
         return _located(DEMO_FOLDER, DEMO, "")
-    if str(model) in KNOWN:
-        known = KNOWN[str(model)]
-        path = find_cached(known, revision) or _fetch(known, revision or known.revision, offline, progress, retry)
+    if str(model) in KNOWN_MODELS:
+        known = KNOWN_MODELS[str(model)]
+        path = find_cached(known, revision) or _fetch(known, revision or known.revision, offline, progress, backoff)
         return _located(path, known.name, revision or known.revision)
     if folder.is_dir():
         return _located(folder, folder.resolve().name, "")
-    raise ModelError(f"no model {str(model)!r}: neither a folder nor one of {', '.join((DEMO, *KNOWN))}. {THREE_WAYS}")
+    raise ModelError(
+        f"no model {str(model)!r}: neither a folder nor one of {', '.join((DEMO, *KNOWN_MODELS))}. {THREE_WAYS}"
+    )
 
 
 def pull(
-    known: KnownModel, revision: str | None = None, progress: bool | None = None, retry: Retry = DEFAULT_RETRY
+    known: KnownModel,
+    revision: str | None = None,
+    progress: bool | None = None,
+    backoff: Backoff = DEFAULT_BACKOFF,
 ) -> Path:
-    """Download a published model, or what is missing of it, and check every file against the hub's checksums."""
-    return _fetch(known, revision or known.revision, False, progress, retry)
+    """Download a published model, or what is missing of it, and verify every file against the hub's checksums."""
+    return _fetch(known, revision or known.revision, False, progress, backoff)
 
 
 def cache_folder() -> Path:
-    """Where the ModelScope client keeps models: `MODELSCOPE_CACHE`, else `~/.cache/modelscope`."""
+    """Return the folder where the ModelScope client keeps models: `MODELSCOPE_CACHE`, else `~/.cache/modelscope`."""
     root = os.environ.get(CACHE_VARIABLE)
     return Path(root).expanduser().resolve() if root else Path.home() / ".cache" / "modelscope"
 
 
 def snapshot_folder(known: KnownModel, revision: str) -> Path:
-    """Where a revision of a model lies in the cache, whether or not it is there."""
+    """Return the place of a revision of a model in the cache, whether or not it exists."""
     return cache_folder() / "models" / known.hub_id.replace("/", "--") / "snapshots" / revision
 
 
 def find_cached(known: KnownModel, revision: str | None = None) -> Path | None:
-    """The folder of a complete model in the cache; None where it is missing or incomplete. Never asks the network.
+    """Return the folder of a complete model in the cache, or None. Never uses the network.
 
-    Folders of older clients do not say their revision, so they count only when no revision was asked for.
+    Folders of older clients do not name their revision, so they count only when no revision was requested.
     """
     folders = [snapshot_folder(known, revision or known.revision), *([] if revision else _old_folders(known))]
     return next((folder for folder in folders if checkpoint_files.is_complete(folder)), None)
 
 
 def _old_folders(known: KnownModel) -> list[Path]:
-    """Where clients before 1.38 kept a model."""
+    """Return the places where clients before 1.38 kept a model."""
     cache = cache_folder()
     return [cache / place / known.hub_id for place in ("models", "hub/models", "hub", "")]
 
 
-def _fetch(known: KnownModel, revision: str, offline: bool, progress: bool | None, retry: Retry) -> Path:
+def _fetch(known: KnownModel, revision: str, offline: bool, progress: bool | None, backoff: Backoff) -> Path:
     if offline:
         raise DownloadError(
-            f"{known.name} ({known.hub_id}, revision {revision}) is not in {cache_folder()} and --offline forbids to "
-            f"download it. {THREE_WAYS}"
+            f"{known.name} ({known.hub_id}, revision {revision}) is not in {cache_folder()} and --offline forbids "
+            f"downloading it. {THREE_WAYS}"
         )
     folder = snapshot_folder(known, revision)
-    download(known, revision, folder, retry=retry, progress=progress)
+    download(known, revision, folder, backoff=backoff, progress=progress)
     return folder
 
 

@@ -1,7 +1,8 @@
-"""What a ChatGLM3 `config.json` says: the sizes of the model, and what follows from them (parameters, bytes).
+"""The dimensions in a ChatGLM3 `config.json`, and what follows from them: parameters and bytes.
 
 All variants (6B, Base, 32K, the tiny ones of the tests) are read by the same rule from their own file; there is no
-table of special cases. This module knows no torch.
+table of special cases. The keys are those of the original; `transformers_model` maps them to `GlmConfig`. This module
+knows no torch.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from extractor.errors import CheckpointError
 
 CONFIG_FILE = "config.json"
 
-_SIZES = {
+_CONFIG_KEYS = {
     "vocab_size": "padded_vocab_size",
     "hidden_size": "hidden_size",
     "ffn_size": "ffn_hidden_size",
@@ -26,9 +27,9 @@ _SIZES = {
     "head_size": "kv_channels",
     "context": "seq_length",
 }
-"""Field of `ModelShape` -> key of the original `config.json`."""
+"""Field of `ModelDims` -> key of the original `config.json`."""
 
-_REQUIRED_CHOICES: Mapping[str, tuple[Any, ...]] = {
+_SUPPORTED_OPTIONS: Mapping[str, tuple[Any, ...]] = {
     "add_bias_linear": (False,),
     "apply_residual_connection_post_layernorm": (False,),
     "multi_query_attention": (True,),
@@ -39,12 +40,16 @@ _REQUIRED_CHOICES: Mapping[str, tuple[Any, ...]] = {
     "rmsnorm": (True,),
     "tie_word_embeddings": (False,),
 }
-"""Options of the original code that `GlmForCausalLM` has in one form only: key -> accepted values (absent is fine)."""
+"""Options of the original code that `GlmForCausalLM` has in one form only: key -> accepted values (or absent)."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelShape:
-    """The sizes of a ChatGLM3. `context` is in tokens, `head_size` in channels, `ffn_size` before gating doubles it."""
+class ModelDims:
+    """The dimensions of a ChatGLM3, named after no library: `_CONFIG_KEYS` has the original's names.
+
+    `context` is in tokens, `head_size` in channels; `groups` is the number of key/value heads (multi-query groups);
+    `ffn_size` is the width of the MLP after gating, of which `dense_h_to_4h` has twice as many rows.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -62,12 +67,12 @@ class ModelShape:
 
     @property
     def query_rows(self) -> int:
-        """Rows of the query part of `query_key_value`."""
+        """Rows of the query in `query_key_value`: heads x head_size."""
         return self.heads * self.head_size
 
     @property
     def key_rows(self) -> int:
-        """Rows of the key part of `query_key_value` (the value part has as many)."""
+        """Rows of the key in `query_key_value`: groups x head_size. The value has as many."""
         return self.groups * self.head_size
 
     @property
@@ -79,29 +84,29 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
-        """Parameters of the whole model; embedding and output layer are not shared."""
+        """Parameters of the whole model; embedding and output layer are not tied."""
         return 2 * self.table_parameters + self.layers * self.layer_parameters + self.hidden_size
 
     @property
     def table_parameters(self) -> int:
-        """Parameters of the embedding, and as many again of the output layer."""
+        """Parameters of the embedding; the output layer has as many."""
         return self.vocab_size * self.hidden_size
 
     def cache_bytes(self, tokens: int, bytes_per_value: float = 2) -> int:
-        """Bytes of the key-value cache of `tokens` tokens (6B in half precision: 28 KiB a token)."""
+        """Return the size of the KV cache of `tokens` tokens in bytes (6B in half precision: 28 KiB a token)."""
         return int(2 * self.layers * self.key_rows * tokens * bytes_per_value)
 
 
-CHATGLM3_6B = ModelShape(
+CHATGLM3_6B = ModelDims(
     vocab_size=65024, hidden_size=4096, ffn_size=13696, layers=28, heads=32, groups=2, head_size=128, context=8192
 )
-"""The published 6B sizes: only for estimates before a model is there. A model that is there is read from its file."""
+"""The published 6B, for estimates before a model is downloaded; afterwards its own config.json is read."""
 
 
-def read_shape(folder: str | Path) -> ModelShape:
+def read_dims(folder: str | Path) -> ModelDims:
     """Read `config.json` of a checkpoint folder.
 
-    Raises CheckpointError, in one line that names the file, if it is missing, no JSON or not ChatGLM3's.
+    Raises CheckpointError, in one line that names the file, if it is missing, not JSON or not of a ChatGLM3.
     """
     path = Path(folder) / CONFIG_FILE
     config = read_config(path)
@@ -109,9 +114,9 @@ def read_shape(folder: str | Path) -> ModelShape:
         kind = config.get("model_type")
         raise CheckpointError(f"{path}: model_type is {kind!r}, not 'chatglm': pass the folder of a ChatGLM3 model")
     _check_choices(path, config)
-    sizes = {field: _positive_int(path, config, key) for field, key in _SIZES.items()}
+    sizes = {field: _positive_int(path, config, key) for field, key in _CONFIG_KEYS.items()}
     _check_consistent(path, sizes)
-    return ModelShape(
+    return ModelDims(
         **sizes,
         rope_ratio=_positive_number(path, config, "rope_ratio", 1.0),
         norm_eps=_positive_number(path, config, "layernorm_epsilon", 1e-5),
@@ -122,7 +127,7 @@ def read_shape(folder: str | Path) -> ModelShape:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The JSON object in a `config.json`; CheckpointError in one line if there is none."""
+    """Return the JSON object in a `config.json`; CheckpointError in one line if there is none."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -141,7 +146,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _check_choices(path: Path, config: Mapping[str, Any]) -> None:
-    for key, accepted in _REQUIRED_CHOICES.items():
+    for key, accepted in _SUPPORTED_OPTIONS.items():
         if key in config and config[key] not in accepted:
             raise CheckpointError(
                 f"{path}: {key} is {config[key]!r}, this loader reads only {accepted[0]!r}: use the unquantised, "
@@ -152,7 +157,7 @@ def _check_choices(path: Path, config: Mapping[str, Any]) -> None:
 def _check_consistent(path: Path, sizes: Mapping[str, int]) -> None:
     if sizes["heads"] % sizes["groups"]:
         raise CheckpointError(
-            f"{path}: num_attention_heads ({sizes['heads']}) is no multiple of multi_query_group_num "
+            f"{path}: num_attention_heads ({sizes['heads']}) is not a multiple of multi_query_group_num "
             f"({sizes['groups']}): the file is damaged, download or copy it again"
         )
 

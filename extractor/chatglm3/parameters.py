@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from extractor.chatglm3.model_dims import ModelShape
+from extractor.chatglm3.model_dims import ModelDims
 
 
 class Parameters(nn.Module):
@@ -14,7 +14,7 @@ class Parameters(nn.Module):
     It computes nothing; the engine has a forward pass of its own.
     """
 
-    def __init__(self, shape: ModelShape) -> None:
+    def __init__(self, shape: ModelDims) -> None:
         super().__init__()
         self.shape = shape
         self.model = _Body(shape)
@@ -22,7 +22,7 @@ class Parameters(nn.Module):
 
 
 class _Body(nn.Module):
-    def __init__(self, shape: ModelShape) -> None:
+    def __init__(self, shape: ModelDims) -> None:
         super().__init__()
         self.embed_tokens = _Weight(shape.vocab_size, shape.hidden_size)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
@@ -32,7 +32,7 @@ class _Body(nn.Module):
 class Layer(nn.Module):
     """A layer: attention and gated MLP, each with its norm."""
 
-    def __init__(self, shape: ModelShape) -> None:
+    def __init__(self, shape: ModelDims) -> None:
         super().__init__()
         self.input_layernorm = _Weight(shape.hidden_size)
         self.self_attn = _Attention(shape)
@@ -41,7 +41,7 @@ class Layer(nn.Module):
 
 
 class _Attention(nn.Module):
-    def __init__(self, shape: ModelShape) -> None:
+    def __init__(self, shape: ModelDims) -> None:
         super().__init__()
         self.q_proj = nn.Linear(shape.hidden_size, shape.query_rows, bias=shape.qkv_bias)
         self.k_proj = nn.Linear(shape.hidden_size, shape.key_rows, bias=shape.qkv_bias)
@@ -50,7 +50,7 @@ class _Attention(nn.Module):
 
 
 class _Gated(nn.Module):
-    def __init__(self, shape: ModelShape) -> None:
+    def __init__(self, shape: ModelDims) -> None:
         super().__init__()
         self.gate_up_proj = nn.Linear(shape.hidden_size, 2 * shape.ffn_size, bias=False)
         self.down_proj = nn.Linear(shape.ffn_size, shape.hidden_size, bias=False)

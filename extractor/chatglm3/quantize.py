@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from extractor.chatglm3 import quantization_config
-from extractor.chatglm3.checkpoint import IGNORED, Source, check_tensors, skeleton, weight_plan
+from extractor.chatglm3.checkpoint import check_tensors, skeleton
 from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, checkpoint_files, weight_files
-from extractor.chatglm3.model_dims import CONFIG_FILE, read_config, read_shape
+from extractor.chatglm3.model_dims import CONFIG_FILE, read_config, read_dims
 from extractor.chatglm3.parameters import Parameters
-from extractor.chatglm3.safetensors_writer import Shards, put_in_place
+from extractor.chatglm3.safetensors_writer import ShardWriter, atomic_folder
+from extractor.chatglm3.weight_mapping import IGNORED, SourceTensor, weight_mapping
 from extractor.chatglm3.weights import copy_in_groups
 from extractor.errors import UsageError
 from extractor.precisions import PRECISIONS, QUANTIZED
@@ -36,12 +37,12 @@ def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False
     cannot be done, CheckpointError for a broken source, OutputError where the disk refuses.
     """
     _check_request(folder, out, precision, overwrite)
-    shape, files = read_shape(folder), weight_files(folder)
-    plan = weight_plan(shape)
+    shape, files = read_dims(folder), weight_files(folder)
+    plan = weight_mapping(shape)
     check_tensors(folder, files, plan)
     model = skeleton(Parameters, shape, PRECISIONS[precision], torch.bfloat16)
-    with put_in_place(out) as unfinished, torch.no_grad():
-        shards = Shards(unfinished)
+    with atomic_folder(out) as unfinished, torch.no_grad():
+        shards = ShardWriter(unfinished)
         for file in files:
             copy_in_groups(file, lambda name, tensor: shards.add(_converted(model, plan, name, tensor)))
         shards.close()
@@ -67,7 +68,9 @@ def _is_ours(out: Path) -> bool:
     return (out / CONFIG_FILE).is_file() and quantization_config.stored_precision(out) is not None
 
 
-def _converted(model: Parameters, plan: dict[str, Source], name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+def _converted(
+    model: Parameters, plan: dict[str, SourceTensor], name: str, tensor: Tensor
+) -> Iterator[tuple[str, Tensor]]:
     """What becomes of a source tensor: codes and scales of its quantised layers, or its rows as they are."""
     for rows in () if name in IGNORED else plan[name].targets:
         part = tensor[rows.start : rows.stop]

@@ -1,7 +1,7 @@
-"""A checkpoint folder is written: weights as they come, in files with an index, and the folder in place at the end.
+"""Writing of a checkpoint folder: tensors as they come, sharded with an index, and the folder renamed at the end.
 
-What is there under its name is always whole: the folder grows beside its place and takes its name when it is complete.
-This module knows neither architecture nor precision.
+Under its final name a folder is always complete: it is written next to its place and renamed when done. This module
+knows neither architecture nor precision.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from torch import Tensor
 from extractor.errors import OutputError
 
 SHARD_BYTES = 10**9
-"""A file is written when this much is ready: what writing holds in memory."""
+"""A shard is written when this much is pending: what writing holds in memory."""
 
 INDEX_FILE = "model.safetensors.index.json"
 
 
 @contextmanager
-def put_in_place(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its name, and the place of what is there, when the block ends well.
+def atomic_folder(out: Path) -> Iterator[Path]:
+    """Yield a new folder that replaces `out` when the block succeeds; `out` is untouched when it fails.
 
-    Raises OutputError where the disk refuses. A process that is killed leaves a hidden folder `.NAME-...` behind.
+    Raises OutputError where the disk refuses. A process that is killed leaves a hidden folder `.NAME-...`.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -47,42 +47,42 @@ def put_in_place(out: Path) -> Iterator[Path]:
 
 
 @dataclass(slots=True)
-class Shards:
-    """Tensors as they come, in files of about `SHARD_BYTES` with an index, named as transformers names them."""
+class ShardWriter:
+    """A writer of tensors into files of about `SHARD_BYTES` with an index, named as transformers names them."""
 
     folder: Path
-    ready: dict[str, Tensor] = field(default_factory=dict)
-    waiting: int = 0
-    total: int = 0
-    files: list[list[str]] = field(default_factory=list)
+    pending: dict[str, Tensor] = field(default_factory=dict)
+    pending_bytes: int = 0
+    total_bytes: int = 0
+    shards: list[list[str]] = field(default_factory=list)
 
     def add(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
-        """Take tensors that stay valid until they are written: copies, not views of a mapped file."""
+        """Add tensors that stay valid until they are written: copies, not views of a mapped file."""
         for name, tensor in tensors:
-            self.ready[name] = tensor
-            self.waiting += tensor.nbytes
-            if self.waiting >= SHARD_BYTES:
+            self.pending[name] = tensor
+            self.pending_bytes += tensor.nbytes
+            if self.pending_bytes >= SHARD_BYTES:
                 self._flush()
 
     def close(self) -> None:
-        """Write what is left, name the files by their number, and write the index."""
+        """Write the last shard, rename the files now that their number is known, and write the index."""
         self._flush()
         weight_map: dict[str, str] = {}
-        for number, names in enumerate(self.files, start=1):
-            file = f"model-{number:05}-of-{len(self.files):05}.safetensors"
-            self._unnamed(number).rename(self.folder / file)
+        for number, names in enumerate(self.shards, start=1):
+            file = f"model-{number:05}-of-{len(self.shards):05}.safetensors"
+            self._part(number).rename(self.folder / file)
             weight_map |= dict.fromkeys(names, file)
-        index = {"metadata": {"total_size": self.total}, "weight_map": weight_map}
+        index = {"metadata": {"total_size": self.total_bytes}, "weight_map": weight_map}
         (self.folder / INDEX_FILE).write_text(json.dumps(index, indent=2, sort_keys=True), "utf-8")
         for file in set(weight_map.values()):  # safetensors makes files that only their owner may read
             shutil.copymode(self.folder / INDEX_FILE, self.folder / file)
 
     def _flush(self) -> None:
-        if self.ready:
-            self.files.append(list(self.ready))
-            save_file(self.ready, self._unnamed(len(self.files)), metadata={"format": "pt"})
-            self.total += self.waiting
-            self.ready, self.waiting = {}, 0
+        if self.pending:
+            self.shards.append(list(self.pending))
+            save_file(self.pending, self._part(len(self.shards)), metadata={"format": "pt"})
+            self.total_bytes += self.pending_bytes
+            self.pending, self.pending_bytes = {}, 0
 
-    def _unnamed(self, number: int) -> Path:
+    def _part(self, number: int) -> Path:
         return self.folder / f"{number}.part"

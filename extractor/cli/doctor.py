@@ -1,4 +1,4 @@
-"""`extractor doctor`: what this machine can run, and what to do where something is wrong."""
+"""`extractor doctor`: print what this machine can run, and what to do where something is wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKS = {"ok": "ok  ", "info": "    ", "warn": "WARN", "fail": "FAIL"}
     epilog="""\b
 Examples:
   extractor doctor                          a table for people
-  extractor doctor --json | jq .ok          for scripts; the exit code tells as well
+  extractor doctor --json | jq .ok          for scripts; so does the exit code
 """
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

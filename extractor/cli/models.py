@@ -1,4 +1,4 @@
-"""`extractor models`: the published models, what is here of them, how to get them and make them smaller."""
+"""`extractor models`: list, download, describe, quantise and export models."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tqdm import tqdm
 
 from extractor.chatglm3 import checkpoint_files
 from extractor.chatglm3.hub import DEMO, DEMO_FOLDER, cache_folder, find_cached, pull, resolve
-from extractor.chatglm3.model_dims import read_shape
+from extractor.chatglm3.model_dims import read_dims
 from extractor.chatglm3.quantization_config import stored_precision
-from extractor.chatglm3.registry import KNOWN, KnownModel
+from extractor.chatglm3.registry import KNOWN_MODELS, KnownModel
 from extractor.precisions import PRECISIONS, QUANTIZED, Precision
 
-_PUBLISHED = click.Choice(list(KNOWN))
+_PUBLISHED = click.Choice(list(KNOWN_MODELS))
 
 
 @click.group(
     epilog="""\b
 Examples:
   extractor models list
-  extractor models pull chatglm3-6b          download, or go on with a broken download
+  extractor models pull chatglm3-6b          download, or resume a broken download
   extractor models info ./my-chatglm3        sizes, memory and identity of a folder
   extractor models quantize chatglm3-6b ./chatglm3-6b-int4 --precision int4
   extractor models export chatglm3-6b ./chatglm3-6b-hf      for transformers and vLLM
@@ -41,10 +41,12 @@ Example:
 """,
 )
 def list_() -> None:
-    """List the models that have a name, and whether they are here."""
-    here = "bundled" if checkpoint_files.is_complete(DEMO_FOLDER) else "missing"
-    rows = [(DEMO, here, "a toy of a few million parameters, for trying things out")]
-    rows += [(known.name, "here" if find_cached(known) else "not here", known.summary) for known in KNOWN.values()]
+    """List the named models, and whether they are on this machine."""
+    state = "bundled" if checkpoint_files.is_complete(DEMO_FOLDER) else "missing"
+    rows = [(DEMO, state, "a toy of a few million parameters, for trying things out")]
+    rows += [
+        (known.name, "here" if find_cached(known) else "not here", known.summary) for known in KNOWN_MODELS.values()
+    ]
     for name, state, summary in rows:
         click.echo(f"{name:18}  {state:8}  {summary}")
 
@@ -55,13 +57,13 @@ Example:
   extractor models show chatglm3-6b
 """
 )
-@click.argument("name", type=click.Choice([DEMO, *KNOWN]))
+@click.argument("name", type=click.Choice([DEMO, *KNOWN_MODELS]))
 def show(name: str) -> None:
-    """Show where a named model comes from and where it lies."""
+    """Show where a named model comes from and where it is stored."""
     if name == DEMO:
         _print_pairs({"name": DEMO, "folder": str(DEMO_FOLDER), "made by": "training/ of this project"})
     else:
-        _print_pairs(_facts(KNOWN[name]))
+        _print_pairs(_facts(KNOWN_MODELS[name]))
 
 
 @command.command(
@@ -75,8 +77,8 @@ Examples:
 @click.argument("name", type=_PUBLISHED)
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
 def pull_(name: str, revision: str | None) -> None:
-    """Download a model, or what is missing of it, and compare checksums. Prints the folder."""
-    click.echo(str(pull(KNOWN[name], revision)))
+    """Download a model, or what is missing of it, and verify checksums. Prints the folder."""
+    click.echo(str(pull(KNOWN_MODELS[name], revision)))
 
 
 @command.command(
@@ -92,7 +94,7 @@ def info(model: str, revision: str | None) -> None:
     """Describe a model that is on this machine: a name or a folder. Never touches the network."""
     location = resolve(model, revision=revision, offline=True)
     precision = stored_precision(location.path)
-    shape = read_shape(location.path)
+    dims = read_dims(location.path)
     size = sum(file.stat().st_size for file in checkpoint_files.checkpoint_files(location.path))
     pairs = {
         "name": location.name,
@@ -101,14 +103,14 @@ def info(model: str, revision: str | None) -> None:
         "identity": location.identity,
         "files": _size(size),
         "stored in": precision or "floating point",
-        "parameters": f"{shape.parameters:,}",
-        "layers": f"{shape.layers} of {shape.hidden_size}, {shape.heads} heads in {shape.groups} groups",
-        "vocabulary": f"{shape.vocab_size:,}",
-        "context": f"{shape.context:,} tokens",
-        "cache": f"{shape.cache_bytes(1) / 1024:g} KiB a token in half precision",
+        "parameters": f"{dims.parameters:,}",
+        "layers": f"{dims.layers} of {dims.hidden_size}, {dims.heads} heads in {dims.groups} groups",
+        "vocabulary": f"{dims.vocab_size:,}",
+        "context": f"{dims.context:,} tokens",
+        "KV cache": f"{dims.cache_bytes(1) / 1024:g} KiB a token in half precision",
     }
     choices: Mapping[str, Precision] = {precision: PRECISIONS[precision]} if precision else PRECISIONS
-    needs = {f"needs, {name}": _size(each.needed_bytes(shape)) for name, each in choices.items()}
+    needs = {f"needs, {name}": _size(each.needed_bytes(dims)) for name, each in choices.items()}
     _print_pairs(pairs | needs)
 
 
@@ -123,11 +125,12 @@ Examples:
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--precision", type=click.Choice(QUANTIZED), default="int4", show_default=True)
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
-@click.option("--overwrite", is_flag=True, help="Replace the quantised model that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a quantised model in OUT.")
 def quantize(model: str, out: Path, precision: str, revision: str | None, overwrite: bool) -> None:
     """Store a model (a name or a folder) with 8-bit or 4-bit weights in the new folder OUT. Prints the folder.
 
-    It loads faster than quantising at every start and takes a half or a third of the disk. Never touches the network.
+    It loads faster than quantising at every start and takes a half or a third of the disk space. Never touches the
+    network.
     """
     from extractor.chatglm3 import quantize
 
@@ -148,7 +151,7 @@ Examples:
 @click.option(
     "--precision",
     type=click.Choice([name for name in PRECISIONS if name not in QUANTIZED]),
-    help="What the weights are stored in (half is float16); as in the checkpoint unless given.",
+    help="Data type of the stored weights (half is float16).  [default: as in the checkpoint]",
 )
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
 def export(model: str, out: Path, precision: str | None, revision: str | None) -> None:

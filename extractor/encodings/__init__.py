@@ -1,1 +1,1 @@
-"""Which text encoding some bytes are in."""
+"""The text encoding of bytes: detected (`detect`), or declared and checked (`declared`)."""

@@ -1,8 +1,8 @@
-"""Text whose encoding is declared (HTML, mail, RTF): a declaration is a witness, and the bytes are the evidence.
+"""Text whose encoding is declared (HTML, mail): the declaration is a claim, and the bytes are the evidence.
 
-Bytes that are UTF-8 are read as such whatever is declared; a declaration that the bytes bear out is followed, in the
-wider form that browsers take it for; one that they contradict gives way to what `encoding` finds. A few broken bytes
-in a text whose encoding is clear become U+FFFD, and the recorded encoding says so.
+Bytes that are UTF-8 are read as such whatever is declared. A declaration that fits the bytes is followed, in the wider
+form for which browsers take it; one that they contradict gives way to what `detect` finds. A few broken bytes in a text
+whose encoding is clear become U+FFFD, and the recorded encoding says so.
 """
 
 from __future__ import annotations
@@ -60,16 +60,16 @@ NAMES = {
 }
 NOT_FOR_TEXT = frozenset(("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"))
 STATEFUL = ("hz", "iso2022", "utf-7")
-"""Encodings that are ASCII on the outside."""
+"""Encodings whose bytes are all ASCII."""
 WESTERN = frozenset(("cp1252", "iso8859-1", "iso8859-15", "utf-8", "mac-roman"))
-"""Declared by tools that do not know better, and able to read anything."""
+"""Declared by tools that do not know the encoding, and able to decode nearly any bytes."""
 CHINESE = frozenset(("gb2312", "gbk", "gb18030"))
 SAMPLE_BYTES = 1 << 15
 BROKEN_SHARE = 0.02
 
 
 def codec(label: str | None) -> str | None:
-    """The Python codec for a label, None where it is none for text."""
+    """Return the Python codec for a label; None where there is none for text."""
     name = (label or "").strip("\"' \t\r\n;").lower()
     try:
         found = codecs.lookup(NAMES.get(name, name)).name
@@ -80,11 +80,11 @@ def codec(label: str | None) -> str | None:
 
 
 def decode(data: bytes, label: str | None) -> Decoded | Undecodable:
-    """The text of bytes that are declared to be in an encoding, with the encoding that they are in."""
+    """Decode bytes that are declared to be in an encoding; the result names the one that they are in."""
     declared = codec(label)
     found = detect.decode(data)
     if declared is None or (isinstance(found, Undecodable) and found.code in ("empty", "binary")):
-        return found if isinstance(found, Decoded) else _mended(data, found.nearly) or found
+        return found if isinstance(found, Decoded) else _with_replacements(data, found.nearly) or found
     if data.isascii() and not declared.startswith(STATEFUL):
         return found
     if isinstance(found, Decoded) and _is_evident(found, declared, data):
@@ -94,12 +94,15 @@ def decode(data: bytes, label: str | None) -> Decoded | Undecodable:
         return strictly
     if isinstance(found, Decoded):
         return found
-    return _mended(data, declared) or _mended(data, found.nearly) or found
+    return _with_replacements(data, declared) or _with_replacements(data, found.nearly) or found
 
 
 def _is_evident(found: Decoded, declared: str, data: bytes) -> bool:
-    """Whether what was found stands against what was declared. Unicode does; and so does anything else against a
-    declaration that would read any bytes at all: a Western one, or a Chinese one whose reading is no Chinese."""
+    """Return whether what was detected outweighs what was declared.
+
+    Unicode does, and so does anything else against a declaration that decodes any bytes: a Western one, or a Chinese
+    one that gives no Chinese.
+    """
     if data.isascii():
         return found.encoding.startswith(STATEFUL)
     if found.encoding.startswith("utf"):
@@ -120,8 +123,8 @@ def _strictly(data: bytes, declared: str) -> Iterator[Decoded]:
             yield Decoded(text.removeprefix("\ufeff"), codecs.lookup(name).name)
 
 
-def _mended(data: bytes, name: str | None) -> Decoded | None:
-    """With U+FFFD for broken bytes, if they are few."""
+def _with_replacements(data: bytes, name: str | None) -> Decoded | None:
+    """Decode with U+FFFD for broken bytes, if they are few."""
     if name is None:
         return None
     name = WIDER.get(name, (name,))[-1]

@@ -1,13 +1,13 @@
-"""Bytes to text: the encoding is found by evidence and recorded, never assumed.
+"""Bytes to text: the encoding is detected from evidence and recorded, never assumed.
 
-The order is: byte-order mark, magic numbers of binary formats, escape sequences, strict UTF-8, then the legacy
-encodings by likelihood. Each candidate decodes a sample strictly, and the characters that come out are weighed
-against the languages that are written in that encoding (`languages`); the likeliest wins if it is likely at all and
-decodes the whole. charset-normalizer is asked for what the tables do not cover. A doubtful text is refused with a
-reason: there is no Latin-1 that accepts everything and no U+FFFD.
+The order is: byte-order mark, magic numbers of binary formats, escape sequences, UTF-16 and UTF-32 without a mark,
+strict UTF-8, then the legacy encodings by `scoring`. Each candidate decodes a sample, and the characters that come out
+are scored in the languages that are written in that encoding (`languages`); the best wins if its score is that of text
+and it decodes the whole strictly. charset-normalizer is asked for what the tables do not cover. A doubtful text is
+refused with a Problem: there is no Latin-1 that accepts everything and no U+FFFD.
 
 `data.decode(decoded.encoding) == decoded.text` holds for whatever is decoded, so offsets are true to the file: line
-ends stay as they are and only a byte-order mark is dropped. This module knows no files and no formats.
+ends stay as they are and only a byte-order mark is dropped. This module knows no files and reads no formats.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from extractor.encodings.languages import ALL, CJK, profile
-from extractor.encodings.scoring import Candidate, is_text, likeliest, mean
+from extractor.encodings.scoring import Candidate, best, is_text, mean
 from extractor.errors import Problem
 
 
@@ -33,8 +33,10 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class Undecodable(Problem):
-    """Why there is no text: `empty`, `binary` or `encoding`. `nearly` is the encoding that the text is in but for a few
-    broken bytes, for readers that can go on without them."""
+    """Why there is no text: `empty`, `binary` or `encoding`.
+
+    `nearly` is the encoding of the text but for a few broken bytes, for readers that can do without those.
+    """
 
     nearly: str | None = None
 
@@ -46,6 +48,7 @@ BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# What is refused in words of its own. Whether something reads it is not known here: readers declare their signatures.
 MAGIC = (
     (b"%PDF-", "a PDF document"),
     (b"{\\rtf", "an RTF document"),
@@ -115,7 +118,9 @@ DAMAGED = Candidate(("utf-8",), ALL, 0.0)
 
 SAMPLE_BYTES = 2048
 PLAIN = -9.7
+"""Mean log-probability of a character above which a short text is plainly Chinese."""
 ACCIDENT_BYTES = 64
+"""Length up to which another encoding can be well-formed UTF-8 by accident."""
 
 CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
 ISO_2022 = re.compile(rb"\x1b(?:\$[@AB]|\$\([CD]|\$\)C|\([IJ]|\.[AF])")
@@ -125,7 +130,7 @@ ADVICE = "convert it to UTF-8 and run again"
 
 
 def decode(data: bytes) -> Decoded | Undecodable:
-    """The text of a document's bytes, with its encoding, or the reason why there is none."""
+    """Return the text of a document's bytes, with its encoding, or why there is none."""
     result = _decode(data)
     if isinstance(result, Decoded) and not result.text.strip():
         return Undecodable("empty", "no text: the document is empty or holds only white space")
@@ -133,7 +138,7 @@ def decode(data: bytes) -> Decoded | Undecodable:
 
 
 def sniff(head: bytes) -> Decoded | Undecodable:
-    """As `decode`, for the first bytes of a longer file: a character cut in two at the end is no error."""
+    """Decode the first bytes of a longer file: a character that is cut in two at the end is not an error."""
     result = decode(head)
     if isinstance(result, Undecodable) and result.nearly:
         for cut in range(1, min(4, len(head))):
@@ -144,7 +149,7 @@ def sniff(head: bytes) -> Decoded | Undecodable:
 
 
 def magic(data: bytes) -> str | None:
-    """The binary format that the first bytes announce, in words, or None."""
+    """Return the binary format that the first bytes announce, in words, or None."""
     found = next((name for prefix, name in MAGIC if data.startswith(prefix)), None)
     return "a RIFF media file" if found is None and data[:4] == b"RIFF" and b"\x00" in data[:12] else found
 
@@ -161,7 +166,7 @@ def _decode(data: bytes) -> Decoded | Undecodable:
 
 
 def _named(data: bytes, encoding: str) -> Decoded | Undecodable:
-    """Strictly in the encoding that a byte-order mark announces; text that is then full of controls is none."""
+    """Decode strictly as a byte-order mark announces; what is then full of control characters is not text."""
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -176,7 +181,7 @@ def _broken(error: UnicodeDecodeError) -> str:
 
 
 def _escaped(data: bytes) -> Decoded | None:
-    """ISO-2022 and HZ, which are ASCII on the outside and so would pass as UTF-8."""
+    """Decode ISO-2022 and HZ, whose bytes are all ASCII, so that they would pass as UTF-8."""
     if not data.isascii():
         return None
     if b"\x1b" in data and ISO_2022.search(data):
@@ -203,7 +208,7 @@ def _utf8(data: bytes) -> Decoded | None:
 
 
 def _by_accident(text: str, data: bytes) -> bool:
-    """A few words of GB18030 can be well-formed UTF-8: two-byte letters of no language, where Chinese is plain."""
+    """Return whether a few words of GB18030 happen to be UTF-8: letters of several scripts and of no language."""
     if len(data) > ACCIDENT_BYTES or text.isascii() or any(character > "\u07ff" for character in text):
         return False
     chinese = next(_strict(data, ("gb18030",)), None)
@@ -222,19 +227,19 @@ def _controls(text: str) -> int:
 
 
 def _too_many(controls: int, length: int) -> bool:
-    """A stray NUL or form feed is still text; one control character in fifty is not."""
+    """Return whether it is not text: a stray NUL or form feed is allowed, one control character in fifty is not."""
     return controls > 2 + length // 50 or 0 < controls == length
 
 
 def _wide(data: bytes) -> Decoded | Undecodable | None:
-    """UTF-16 or UTF-32 without a mark: no other text holds control bytes, apart from a stray one."""
+    """Decode UTF-16 or UTF-32 without a mark: no other text has control bytes, apart from a stray one."""
     if data.count(0) * 3 > len(data) and (found := _utf32(data)):
         return found
     if not _control_bytes(data):
         return None
-    readings = likeliest([(candidate, data[:SAMPLE_BYTES]) for candidate in WIDE], slack=0)
-    decoded = (found for reading in readings for found in _strict(data, (reading.encoding,)))
-    return next(decoded, None) or (_refusal(data, readings[0].encoding) if readings else None)
+    scores = best([(candidate, data[:SAMPLE_BYTES]) for candidate in WIDE], slack=0)
+    decoded = (found for score in scores for found in _strict(data, (score.encoding,)))
+    return next(decoded, None) or (_refusal(data, scores[0].encoding) if scores else None)
 
 
 def _binary(data: bytes) -> Undecodable | None:
@@ -252,15 +257,15 @@ def _legacy(data: bytes) -> Decoded | Undecodable:
     sample = _sample(data)
     even = data[: len(sample) // 2 * 2]
     pairs = [(it, sample) for it in (DAMAGED, *CANDIDATES)] + [(it, even) for it in WIDE_CJK]
-    readings = likeliest(pairs, slack=3 + 0.02 * len(sample))
-    if not readings:
+    scores = best(pairs, slack=3 + 0.02 * len(sample))
+    if not scores:
         return _by_charset_normalizer(data)
-    decoded = (found for reading in readings for found in _strict(data, reading.candidate.codecs))
-    return next(decoded, None) or _refusal(data, readings[0].encoding)
+    decoded = (found for score in scores for found in _strict(data, score.candidate.codecs))
+    return next(decoded, None) or _refusal(data, scores[0].encoding)
 
 
 def _refusal(data: bytes, encoding: str) -> Undecodable:
-    """Why the whole is not in the encoding that its sample is in."""
+    """Return why the whole is not in the encoding of its sample."""
     try:
         data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -269,7 +274,8 @@ def _refusal(data: bytes, encoding: str) -> Undecodable:
 
 
 def _sample(data: bytes) -> bytes:
-    """Lines with bytes beyond ASCII, up to the sample's size: no legacy encoding hides a line feed in a character."""
+    """Return lines with bytes beyond ASCII, up to the sample's size: in no legacy encoding is a line feed part of a
+    character."""
     if len(data) <= SAMPLE_BYTES:
         return data
     taken: list[bytes] = []
@@ -284,13 +290,12 @@ def _sample(data: bytes) -> bytes:
 
 
 def _by_charset_normalizer(data: bytes) -> Decoded | Undecodable:
-    """What the tables do not cover; taken only if the guess is coherent in some language."""
+    """Decode what the tables do not cover, if the guess is coherent in some language and has no C1 controls."""
     from charset_normalizer import from_bytes
 
-    best = from_bytes(data[: 32 * SAMPLE_BYTES]).best()
-    found = (
-        next(_strict(data, (best.encoding,)), None) if best and best.chaos <= 0.1 and best.coherence >= 0.3 else None
-    )
+    guess = from_bytes(data[: 32 * SAMPLE_BYTES]).best()
+    is_coherent = guess and guess.chaos <= 0.1 and guess.coherence >= 0.3
+    found = next(_strict(data, (guess.encoding,)), None) if guess and is_coherent else None
     if found is None or any(0x80 <= ord(character) < 0xA0 for character in found.text):
         return Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
     return found

@@ -3,7 +3,7 @@
 A profile is a table of log-probabilities. The tables are coarse on purpose: letters in order of frequency, the most
 frequent few hundred characters of Chinese, Japanese and Korean by hand, and the rest by the tier in which the
 national standards put them (GB 2312, Big5 and JIS X 0208 list common characters before rare ones). They know nothing
-of encodings, which are `encoding`'s business.
+of encodings, which `detect` lists.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Profile:
     latin: bool
 
     def of(self, character: str) -> float:
-        """Log-probability of one character; a coarse guess from its Unicode category where the table has none."""
+        """Return the log-probability of a character; where the table has none, a guess from its Unicode category."""
         known = self.cost.get(character)
         return known if known is not None else _unlisted(character)
 
@@ -134,12 +134,13 @@ def _ranked(characters: Iterable[str], share: float) -> dict[str, float]:
 
 
 def _even(characters: Iterable[str], share: float) -> dict[str, float]:
+    """Spread `share` of the text evenly over characters."""
     unique = set(characters)
     return dict.fromkeys(unique, math.log(share / len(unique)))
 
 
 def _rows(codec: str, first: int, last: int, trails: Iterable[int]) -> Iterator[str]:
-    """The characters of a national standard whose lead byte is in a range."""
+    """Yield the characters of a national standard whose lead byte is in a range."""
     columns = list(trails)
     for lead in range(first, last + 1):
         for trail in columns:
@@ -199,14 +200,14 @@ def _korean() -> dict[str, float]:
 
 
 def _script(letters: str, marks: str = LATIN_MARKS) -> dict[str, float]:
-    """An alphabet apart from Latin: nearly every letter of the text is one of these."""
+    """Return the table of an alphabet apart from Latin: nearly every letter of a text is one of these."""
     lower = _ranked(letters, 0.9)
     upper = {letter.upper(): cost - 0.5 for letter, cost in lower.items() if len(letter.upper()) == 1}
     return _ranked(marks, 0.01) | upper | lower
 
 
 def _accents(letters: str) -> dict[str, float]:
-    """A Latin alphabet: most letters are ASCII, one in twenty is one of these."""
+    """Return the table of a Latin alphabet: most letters are ASCII, one in twenty is one of these."""
     lower = _ranked(letters, 0.05)
     upper = {letter.upper(): cost - 3.0 for letter, cost in lower.items() if len(letter.upper()) == 1}
     if "ı" in letters:
@@ -230,7 +231,7 @@ CJK = {"simplified": _simplified, "traditional": _traditional, "japanese": _japa
 
 @cache
 def profile(name: str) -> Profile:
-    """The profile of a language, built when first asked for."""
+    """Return the profile of a language, built when first asked for."""
     if name in CJK:
         return Profile(name, CJK[name](), latin=True)
     if name in SCRIPTS:

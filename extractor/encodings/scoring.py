@@ -1,7 +1,7 @@
-"""How likely bytes are in an encoding: they are decoded, and the characters weighed as each language written in it.
+"""How likely bytes are in an encoding: they are decoded, and the characters scored in each language written in it.
 
-The score is a log-probability of the same bytes under every candidate, so scores compare. Knows no fixed list of
-encodings; that is `encoding`'s.
+The score is a log-probability (in nats) of the same bytes under every candidate, so scores compare. Knows no list of
+encodings: that is `detect`'s.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LONE_LETTER = -2.0
 CONSONANTS = -5.0
 BROKEN = -14.0
 LIKELY = -10.0
-"""Mean log-probability of a non-ASCII character above which a reading is believed: real text lies at -4 to -9 (the
-lower end where single symbols stand in English text), bytes that are no text of that encoding at -11 and below."""
+"""Mean log-probability of a non-ASCII character above which an encoding is believed: real text has -4 to -9 (the lower
+end where single symbols occur in English text), bytes that are not text of that encoding -11 and below."""
 LIKELY_LETTERS = -6.0
-"""The same for alphabets apart from Latin, whose real text lies at -3 to -5: every byte is some letter of theirs."""
+"""The same for alphabets apart from Latin, whose real text has -3 to -5: every byte is some letter of theirs."""
 
 
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -51,8 +51,8 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A sample read in one encoding, as text of its likeliest language."""
+class Score:
+    """The score of a sample in one encoding, as text of its likeliest language."""
 
     candidate: Candidate
     encoding: str
@@ -61,7 +61,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A reading before its oddities are weighed, which can only lower its score. `counts` are of its characters."""
+    """A score before oddities are taken off, so an upper bound. `counts` are of the sample's characters."""
 
     candidate: Candidate
     sample: Sample
@@ -79,31 +79,31 @@ class Sample:
     broken: int = 0
 
 
-def likeliest(samples: Iterable[tuple[Candidate, bytes]], slack: float) -> list[Reading]:
-    """The readings of samples that are text at all, the likeliest first, down to `slack` nats below it.
+def best(samples: Iterable[tuple[Candidate, bytes]], slack: float) -> list[Score]:
+    """Return the scores of samples that are text at all, the best first, down to `slack` nats below it.
 
-    The costly part is done for the best guesses only: the others could not reach them any more.
+    Oddities, the costly part, are weighed for the best guesses only: the others could not reach them any more.
     """
     guesses = (_guess(candidate, sample) for candidate, sample in samples)
-    found: list[Reading] = []
+    found: list[Score] = []
     floor = float("-inf")
     for guess in sorted((it for it in guesses if it), key=lambda it: -it.score):
         if guess.score < floor:
             break
         oddities = _oddities(guess.sample.text, guess.language)
         if _is_text(guess.counts, guess.language, oddities):
-            found.append(Reading(guess.candidate, guess.sample.encoding, guess.score + oddities))
+            found.append(Score(guess.candidate, guess.sample.encoding, guess.score + oddities))
             floor = max(floor, found[-1].score - slack)
     return sorted((it for it in found if it.score >= floor), key=lambda it: -it.score)
 
 
 def is_text(text: str, language: Profile) -> bool:
-    """Whether a text can be of a language at all."""
+    """Return whether a text can be of a language at all."""
     return _is_text(Counter(text), language, _oddities(text, language))
 
 
 def mean(text: str, language: Profile) -> float:
-    """Mean log-probability of the characters beyond ASCII, or of all where there is none."""
+    """Return the mean log-probability of the characters beyond ASCII, or of all where there is none."""
     return _mean(Counter(text), language, 0.0)
 
 
@@ -146,7 +146,7 @@ def _decode(data: bytes, names: tuple[str, ...]) -> Sample | None:
 
 
 def _without_damage(data: bytes, name: str) -> Sample | None:
-    """The sample without its broken bytes if those are few: damaged text is to be told from text of another kind."""
+    """Return the sample without its broken bytes if those are few: damaged text is to win over another encoding."""
     try:
         text = data.decode(name, "surrogateescape")
     except UnicodeDecodeError:
@@ -158,9 +158,12 @@ def _without_damage(data: bytes, name: str) -> Sample | None:
 
 
 def _oddities(text: str, language: Profile) -> float:
-    """What no text has, each at a price: capitals or quotation marks inside words, two scripts in one word, accents in
-    a row, four Cyrillic consonants in a row, a long Greek word without an accent, a Hebrew final letter inside a word,
-    a single ideograph inside an ASCII word."""
+    """Return the penalty for what no text has, at most 0.
+
+    Capitals or quotation marks inside words, two scripts in one word, accents in a row, four Cyrillic consonants in a
+    row, a long Greek word without an accent, a Hebrew final letter inside a word, a single ideograph inside an ASCII
+    word.
+    """
     if language.name in CJK:
         return LONE_IDEOGRAPH * len(LONE.findall(text))
     total = (

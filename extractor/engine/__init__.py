@@ -1,9 +1,13 @@
-"""Batch generation, from the outside in:
+"""The inference engine: continuous batching of constrained decoding, from the outside in.
 
-`engine` is the step, `scheduler` says who takes part in it, `cache` holds their keys and values, `packing` lays their
-tokens side by side, `runner` is the forward pass (`linear`, `attention` are its products), `constraint` (`grammar`)
-says which tokens may come, `choosing` takes one, `speculation` guesses several. A `sequence` is what goes through.
-On CUDA `fused` attends, and `capture` makes graphs of the steps that only write answers.
+- `engine_thread`: an engine in a thread of its own
+- `engine`: one step, from admission to outputs; `sequence` is what goes through it
+- `scheduler`: admission, chunked prefill, preemption; `prefix_cache`: what many prompts begin with
+- `kv_cache`: slots and pools; `batch`: the tokens of a step, side by side
+- `model_runner`: the forward pass; `linear`, `attention`, `flash_attention`, `operations`: what it computes with;
+  `cuda_graphs`: decode steps captured
+- `constraint`: token masks by a grammar; `sampler`: the next token; `speculation`: draft tokens
+- `platform`: what the machine allows
 
 Knows prompts as token ids and a source text; does not know documents, templates or records.
 """

@@ -1,7 +1,7 @@
-"""Which tokens may come next: llguidance's matcher over a SentencePiece vocabulary.
+"""Constrained decoding: which tokens may come next, by llguidance's matcher over a SentencePiece vocabulary.
 
 A `Vocabulary` is made once per model (about 0.1 s), a `Constraint` once per prompt. Masks are numpy arrays on the CPU;
-this module knows no torch.
+this module does not know torch, nor how tokens are sampled.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import numpy as np
 from llguidance.numpy import fill_next_token_bitmask
 
 from extractor.chatglm3.tokenizer import Tokenizer
+from extractor.engine.speculation import Draft
 from extractor.task.answer_grammar import grammar
 from extractor.task.task import Task
 
-Bits = np.ndarray[tuple[int, int], np.dtype[np.uint32]]
-"""Rows of token masks: bit `t % 32` of word `t // 32` says whether token t may come."""
+TokenBitmask = np.ndarray[tuple[int, int], np.dtype[np.uint32]]
+"""Token masks (rows, ceil(vocabulary / 32)): bit `t % 32` of word `t // 32` says whether token t may come."""
+
+Propose = Callable[[Sequence[int]], int | None]
+"""Given the tokens drafted so far, the next draft token, or None."""
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +37,11 @@ class Vocabulary:
         self.size = size
         wrapper = llguidance.TokenizerWrapper(tokenizer.constraint_vocabulary(size))
         self._tokens = llguidance.LLTokenizer(wrapper, n_vocab=size)
+        # Copying a matcher is much cheaper than parsing its grammar.
         self._last: tuple[str, llguidance.LLMatcher | None] = ("", None)
 
     def constrain(self, task: Task, text: str) -> Constraint | None:
-        """A constraint for answers about `text`; None when the schema is more than the grammar can take.
+        """Return a constraint for answers about `text`; None when the grammar cannot take the schema.
 
         The answer is then decoded freely, and parsing, validation and grounding judge it as they judge all answers.
         """
@@ -47,9 +52,9 @@ class Vocabulary:
         return Constraint(matcher, self.size)
 
     def _matcher(self, source: str) -> llguidance.LLMatcher:
-        """A new matcher; the last one is kept to copy, since a grammar without verbatim fields is always the same."""
-        known, matcher = self._last
-        if matcher is None or source != known:
+        """Return a new matcher: a copy of the last one where the grammar is the same, as without verbatim fields."""
+        last, matcher = self._last
+        if matcher is None or source != last:
             parsed = llguidance.LLMatcher.grammar_from_lark(source)
             matcher = llguidance.LLMatcher(self._tokens, parsed, log_level=0, limits=_LIMITS)
             self._last = source, matcher
@@ -57,7 +62,11 @@ class Vocabulary:
 
 
 class Constraint:
-    """The state of one answer."""
+    """The state of the grammar after the tokens of one answer.
+
+    `masks` and `draft` try tokens and roll back: the state is the same before and after, but not in between. So a
+    constraint is used by one thread at a time.
+    """
 
     def __init__(self, matcher: llguidance.LLMatcher, size: int) -> None:
         self._matcher = matcher
@@ -68,37 +77,39 @@ class Constraint:
         """Whether the answer is complete, so that nothing but its end may follow."""
         return bool(self._matcher.is_stopped())
 
-    def masks(self, draft: Sequence[Sequence[int]] = ()) -> Bits:
-        """Which tokens may come next now and behind each part of a draft: rows of bits, 32 tokens a word."""
-        bits = np.zeros((1 + len(draft), (self._size + 31) // 32), dtype=np.int32)
-        taken = 0
+    def masks(self, draft: Draft = ()) -> TokenBitmask:
+        """Return which tokens may come now and after each part of a draft: (1 + parts, ceil(vocabulary / 32))."""
+        bitmask = np.zeros((1 + len(draft), (self._size + 31) // 32), dtype=np.int32)
+        consumed = 0
+        # The mask before a part allows or forbids its first token; its other tokens are forced, and need none.
         for row, part in enumerate((*draft, ())):
-            fill_next_token_bitmask(self._matcher, bits, row)
-            taken += self._matcher.try_consume_tokens(list(part))
-        self._matcher.rollback(taken)
-        return bits.view(np.uint32)
+            fill_next_token_bitmask(self._matcher, bitmask, row)
+            consumed += self._matcher.try_consume_tokens(list(part))  # as many as the grammar takes
+        self._matcher.rollback(consumed)
+        return bitmask.view(np.uint32)
 
-    def draft(self, guess: Callable[[Sequence[int]], int | None], most: int) -> list[list[int]]:
-        """What may come next if guesses are right: each part is a guess and the tokens that it forces.
+    def draft(self, propose: Propose, max_tokens: int) -> list[list[int]]:
+        """Return a draft: each part is a proposed token and the tokens that it forces.
 
-        `guess` is told the tokens drafted so far. It ends at the first guess that is not allowed. Nothing is taken.
+        It ends at the first proposal that is not allowed, or once it has `max_tokens`; forced tokens may exceed that.
         """
         parts: list[list[int]] = []
-        taken = 0
-        while taken < most and not self.done:
-            token = guess([token for part in parts for token in part])
+        consumed = 0
+        while consumed < max_tokens and not self.done:
+            token = propose([token for part in parts for token in part])
             if token is None or not self._matcher.try_consume_tokens([token]):
                 break
-            parts.append([token, *self.forced()])
-            taken += len(parts[-1])
-        self._matcher.rollback(taken)
+            parts.append([token, *self.jump_forward()])
+            consumed += len(parts[-1])
+        self._matcher.rollback(consumed)  # `jump_forward` consumed the forced tokens as well
         return parts
 
     def advance(self, token: int) -> bool:
-        """Take a token; False when the grammar does not allow it (the answer then ends there)."""
+        """Consume a token; return False when the grammar does not allow it (the answer then ends there)."""
         return bool(self._matcher.consume_token(token))
 
-    def forced(self) -> list[int]:
-        """Take the tokens that must come next, if any, as the tokenizer would write them."""
+    def jump_forward(self) -> list[int]:
+        """Consume and return the tokens that the grammar forces next, if any, as the tokenizer would write them."""
+        # Jump-forward decoding; llguidance calls them fast-forward tokens. `done` first: a stopped matcher has none.
         tokens: list[int] = [] if self.done else self._matcher.compute_ff_tokens()
         return tokens[: self._matcher.try_consume_tokens(tokens)] if tokens else []

@@ -1,4 +1,20 @@
-"""Batch generation: sequences join and leave at every step; `Engine.step` is the whole of it on one screen.
+"""Continuous batching: sequences join and leave the batch at every step. One step:
+
+    waiting --admit--> running         a slot in the KV cache each, prefix cache and slot reuse
+                 |
+             make_room                 larger slots where they may fill up; preempt the last where memory ends
+                 |
+              schedule                 decode all (pending token + draft), then prefill chunks, up to a budget
+                 |
+               Batch                   all segments side by side, without padding
+              /     \\
+       forward       masks             the model, and beside it in a thread the grammar's token masks
+              \\     /
+              sample                   one token for each place where the constraint leaves a choice
+                 |
+           accept drafts               up to the first token that is not the drafted one, which is kept instead
+                 |
+              finish --> outputs       stop token, end of the grammar, or no tokens left
 
 Knows prompts as token ids and what may follow them; does not know documents, templates or records.
 """
@@ -6,221 +22,258 @@ Knows prompts as token ids and what may follow them; does not know documents, te
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
-from weakref import ref
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from extractor.engine.batch import Pack, Run
-from extractor.engine.constraint import Bits
-from extractor.engine.cuda_graphs import Graphs, Recorder, recorder_for
-from extractor.engine.kv_cache import Cache, Prefix
-from extractor.engine.model_runner import Runner
-from extractor.engine.platform import out_of_memory
-from extractor.engine.sampler import Choice, Row, choose
-from extractor.engine.scheduler import Limits, Scheduler, Turn
-from extractor.engine.sequence import Answer, Generation, Request
+from extractor.engine.batch import Batch, Segment
+from extractor.engine.constraint import TokenBitmask
+from extractor.engine.cuda_graphs import CudaGraphs, NewCapture, capture_for
+from extractor.engine.kv_cache import KVCache, Prefix
+from extractor.engine.model_runner import ModelRunner
+from extractor.engine.platform import is_out_of_memory
+from extractor.engine.sampler import LogitsRow, SampledToken, sample
+from extractor.engine.scheduler import ScheduledSequence, Scheduler, SchedulerConfig
+from extractor.engine.sequence import Output, Request, Sequence
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Answer", "Engine", "Limits", "Request", "Statistics"]
+__all__ = ["Engine", "Output", "Request", "SchedulerConfig", "Statistics"]
+
+_MIN_BATCHED_TOKENS = 64
+"""A step is not made smaller than this when memory runs out."""
 
 
 @dataclass(slots=True)
 class Statistics:
-    """What the engine did: forward passes, tokens read by them, tokens of answers, guesses and those that held."""
+    """The throughput of an engine, in steps and tokens.
+
+    Forward passes read `prefill_tokens` in long segments and `decode_tokens` in short ones, drafts included.
+    Answers have `generated_tokens`, of which `sampled_tokens` were sampled and the others forced by the grammar. Of
+    `draft_tokens`, not counting those that the grammar forces after one, `accepted_tokens` were what was sampled.
+    """
 
     steps: int = 0
-    tokens: int = 0
-    chosen: int = 0
-    written: int = 0
-    guessed: int = 0
-    held: int = 0
+    prefill_tokens: int = 0
+    decode_tokens: int = 0
+    sampled_tokens: int = 0
+    generated_tokens: int = 0
+    draft_tokens: int = 0
+    accepted_tokens: int = 0
+
+    def count_step(self, segments: Iterable[Segment]) -> None:
+        """Count a forward pass over these segments."""
+        self.steps += 1
+        for segment in segments:
+            if segment.is_prefill:
+                self.prefill_tokens += len(segment.ids)
+            else:
+                self.decode_tokens += len(segment.ids)
 
     def __str__(self) -> str:
-        held = f"{self.held / self.guessed:.0%} of {self.guessed} guesses held" if self.guessed else "nothing guessed"
-        steps = max(1, self.steps)
+        steps, drafts = max(1, self.steps), max(1, self.draft_tokens)
         return (
-            f"{self.steps} steps, {self.tokens / steps:.1f} tokens a step; answers: {self.written} tokens, "
-            f"{self.chosen} chosen, {self.written / steps:.1f} a step; {held}"
+            f"{self.steps} steps; {self.prefill_tokens} prefill and {self.decode_tokens} decode tokens, "
+            f"{(self.prefill_tokens + self.decode_tokens) / steps:.1f} a step; "
+            f"{self.generated_tokens} tokens generated, {self.sampled_tokens} of them sampled, "
+            f"{self.generated_tokens / steps:.1f} a step; "
+            f"{self.draft_tokens} draft tokens, {self.accepted_tokens / drafts:.0%} accepted"
         )
 
 
 class Engine:
-    """A queue of requests in front of a runner. Greedy answers do not depend on what runs beside them (but for the
-    rounding of the device); sampled ones depend on their seed. Not safe to call from several threads.
+    """A queue of requests in front of a model runner. Not safe to call from several threads.
 
-    `recorder` captures steps of answers; by default CUDA graphs, where there are any.
+    Greedy answers do not depend on what runs beside them (but for the rounding of the device); sampled ones depend on
+    their seed.
+
+    `new_capture` captures decode steps; by default as CUDA graphs, where there are any.
     """
 
     def __init__(
         self,
-        runner: Runner,
+        runner: ModelRunner,
         stop_ids: Collection[int],
-        limits: Limits,
+        config: SchedulerConfig,
         cache_bytes: int,
-        recorder: Recorder | None = None,
+        new_capture: NewCapture | None = None,
     ) -> None:
         self.runner = runner
-        recorder = recorder or recorder_for(runner.shape)
-        self._graphs = Graphs(runner.forward_static, runner.shape, recorder) if recorder else None
+        new_capture = new_capture or capture_for(runner.kv_shape)
+        self._graphs = CudaGraphs(runner.forward_static, runner.kv_shape, new_capture) if new_capture else None
         self.statistics = Statistics()
         self._stop_ids = frozenset(stop_ids)
-        # The scheduler does not keep the engine: else the model would stay until garbage is collected.
-        make_prefix = partial(_make_prefix_by, ref(self))
-        self._scheduler = Scheduler(Cache(runner.shape, cache_bytes), limits, make_prefix)
-        self._masks = ThreadPoolExecutor(1, "masks")
-        self._constraints = ThreadPoolExecutor(1, "constraints")
-        self._added = 0
+        kv_cache = KVCache(runner.kv_shape, cache_bytes)
+        # Nothing below holds the engine: else model and cache would stay in memory until garbage is collected.
+        self._scheduler = Scheduler(kv_cache, config, partial(_compute_prefix, runner, kv_cache, self.statistics))
+        # Two threads, so that masks, for which a step waits, are not queued behind constraints, for which none does.
+        self._mask_thread = ThreadPoolExecutor(1, "masks")
+        self._constraint_thread = ThreadPoolExecutor(1, "constraints")
+        self._added = 0  # the last key
 
     def add(self, request: Request) -> int:
-        """Queue a request; its key comes back with its answer."""
+        """Queue a request and return the key that its output will have."""
+        # A constraint takes milliseconds: it is made while the request waits. The scheduler asks for it at admission.
         self._added += 1
-        building = self._constraints.submit(request.constrain) if request.constrain else None
-        self._scheduler.queue(Generation(self._added, request, building))
+        constraint = self._constraint_thread.submit(request.constrain) if request.constrain else None
+        self._scheduler.add(Sequence(self._added, request, constraint))
         return self._added
 
     @property
     def busy(self) -> bool:
+        """Whether requests wait or run."""
         return bool(self._scheduler.waiting or self._scheduler.running)
 
     @property
     def cache_bytes(self) -> int:
-        """Bytes of the key-value cache that are allocated now."""
-        return self._scheduler.cache.bytes
+        """Bytes of the KV cache that are allocated now."""
+        return self._scheduler.kv_cache.allocated_bytes
 
     def close(self) -> None:
-        """End the threads and give up what was captured. What is in flight is dropped."""
-        for pool in (self._masks, self._constraints):
-            pool.shutdown(cancel_futures=True)
+        """End the threads and drop captured graphs. What is in flight is dropped as well."""
+        for thread in (self._mask_thread, self._constraint_thread):
+            thread.shutdown(cancel_futures=True)
         if self._graphs:
-            self._graphs.drop()
+            self._graphs.clear()
 
-    def step(self) -> list[tuple[int, Answer]]:
-        """One forward pass for everyone; returns the answers that ended, by key.
+    def step(self) -> list[tuple[int, Output]]:
+        """Run one forward pass for everyone and return the outputs that are complete, by key.
 
-        Out of memory halves the batch and goes on; a sequence that does not fit even alone ends with `memory`.
+        Out of memory halves the batch and continues; a sequence that does not fit even alone ends with `memory`.
+        """
+        scheduler = self._scheduler
+        try:
+            scheduler.admit()
+            scheduler.make_room()
+            if scheduled := scheduler.schedule():
+                self._run(scheduled)
+        # Out of memory loses no token: answers change only in `_accept`, after everything that allocates. So everyone
+        # can be preempted and the step tried again.
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self._shrink_batch()
+        return [(sequence.key, sequence.output) for sequence in scheduler.collect_ended()]
+
+    @torch.inference_mode()
+    def _run(self, scheduled: list[ScheduledSequence]) -> None:
+        masks = self._mask_thread.submit(_compute_masks, scheduled)
+        batch = Batch([each.segment for each in scheduled], self.runner.kv_shape)
+        hidden = self._forward(batch, masks)
+        rows = _logits_rows(scheduled, batch, masks.result())
+        # One call for all rows of all sequences, and one transfer to the host; `rows` says whose they are.
+        sampled = iter(sample(self.runner, hidden, [row for group in rows for row in group]))
+        self.statistics.count_step(batch.segments)
+        for each, group in zip(scheduled, rows, strict=True):
+            self._accept(each, [next(sampled) for _ in group])
+            if each.sequence.output.finish:
+                self._scheduler.finish(each.sequence)
+
+    def _forward(self, batch: Batch, masks: Future[list[TokenBitmask | None]]) -> Tensor:
+        """Return the hidden states to sample from: (rows of `batch.logits_rows`, hidden).
+
+        Masks may be computed meanwhile: they depend on the drafts, not on what the model says of them. They are always
+        done afterwards, even if memory ran out: the next step drafts from the same constraints.
         """
         try:
-            self._scheduler.admit()
-            ended = self._scheduler.make_room()
-            ended += self._advance(self._scheduler.plan())
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            ended = self._shrink()
-        return [(generation.key, generation.answer) for generation in ended]
+            hidden = self._graphs.forward(batch) if self._graphs else None
+            return self.runner.forward(batch) if hidden is None else hidden
+        finally:
+            wait([masks])
 
-    @torch.inference_mode()
-    def _advance(self, turns: Sequence[Turn]) -> list[Generation]:
-        if not turns:
-            return []
-        masks = self._masks.submit(_masks, turns)
-        pack = Pack([turn.run for turn in turns], self.runner.shape)
-        hidden = self._forward(pack)
-        rows = _choice_rows(turns, pack, masks.result())
-        choices = choose(self.runner, hidden, [row for group in rows for row in group])
-        self._count(turns)
-        remaining = iter(choices)
-        for turn, group in zip(turns, rows, strict=True):
-            self._take(turn, [next(remaining) for _ in group])
-        ended = [turn.generation for turn in turns if turn.generation.answer.finish]
-        for generation in ended:
-            self._scheduler.finish(generation)
-        return ended
+    def _accept(self, scheduled: ScheduledSequence, sampled: list[SampledToken]) -> None:
+        """Append sampled tokens as far as they are the drafted ones, and the first that is not.
 
-    def _forward(self, pack: Pack) -> Tensor:
-        hidden = self._graphs.forward(pack) if self._graphs else None
-        return self.runner.forward(pack) if hidden is None else hidden
-
-    def _take(self, turn: Turn, choices: Sequence[Choice]) -> None:
-        """Take the chosen tokens as far as they are those that were drafted, and the first that is not."""
-        generation = turn.generation
-        drafted = sum(map(len, turn.draft))
-        generation.stored += len(turn.run.ids) - drafted
-        before = len(generation.answer.ids)
-        for (token, logprob), part in zip(choices, (*turn.draft, ()), strict=bool(choices)):
-            generation.take(token, logprob, self._stop_ids)
-            self.statistics.chosen += 1
-            if generation.answer.finish or not part or token != part[0]:
+        `sampled` has one token after what was pending and one after each part of the draft; none after a prefill chunk
+        that is not the last. A later one counts only if all drafted tokens before it were right: it was computed from
+        them, and so are the keys and values now in the cache.
+        """
+        sequence, draft, statistics = scheduled.sequence, scheduled.draft, self.statistics
+        # The forward pass has written keys and values for pending and drafted tokens. The pending ones count at once,
+        # the drafted ones as they are accepted; the rest stays in the slot, and later tokens overwrite it.
+        sequence.num_cached += len(scheduled.segment.ids) - scheduled.num_draft_tokens
+        generated = len(sequence.output.ids)
+        statistics.draft_tokens += len(draft)
+        for (token, logprob), part in zip(sampled, (*draft, ()), strict=bool(sampled)):
+            sequence.append(token, logprob, self._stop_ids)
+            statistics.sampled_tokens += 1
+            # The token sampled in the place of a wrong draft is right itself, and pending from here on.
+            if sequence.output.finish or not part or token != part[0]:
                 break
-            generation.stored += len(part)
-            self.statistics.held += 1
-        self.statistics.written += len(generation.answer.ids) - before
+            sequence.num_cached += len(part)
+            statistics.accepted_tokens += 1
+        statistics.generated_tokens += len(sequence.output.ids) - generated
 
-    def _count(self, turns: Sequence[Turn]) -> None:
-        self.statistics.steps += 1
-        self.statistics.tokens += sum(len(turn.run.ids) for turn in turns)
-        self.statistics.guessed += sum(len(turn.draft) for turn in turns)
-
-    def _shrink(self) -> list[Generation]:
-        """After out of memory: everyone waits again, and half as many may run, on steps half as large."""
-        scheduler = self._scheduler
-        crowd = len(scheduler.running)
+    def _shrink_batch(self) -> None:
+        """Recover from out of memory: preempt everyone, and allow half as many sequences and tokens from now on."""
+        scheduler, config = self._scheduler, self._scheduler.config
+        crowd = len(scheduler.running)  # what actually ran, which may be far below the limit
         scheduler.preempt_all()
         if self._graphs:
-            self._graphs.drop()
+            self._graphs.clear()
         if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        limits = scheduler.limits
-        if crowd <= 1 and limits.tokens <= _SMALLEST_STEP:
-            return [scheduler.fail_first()] if scheduler.waiting else []
-        fewer, smaller = max(1, crowd // 2), max(_SMALLEST_STEP, limits.tokens // 2)
-        scheduler.limits = replace(limits, sequences=fewer, tokens=smaller)
-        log.warning("out of memory; going on with %d sequences at a time and %d tokens a step", fewer, smaller)
-        return []
-
-    @torch.inference_mode()
-    def _make_prefix(self, ids: tuple[int, ...]) -> Prefix | None:
-        """Read the tokens that several prompts share once, in steps of the usual size; None where there is no room."""
-        cache, size = self._scheduler.cache, self._scheduler.limits.tokens
-        if cache.bytes + 3 * len(ids) * cache.shape.token_bytes > cache.budget:
-            return None
-        lane = cache.allocate(len(ids))
-        if lane is None:
-            return None
-        for start in range(0, len(ids), size):
-            self.runner.forward(Pack([Run(ids[start : start + size], start, lane, None, 0)], self.runner.shape))
-            self.statistics.tokens += len(ids[start : start + size])
-            self.statistics.steps += 1
-        return cache.keep_prefix(ids, lane)
+            torch.cuda.empty_cache()  # fragmentation may have been the reason
+        if crowd <= 1 and config.max_num_batched_tokens <= _MIN_BATCHED_TOKENS:
+            if scheduler.waiting:
+                scheduler.fail_first()
+            return
+        seqs, tokens = max(1, crowd // 2), max(_MIN_BATCHED_TOKENS, config.max_num_batched_tokens // 2)
+        scheduler.config = replace(config, max_num_seqs=seqs, max_num_batched_tokens=tokens)
+        log.warning("out of memory; continuing with %d sequences at a time and %d tokens a step", seqs, tokens)
 
 
-_SMALLEST_STEP = 64
+@torch.inference_mode()
+def _compute_prefix(
+    runner: ModelRunner, kv_cache: KVCache, statistics: Statistics, ids: tuple[int, ...], max_chunk: int
+) -> Prefix | None:
+    """Prefill the tokens that several prompts share; return None where there is no room for them."""
+    # For a moment it takes a slot of up to twice its length and the copy.
+    if kv_cache.allocated_bytes + 3 * len(ids) * kv_cache.shape.token_bytes > kv_cache.budget:
+        return None
+    slot = kv_cache.allocate(len(ids))
+    if slot is None:
+        return None
+    try:
+        for start in range(0, len(ids), max_chunk):
+            segment = Segment(ids[start : start + max_chunk], start, slot, None, 0)  # 0: nothing is sampled from it
+            runner.forward(Batch([segment], runner.kv_shape))
+            statistics.count_step([segment])
+        return kv_cache.store_prefix(ids, slot)
+    finally:
+        kv_cache.free(slot)
 
 
-def _make_prefix_by(engine: ref[Engine], ids: tuple[int, ...]) -> Prefix | None:
-    there = engine()
-    return there._make_prefix(ids) if there is not None else None
+def _compute_masks(scheduled: list[ScheduledSequence]) -> list[TokenBitmask | None]:
+    """Return for each sequence the tokens allowed at each place where one is sampled: (1 + parts of the draft, words).
 
-
-def _masks(turns: Sequence[Turn]) -> list[Bits | None]:
-    """For each turn the tokens allowed at each of its choices; runs in a thread beside the forward pass."""
+    Runs in a thread beside the forward pass.
+    """
     return [
-        turn.generation.constraint.masks(turn.draft) if turn.generation.constraint and turn.run.wanted else None
-        for turn in turns
+        each.sequence.constraint.masks(each.draft) if each.sequence.constraint and each.segment.num_logits else None
+        for each in scheduled
     ]
 
 
-def _choice_rows(turns: Sequence[Turn], pack: Pack, masks: Sequence[Bits | None]) -> list[list[Row]]:
-    """The rows of the hidden states at which each turn chooses: behind what is pending and behind each drafted part."""
-    first: dict[int, int] = {}
-    place = 0
-    for run in pack.runs:
-        first[id(run)] = place
-        place += run.wanted
-    found = []
-    for turn, bits in zip(turns, masks, strict=True):
-        index = first[id(turn.run)]
-        ends = [0]
-        for part in turn.draft:
-            ends.append(ends[-1] + len(part))
-        wanted = ends if turn.run.wanted else []
-        found.append(
-            [Row(index + end, turn.generation, None if bits is None else bits[n]) for n, end in enumerate(wanted)]
-        )
-    return found
+def _logits_rows(
+    scheduled: list[ScheduledSequence], batch: Batch, masks: list[TokenBitmask | None]
+) -> list[list[LogitsRow]]:
+    """Return for each sequence the rows of the hidden states to sample from.
+
+    They are the row of the last pending token and that of the last token of each part of the draft. What the grammar
+    forces within a part is not sampled.
+    """
+    # The hidden states are those of the batch's `logits_rows`: in its order, `num_logits` of each segment.
+    offsets = accumulate((segment.num_logits for segment in batch.segments), initial=0)
+    first = {id(segment): offset for segment, offset in zip(batch.segments, offsets, strict=False)}
+    groups = []
+    for each, bitmask in zip(scheduled, masks, strict=True):
+        # The first of them is the last pending token; a draft's tokens follow, one row each.
+        ends = accumulate(map(len, each.draft), initial=first[id(each.segment)])
+        rows = [LogitsRow(end, each.sequence, None if bitmask is None else bitmask[n]) for n, end in enumerate(ends)]
+        groups.append(rows if each.segment.num_logits else [])
+    return groups

@@ -1,9 +1,20 @@
-"""The key-value cache: lanes of a few lengths, each lane the tokens of one sequence, and shared prefixes beside them.
+"""The KV cache: slots of a few capacities, each slot the tokens of one sequence, with shared prefixes beside them.
 
-Lanes of like capacity lie in one pool, so that attention of a whole batch over them is a single call without padding
-to the longest sequence of all and without a gather. A pool grows and shrinks with its use; `Cache` keeps the sum of
-all pools and prefixes under a number of bytes. Memory is zeroed once, because what stands behind a mask must be finite.
-On the CPU a pool reserves more than it uses, since that takes nothing, and need not be copied when it grows.
+Layout, from the outside in:
+
+    KVCache            all of it, within a budget of bytes
+      SlotPool         one per capacity (64, 128, 256, ... tokens): for each layer a key and a value tensor
+                       (slots, capacity, groups, head_size)
+        Slot           one index into a pool: the own tokens of one sequence, the first at position 0 of the slot
+          cache row    one token's place in a pool, seen as (slots * capacity, groups, head_size):
+                       slot * capacity + position
+      Prefix           tokens that many sequences share, in tensors of their own (tokens, groups, head_size) per layer
+
+Slots of one capacity lie in one pool, so that attention of a whole batch over them is a single call: no gather, and no
+padding to the longest sequence of all. There is no page table: a sequence that fills its slot is moved to a larger one.
+A pool grows and shrinks with its use. Memory is zeroed once, because what a mask hides must still be finite.
+
+Does not know sequences, nor who may use a slot when: the scheduler says that.
 """
 
 from __future__ import annotations
@@ -17,195 +28,224 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_RESERVED = 128
-"""Lanes that are reserved at once."""
+MIN_CAPACITY = 64
+"""Tokens of the smallest slots."""
+
+_RESERVED_SLOTS = 128
+"""Slots for which a CPU pool reserves address space at once: it takes no memory before it is written to, and a pool
+that grows into it need not be copied."""
 
 
 @dataclass(frozen=True, slots=True)
-class KeyShape:
-    """What a token takes in the cache: layers x groups x head_size, twice, in `dtype`.
+class KVShape:
+    """What a token takes in the cache: layers x groups x head_size, once for its key and once for its value.
 
-    Tokens are laid out `block` at a time, in whatever order the operations on them want within.
+    `block_size` tokens are laid out together: within a block the numbers lie in whatever order the kernels want (see
+    `operations.py`), so tokens may be copied from one place to another in whole blocks only.
     """
 
     layers: int
-    groups: int
+    groups: int  # key-value heads (grouped-query attention)
     head_size: int
-    heads_of_a_group: int
+    heads_per_group: int  # query heads that read one group
     dtype: torch.dtype
     device: torch.device
-    block: int = 1
+    block_size: int = 1  # 1: plain (tokens, groups, head_size)
 
     @property
     def token_bytes(self) -> int:
         return 2 * self.layers * self.groups * self.head_size * self.dtype.itemsize
 
-    def whole(self, tokens: int) -> int:
-        """So many tokens, with those that fill up the last block."""
-        return -(-tokens // self.block) * self.block
+    def round_up(self, tokens: int) -> int:
+        """Return the number of tokens in whole blocks."""
+        return -(-tokens // self.block_size) * self.block_size
 
-    def empty(self, *sizes: int) -> list[Tensor]:
-        """One zeroed tensor (*sizes, groups, head_size) for each layer."""
+    def zeros_per_layer(self, *sizes: int) -> list[Tensor]:
+        """Return one zeroed tensor (*sizes, groups, head_size) for each layer."""
         return [self.zeros(*sizes) for _ in range(self.layers)]
 
     def zeros(self, *sizes: int) -> Tensor:
-        """A zeroed tensor (*sizes, groups, head_size). In main memory what is never written to takes no room."""
+        """Return a zeroed tensor (*sizes, groups, head_size)."""
         size = (*sizes, self.groups, self.head_size)
+        # A device zeroes memory itself; an empty tensor has none.
         bytes_ = math.prod(size) * self.dtype.itemsize
         if self.device.type != "cpu" or not bytes_:
             return torch.zeros(size, dtype=self.dtype, device=self.device)
+        # NumPy's zeros come from calloc, which touches no page; torch's are written.
         return torch.from_numpy(np.zeros(bytes_, np.uint8)).view(self.dtype).view(size)
 
 
-class Pool:
-    """Lanes of one capacity: keys and values (lanes, capacity, groups, head_size) for each layer, or more lanes that
-    are not in use yet."""
+class SlotPool:
+    """The slots of one capacity: keys and values (slots, capacity, groups, head_size) for each layer.
 
-    def __init__(self, shape: KeyShape, capacity: int) -> None:
+    The tensors may be longer than `num_slots`: what lies beyond is reserved and in no one's use.
+    """
+
+    def __init__(self, shape: KVShape, capacity: int) -> None:
         self.capacity = capacity
-        self.lanes = 0
+        self.num_slots = 0  # in use or free, without those that are only reserved
         self.version = 0
-        """Counts how often the tensors were replaced by others."""
+        """How often the tensors were replaced. A captured CUDA graph holds their addresses, so it dies with them."""
         self._shape = shape
-        self._free: list[int] = []
-        self.keys = shape.empty(0, capacity)
-        self.values = shape.empty(0, capacity)
+        self._free: list[int] = []  # a heap
+        self.keys = shape.zeros_per_layer(0, capacity)
+        self.values = shape.zeros_per_layer(0, capacity)
 
     @property
-    def used(self) -> int:
-        return self.lanes - len(self._free)
+    def in_use(self) -> int:
+        """Slots that are in use."""
+        return self.num_slots - len(self._free)
 
     @property
-    def lane_bytes(self) -> int:
+    def slot_bytes(self) -> int:
         return self.capacity * self._shape.token_bytes
 
-    def slots(self, layer: int) -> tuple[Tensor, Tensor]:
-        """Keys and values as (slots, groups, head_size): lane after lane, `capacity` slots each."""
+    def cache_rows(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Return views of keys and values as (cache rows, groups, head_size): slot after slot, `capacity` rows each."""
         keys, values = self.keys[layer], self.values[layer]
         return keys.view(-1, *keys.shape[2:]), values.view(-1, *values.shape[2:])
 
-    def grow(self, most: int) -> None:
-        """Double the lanes, to at most `most` more. Where memory runs out on the way, the pool is as it was, but for
-        tensors that are longer than they need be."""
-        more = min(max(1, self.lanes), most)
-        if self.lanes + more > len(self.keys[-1]) or self.lanes + more > len(self.values[-1]):
-            reserved = min(most, _RESERVED) if self._shape.device.type == "cpu" else more
-            self._replace(self.lanes + max(more, reserved))
-        for lane in range(self.lanes, self.lanes + more):
-            heapq.heappush(self._free, lane)
-        self.lanes += more
+    def grow(self, max_new: int) -> None:
+        """Double the slots, by at most `max_new`.
+
+        Where memory runs out on the way, the pool is as it was, but for tensors that are longer than they need be.
+        """
+        # Doubling keeps the number of copies, each of the whole pool, logarithmic in its final size.
+        new = min(max(1, self.num_slots), max_new)
+        # The last layer's tensors tell whether an earlier attempt got through: they are replaced last.
+        if self.num_slots + new > min(len(self.keys[-1]), len(self.values[-1])):
+            reserved = min(max_new, _RESERVED_SLOTS) if self._shape.device.type == "cpu" else new
+            self._reallocate(self.num_slots + max(new, reserved))
+        for index in range(self.num_slots, self.num_slots + new):
+            heapq.heappush(self._free, index)
+        self.num_slots += new
 
     def shrink(self) -> None:
-        """Give back the lanes behind the last one in use."""
+        """Give back the memory of the slots after the last one in use. Slots in use stay where they are."""
+        # Slots are not compacted: sequences hold their index.
         free = set(self._free)
-        keep = next((lane + 1 for lane in reversed(range(self.lanes)) if lane not in free), 0)
-        if keep == self.lanes:
+        keep = next((index + 1 for index in reversed(range(self.num_slots)) if index not in free), 0)
+        if keep == self.num_slots:
             return
-        self._free = [lane for lane in self._free if lane < keep]
+        self._free = [index for index in self._free if index < keep]
         heapq.heapify(self._free)
-        self.lanes = keep
-        self._replace(keep)
+        self.num_slots = keep
+        self._reallocate(keep)
 
-    def _replace(self, lanes: int) -> None:
-        """Put tensors of so many lanes in the place of those that are there, with what is in them."""
+    def _reallocate(self, slots: int) -> None:
+        """Replace the tensors by tensors of so many slots with the same contents, layer by layer to save memory."""
+        # The version counts even if memory runs out below: some tensors are others by then.
         self.version += 1
         for tensors in (self.keys, self.values):
             for layer, old in enumerate(tensors):
-                new = self._shape.zeros(lanes, self.capacity)
-                kept = min(self.lanes, lanes)
+                new = self._shape.zeros(slots, self.capacity)
+                kept = min(self.num_slots, slots)
                 new[:kept] = old[:kept]
-                tensors[layer] = new
+                tensors[layer] = new  # the old one is freed before the next is made
 
-    def take(self) -> int | None:
-        """The lowest free lane, so that the lanes in use stay together; None when all are taken."""
+    def acquire(self) -> int | None:
+        """Return the lowest free slot, which keeps those in use together; None when all are in use."""
         return heapq.heappop(self._free) if self._free else None
 
-    def give(self, lane: int) -> None:
-        heapq.heappush(self._free, lane)
+    def release(self, index: int) -> None:
+        """Make a slot free. Its numbers stay until they are overwritten; nothing may read them."""
+        heapq.heappush(self._free, index)
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """A place for `pool.capacity` tokens."""
+class Slot:
+    """Room for `pool.capacity` tokens of one sequence."""
 
-    pool: Pool
+    pool: SlotPool
     index: int
+
+    @property
+    def first_row(self) -> int:
+        """The cache row of its first token."""
+        return self.index * self.pool.capacity
 
 
 @dataclass(frozen=True, eq=False)
 class Prefix:
-    """Tokens that several prompts begin with: keys and values (tokens, groups, head_size) for each layer."""
+    """Tokens that several prompts begin with: keys and values (tokens, groups, head_size) for each layer.
 
-    ids: tuple[int, ...]
-    keys: Sequence[Tensor] = field(repr=False)
+    Two are equal only if they are the same one: a captured graph reads the tensors of one.
+    """
+
+    ids: tuple[int, ...]  # at the positions 0, 1, ... of a sequence
+    keys: Sequence[Tensor] = field(repr=False)  # of whole blocks: may be longer than `ids`
     values: Sequence[Tensor] = field(repr=False)
 
 
-class Cache:
-    """All lanes, within `budget` bytes."""
+class KVCache:
+    """All slots and prefixes, within `budget` bytes."""
 
-    def __init__(self, shape: KeyShape, budget: int) -> None:
+    def __init__(self, shape: KVShape, budget: int) -> None:
         self.shape = shape
         self.budget = budget
-        self._pools: dict[int, Pool] = {}
-        self._prefix_bytes = 0
+        self._pools: dict[int, SlotPool] = {}  # by capacity
+        self._prefix_bytes = 0  # of the prefixes that count
 
     @property
-    def bytes(self) -> int:
-        """What is allocated."""
-        return self._prefix_bytes + sum(pool.lanes * pool.lane_bytes for pool in self._pools.values())
+    def allocated_bytes(self) -> int:
+        return self._prefix_bytes + sum(pool.num_slots * pool.slot_bytes for pool in self._pools.values())
 
-    def allocate(self, tokens: int) -> Lane | None:
-        """A lane for at least `tokens`; None while there is no room for one."""
-        capacity = capacity_for(tokens)
+    def allocate(self, tokens: int) -> Slot | None:
+        """Return a slot for at least `tokens`; None while there is no room for one."""
+        capacity = slot_capacity(tokens)
         if capacity not in self._pools:
-            self._pools[capacity] = Pool(self.shape, capacity)
+            self._pools[capacity] = SlotPool(self.shape, capacity)
         pool = self._pools[capacity]
-        index = pool.take()
+        index = pool.acquire()
         if index is None:
-            self._make_room(pool)
-            pool.grow((self.budget - self.bytes) // pool.lane_bytes)
-            index = pool.take()
-        return None if index is None else Lane(pool, index)
+            # The budget counts whole pools, free slots included; so free slots elsewhere are given back first.
+            self._shrink_others(pool)
+            pool.grow(max(0, self.budget - self.allocated_bytes) // pool.slot_bytes)
+            index = pool.acquire()
+        return None if index is None else Slot(pool, index)
 
-    def free(self, lane: Lane) -> None:
-        lane.pool.give(lane.index)
+    def free(self, slot: Slot) -> None:
+        """Make a slot available again."""
+        slot.pool.release(slot.index)
 
-    def move(self, lane: Lane, tokens: int, filled: int) -> Lane | None:
-        """The first `filled` tokens of a lane in a larger one; None, and the old lane kept, while there is no room."""
+    def move(self, slot: Slot, tokens: int, filled: int) -> Slot | None:
+        """Move the first `filled` tokens of a slot to a slot for at least `tokens`.
+
+        Return None, and keep the old slot, while there is no room: both exist at once for a moment.
+        """
         larger = self.allocate(tokens)
         if larger is not None:
-            filled = self.shape.whole(filled)
-            for new, old in (*zip(larger.pool.keys, lane.pool.keys, strict=True), *_values(larger, lane)):
-                new[larger.index, :filled] = old[lane.index, :filled]
-            self.free(lane)
+            filled = self.shape.round_up(filled)  # a block that is partly filled is copied whole
+            for tensors, larger_tensors in ((slot.pool.keys, larger.pool.keys), (slot.pool.values, larger.pool.values)):
+                for old, new in zip(tensors, larger_tensors, strict=True):
+                    new[larger.index, :filled] = old[slot.index, :filled]
+            self.free(slot)
         return larger
 
-    def keep_prefix(self, ids: tuple[int, ...], lane: Lane) -> Prefix:
-        """Copy the tokens of a lane to a prefix of their own; the lane is free then."""
-        tokens = self.shape.whole(len(ids))
-        keys = [each[lane.index, :tokens].clone() for each in lane.pool.keys]
-        values = [each[lane.index, :tokens].clone() for each in lane.pool.values]
-        self.free(lane)
+    def store_prefix(self, ids: tuple[int, ...], slot: Slot) -> Prefix:
+        """Copy the tokens `ids` out of a slot into a prefix. The slot is the caller's to free."""
+        # In whole blocks as well: what the last one holds after the prefix is never read (`ids` says how long it is).
+        tokens = self.shape.round_up(len(ids))
+        keys = [each[slot.index, :tokens].clone() for each in slot.pool.keys]
+        values = [each[slot.index, :tokens].clone() for each in slot.pool.values]
         self._prefix_bytes += tokens * self.shape.token_bytes
         return Prefix(ids, keys, values)
 
     def drop_prefix(self, prefix: Prefix) -> None:
-        self._prefix_bytes -= self.shape.whole(len(prefix.ids)) * self.shape.token_bytes
+        """Count a prefix no longer. Its memory goes with the last reference to it."""
+        self._prefix_bytes -= self.shape.round_up(len(prefix.ids)) * self.shape.token_bytes
 
-    def _make_room(self, pool: Pool) -> None:
-        """Take unused lanes from the other pools if a lane of this one would not fit."""
-        if self.bytes + pool.lane_bytes > self.budget:
+    def _shrink_others(self, pool: SlotPool) -> None:
+        """Take unused slots from the other pools if a slot of this one would not fit."""
+        if self.allocated_bytes + pool.slot_bytes > self.budget:
             for other in self._pools.values():
-                if other is not pool and other.used < other.lanes:
+                if other is not pool and other.in_use < other.num_slots:
                     other.shrink()
 
 
-def capacity_for(tokens: int) -> int:
-    """The capacity of the lanes for so many tokens: 64, 128, 256, ... A finer scale would waste less memory and cost
-    more attention calls, which are what a step of few tokens spends its time on."""
-    return max(64, 1 << (tokens - 1).bit_length())
+def slot_capacity(tokens: int) -> int:
+    """Return the capacity of the slots for so many tokens: 64, 128, 256, ...
 
-
-def _values(one: Lane, other: Lane) -> list[tuple[Tensor, Tensor]]:
-    return list(zip(one.pool.values, other.pool.values, strict=True))
+    A finer scale would waste less memory and cost more attention calls, on which a decode step spends its time.
+    """
+    return max(MIN_CAPACITY, 1 << (tokens - 1).bit_length())

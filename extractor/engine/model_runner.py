@@ -1,9 +1,11 @@
-"""The forward pass of ChatGLM3 over a pack of tokens: what `GlmForCausalLM` computes, in few kernels.
+"""The forward pass of ChatGLM3 over a batch of tokens: what `GlmForCausalLM` computes, in few kernels.
 
 transformers' own modules ask for padded batches and spend a measurable part of a step on separate query, key and value
 products and on rotary embeddings in many small kernels. Here the three are one product, and the rows of each head are
 put in an order in which the rotation is four vector operations (which changes no score: queries and keys are reordered
 alike). The same weights give the same logits; a test compares them with `GlmForCausalLM`.
+
+Knows the model's layers; does not know how a batch lays out its tokens, attention, or which kernels the device has.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extractor.chatglm3.model_dims import ModelShape
+from extractor.chatglm3.model_dims import ModelDims
 from extractor.chatglm3.parameters import Layer, Parameters
-from extractor.engine.batch import Pack, Step
-from extractor.engine.constraint import Bits
-from extractor.engine.kv_cache import KeyShape
+from extractor.engine.batch import Batch, ForwardBatch
+from extractor.engine.constraint import TokenBitmask
+from extractor.engine.kv_cache import KVShape
 from extractor.engine.linear import Linear, Product, mlp_of, of_norm, output_of, product_of, stacked_of
 from extractor.engine.operations import CompiledOperations, Rotary, TorchOperations, operations
 from extractor.kernels.amx import Norm
@@ -29,32 +31,36 @@ from extractor.kernels.amx import Norm
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    query_key_value: Product
-    """Of the norm of the hidden states."""
-    output: Linear
-    mlp: Product
-    """Hidden states with what the layer adds to them."""
+    """The products of a layer."""
+
+    query_key_value: Product  # with the norm before it; (rows, hidden) to (rows, query heads + keys + values, flat)
+    output: Linear  # (rows, query heads * head_size) to (rows, hidden); the residual is added by `plus`
+    mlp: Product  # with the norm before it and the residual; (rows, hidden) to (rows, hidden)
 
 
-class Runner:
-    """Runs packs through a model. Its weights are given up layer by layer as they are laid out, so that memory holds
-    them once: they are not to be used afterwards."""
+class ModelRunner:
+    """Runs batches through a model.
+
+    The model's weights are freed layer by layer as they are laid out for the kernels, so that memory holds them once:
+    the model is not to be used afterwards.
+    """
 
     def __init__(self, model: Parameters) -> None:
         shape = model.shape
-        self.vocabulary = shape.vocab_size
+        self.vocab_size = shape.vocab_size
         self._eps = shape.norm_eps
         self._heads, self._groups, self._size = shape.heads, shape.groups, shape.head_size
         self._embedding = model.model.embed_tokens.weight.detach()
         self._output = output_of(model.lm_head)
-        _give_up(model.lm_head)
+        _free_weights(model.lm_head)
         self._norm = Norm(model.model.norm.weight.detach(), self._eps)
-        self._cos, self._sin = _rotary_table(shape, self._embedding)
+        self._cos, self._sin = _rotary_table(shape, self._embedding)  # (context, rotated channels / 2)
+        # Layer by layer: the peak is the model and one layer twice.
         self._layers = []
         for layer in cast(Iterable[Layer], model.model.layers):
             self._layers.append(self._lay_out(layer))
-            _give_up(layer)
-        keys = KeyShape(
+            _free_weights(layer)
+        kv_shape = KVShape(
             len(self._layers),
             self._groups,
             self._size,
@@ -62,42 +68,51 @@ class Runner:
             self._embedding.dtype,
             self._embedding.device,
         )
-        self._operations = operations(keys)
-        self.shape = self._operations.shape
+        self._operations = operations(kv_shape)
+        self.kv_shape = self._operations.shape
+        """What the cache must be like: the operations say in which blocks they lay out tokens."""
 
-    def forward(self, pack: Pack) -> Tensor:
-        """The final hidden states of the tokens that the pack wants: (wanted, hidden)."""
-        return self._through(pack, partial(self._operations.attend, pack))
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the final hidden states to sample from: (rows of `batch.logits_rows`, hidden).
 
-    def forward_static(self, step: Step) -> Tensor:
-        """The same of any step, by torch's operations alone. Nothing is read on the host: a graph can be captured.
-
-        Only where the cache is laid out for these operations (`shape.block` is 1).
+        Keys and values of all tokens are in the cache afterwards.
         """
-        return self._through(step, partial(TorchOperations(self.shape).attend, step))
+        return self._forward(batch, partial(self._operations.attend, batch))
+
+    def forward_static(self, batch: ForwardBatch) -> Tensor:
+        """Do the same by torch's operations alone. Nothing is read on the host, so that a graph can be captured.
+
+        Only where the cache is laid out for these operations (`kv_shape.block_size` is 1).
+        """
+        return self._forward(batch, partial(TorchOperations(self.kv_shape).attend, batch))
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
-        """Logits in float32 (rows, vocabulary), or (rows, tokens) of these tokens alone."""
+        """Return the logits of hidden states (rows, hidden) in float32: (rows, vocabulary), or (rows, these tokens)."""
         return (self._output(hidden) if tokens is None else self._output.some(hidden, tokens)).float()
 
-    def pick(self, hidden: Tensor, bits: Bits | None) -> Tensor | None:
-        """For each row the most probable of the tokens that its bits allow and its log-probability among them, in
-        float64 (rows, 2); None where that is to be had from the logits alone."""
+    def greedy(self, hidden: Tensor, bitmask: TokenBitmask | None) -> Tensor | None:
+        """Return the most probable allowed token of each row and its log-probability: (rows, 2) in float64.
+
+        Return None where there is no kernel for it: `logits` give the same.
+        """
         operations = self._operations
         if not isinstance(operations, CompiledOperations) or not operations.picks:
             return None
-        return operations.pick(self._output(hidden), bits)
+        return operations.pick(self._output(hidden), bitmask)
 
-    def _through(self, step: Step, attend: Callable[[int, Tensor, Rotary], Tensor]) -> Tensor:
-        hidden = functional.embedding(step.ids, self._embedding)
-        rotary = self._cos[step.positions], self._sin[step.positions]
+    def _forward(self, batch: ForwardBatch, attend: Callable[[int, Tensor, Rotary], Tensor]) -> Tensor:
+        """Run all layers. `hidden` is (rows, hidden), padding included, up to the last layer."""
+        # Residual stream; `attend` rotates queries and keys, writes keys and values to the cache, and attends.
+        hidden = functional.embedding(batch.ids, self._embedding)
+        rotary = self._cos[batch.positions], self._sin[batch.positions]
         for number, layer in enumerate(self._layers):
-            mixed = attend(number, layer.query_key_value(hidden), rotary)
-            if number == len(self._layers) - 1:  # nothing reads the other rows any more
-                hidden, mixed = hidden[step.wanted], mixed[step.wanted]
-                if not len(hidden):  # a part of a prompt: its keys and values are all that was asked for
+            # (rows, query heads * head_size)
+            attended = attend(number, layer.query_key_value(hidden), rotary)
+            if number == len(self._layers) - 1:  # from here on only the rows to sample from are read
+                hidden, attended = hidden[batch.logits_rows], attended[batch.logits_rows]
+                if not len(hidden):  # prefill chunks alone: their keys and values are all that was asked for
                     return hidden
-            hidden = layer.mlp(layer.output.plus(mixed, hidden))
+            hidden = layer.mlp(layer.output.plus(attended, hidden))
         return self._normed(hidden, self._norm)
 
     def _normed(self, x: Tensor, norm: Norm) -> Tensor:
@@ -107,6 +122,7 @@ class Runner:
         attention, mlp = layer.self_attn, layer.mlp
         before = Norm(layer.input_layernorm.weight.detach(), self._eps)
         between = Norm(layer.post_attention_layernorm.weight.detach(), self._eps)
+        # The norms are part of the products' kernels where there are such kernels (`linear.py`).
         states = self._query_key_value(attention.q_proj, attention.k_proj, attention.v_proj)
         return _Layer(
             of_norm(states, before, self._normed),
@@ -115,28 +131,37 @@ class Runner:
         )
 
     def _query_key_value(self, *parts: nn.Linear) -> Linear:
-        """One product for the three, with the rows of queries and keys in the order in which they are rotated."""
+        """Return one product for the three, with rows of queries and keys in the order in which they are rotated."""
+        # Queries and keys are rotated, values are not. The table has one column for each pair of channels.
         order = _rotated_order(self._heads + self._groups, self._groups, self._size, 2 * self._cos.shape[1])
         return stacked_of(parts, order.to(self._embedding.device))
 
 
-def _give_up(module: nn.Module) -> None:
-    """Free the weights of plain layers: they are laid out anew, or held by what was made of them."""
+def _free_weights(module: nn.Module) -> None:
+    """Free the weights of plain layers: they were laid out again, or are held by what was made of them."""
     for part in module.modules():
+        # Not isinstance: the products of other kinds of layers use the weights where they are.
         if type(part) is nn.Linear:
             part.to_empty(device="meta")
 
 
 def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> Tensor:
-    """Rows of heads with the pairs that are rotated together in two halves: 0 2 4 ... 1 3 5 ..., the rest as it is."""
+    """Return an order of the rows of heads that splits the pairs rotated together into two halves.
+
+    Of each rotated head 0 2 4 ... 1 3 5 ..., then its channels that are not rotated; then the other heads as they are.
+    """
     head = torch.cat([torch.arange(0, rotated, 2), torch.arange(1, rotated, 2), torch.arange(rotated, size)])
     heads = [head + number * size for number in range(rotated_heads)]
     return torch.cat([*heads, torch.arange(rotated_heads * size, (rotated_heads + others) * size)])
 
 
-def _rotary_table(shape: ModelShape, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine (context, half of the rotated channels), computed in float32 as transformers does, in the dtype
-    and on the device of `like`. Half of the channels of a head are rotated."""
+def _rotary_table(shape: ModelDims, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Return cosine and sine (context, half of the rotated channels), in the dtype and on the device of `like`.
+
+    They are computed in float32, as transformers does. Half of the channels of a head are rotated; rope_ratio stretches
+    the base (RoFormer, Su et al., 2021, with NTK-style scaling in the 32K model).
+    """
+    # theta_i = base^(-2i / rotated), angle = position * theta_i; one column per pair of rotated channels.
     rotated = shape.head_size // 2
     channels = torch.arange(0, rotated, 2, dtype=torch.int64).float()
     frequencies = 1.0 / ((10000.0 * shape.rope_ratio) ** (channels / rotated))

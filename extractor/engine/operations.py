@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from extractor.engine.batch import Pack, Step
-from extractor.engine.constraint import Bits
-from extractor.engine.kv_cache import KeyShape
+from extractor.engine.batch import Batch, ForwardBatch
+from extractor.engine.constraint import TokenBitmask
+from extractor.engine.kv_cache import KVShape
 from extractor.kernels.jit import Array, call, load
 
 Rotary = tuple[Tensor, Tensor]
@@ -32,13 +32,13 @@ _TILED_SIZE, _TASK_ROWS, _TILE_KEYS = 128, 128, 32  # what its attention in the 
 class Operations(Protocol):
     """Norm and attention of a runner. `shape` says how they lay out the cache."""
 
-    shape: KeyShape
+    shape: KVShape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """weight * x / root mean square of each row."""
         ...
 
-    def attend(self, pack: Pack, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
+    def attend(self, batch: Batch, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
         """Rotate queries and keys, put keys and values into the cache, and attend.
 
         `states` (rows, query heads, then keys, then values of all groups) may be changed; the outputs are (rows,
@@ -50,7 +50,7 @@ class Operations(Protocol):
 class TorchOperations:
     """With torch's operations."""
 
-    def __init__(self, shape: KeyShape) -> None:
+    def __init__(self, shape: KVShape) -> None:
         self.shape = shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -62,52 +62,52 @@ class TorchOperations:
         square = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1])
         return wide.mul_(square.add_(eps).rsqrt_()).to(x.dtype).mul_(weight)
 
-    def attend(self, step: Step, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
-        groups, each, size = self.shape.groups, self.shape.heads_of_a_group, self.shape.head_size
+    def attend(self, batch: ForwardBatch, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
+        groups, each, size = self.shape.groups, self.shape.heads_per_group, self.shape.head_size
         heads = states.view(len(states), -1, size)
         _rotate(heads[:, : groups * each + groups], *rotary)
-        query, key, value = torch.split(heads[: step.size], [groups * each, groups, groups], dim=1)
-        step.write(layer, key, value)
-        attended = step.attend(layer, query.reshape(step.size, groups, each, size))
-        return functional.pad(attended.view(step.size, -1), (0, 0, 0, len(states) - step.size))
+        query, key, value = torch.split(heads[: batch.num_tokens], [groups * each, groups, groups], dim=1)
+        batch.write(layer, key, value)
+        attended = batch.attend(layer, query.reshape(batch.num_tokens, groups, each, size))
+        return functional.pad(attended.view(batch.num_tokens, -1), (0, 0, 0, len(states) - batch.num_tokens))
 
 
 class CompiledOperations:
     """With `attention.c`: attention is in the matrix unit where the processor has one that they know; else short runs
     are attended to with vectors, and long ones by torch."""
 
-    def __init__(self, shape: KeyShape, library: ctypes.CDLL, *, tiles: bool = True) -> None:
+    def __init__(self, shape: KVShape, library: ctypes.CDLL, *, tiles: bool = True) -> None:
         self._library = library
         self._tiles = tiles and shape.head_size == _TILED_SIZE and bool(library.has_tiles())
         self.picks = hasattr(library, "pick_rows")
-        self.shape = replace(shape, block=_TILE_KEYS) if self._tiles else shape
+        self.shape = replace(shape, block_size=_TILE_KEYS) if self._tiles else shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         result = torch.empty_like(x)
         call(self._library, "norm_rows", x, *x.shape, weight, eps, result)
         return result
 
-    def attend(self, pack: Pack, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
-        groups, each, size = self.shape.groups, self.shape.heads_of_a_group, self.shape.head_size
+    def attend(self, batch: Batch, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
+        groups, each, size = self.shape.groups, self.shape.heads_per_group, self.shape.head_size
         heads = groups * each
         sizes = np.array([heads, groups, size, rotary[0].shape[-1]])
-        places = _Places.of(pack)
+        places = _Places.of(batch)
         keys, values = places.lanes(layer)
-        where = (places.runs, len(pack.runs), keys, values)
+        where = (places.runs, len(batch.segments), keys, values)
         call(self._library, "rotate_and_store", states, *rotary, sizes, *where, int(self._tiles))
         output = states.new_zeros(len(states), heads * size)
         lanes = (keys, values, *places.prefixes(layer))
         if self._tiles:
             tasks = places.tasks
-            call(self._library, "attend_tiles", states, sizes, places.runs, len(pack.runs), tasks, *lanes, output)
+            call(self._library, "attend_tiles", states, sizes, places.runs, len(batch.segments), tasks, *lanes, output)
             return output
-        call(self._library, "attend_runs", states, sizes, places.runs, pack.shorts, *lanes, output)
-        if pack.shorts < len(pack.runs):
+        call(self._library, "attend_runs", states, sizes, places.runs, batch.num_decode, *lanes, output)
+        if batch.num_decode < len(batch.segments):
             query = states[:, : heads * size].view(-1, groups, each, size)
-            pack.attend_long(layer, query, output.view(-1, groups, each, size))
+            batch.attend_prefill(layer, query, output.view(-1, groups, each, size))
         return output
 
-    def pick(self, logits: Tensor, bits: Bits | None) -> Tensor:
+    def pick(self, logits: Tensor, bits: TokenBitmask | None) -> Tensor:
         """For each row of logits (rows, vocabulary) the largest that its bits allow (None: all), and its
         log-probability among those, in float64 (rows, 2). Only where `picks` says that there is a kernel for it."""
         picked = torch.empty(len(logits), 2, dtype=torch.float64)
@@ -117,29 +117,34 @@ class CompiledOperations:
 
 
 class _Places:
-    """Where the tokens of a pack stand, as the kernels want it: numbers and addresses."""
+    """Where the tokens of a batch stand, as the kernels want it: numbers and addresses."""
 
-    def __init__(self, pack: Pack) -> None:
-        self._pools = list(dict.fromkeys(run.lane.pool for run in pack.runs))
-        self._pool = np.array([self._pools.index(run.lane.pool) for run in pack.runs])
-        token = pack.shape.groups * pack.shape.head_size * pack.shape.dtype.itemsize
-        self._offset = np.array([run.lane.index * run.lane.pool.capacity * token for run in pack.runs])
-        self._prefixes = list(dict.fromkeys(run.prefix for run in pack.runs if run.prefix is not None))
-        known = [self._prefixes.index(run.prefix) if run.prefix is not None else -1 for run in pack.runs]
+    def __init__(self, batch: Batch) -> None:
+        self._pools = list(dict.fromkeys(segment.slot.pool for segment in batch.segments))
+        self._pool = np.array([self._pools.index(segment.slot.pool) for segment in batch.segments])
+        token = batch.shape.groups * batch.shape.head_size * batch.shape.dtype.itemsize
+        self._offset = np.array([segment.slot.index * segment.slot.pool.capacity * token for segment in batch.segments])
+        self._prefixes = list(dict.fromkeys(segment.prefix for segment in batch.segments if segment.prefix is not None))
+        known = [
+            self._prefixes.index(segment.prefix) if segment.prefix is not None else -1 for segment in batch.segments
+        ]
         self._prefix = np.array(known)
-        self._lengths = np.array([run.offset for run in pack.runs])
-        rows = [(first, len(run.ids), run.start) for run, first in zip(pack.runs, pack.firsts, strict=True)]
+        self._lengths = np.array([segment.prefix_length for segment in batch.segments])
+        rows = [
+            (first, len(segment.ids), segment.start)
+            for segment, first in zip(batch.segments, batch.first_rows, strict=True)
+        ]
         self.runs: Array = np.array(rows)
-        rows_of = [len(run.ids) * pack.shape.heads_of_a_group for run in pack.runs]
+        rows_of = [len(segment.ids) * batch.shape.heads_per_group for segment in batch.segments]
         self.tasks: Array = np.cumsum([0, *(-(-count // _TASK_ROWS) for count in rows_of)])
 
     @classmethod
-    def of(cls, pack: Pack) -> _Places:
-        """The places of a pack, made once for all its layers."""
-        if pack.places is None:
-            pack.places = cls(pack)
-        assert isinstance(pack.places, cls)
-        return pack.places
+    def of(cls, batch: Batch) -> _Places:
+        """The places of a batch, made once for all its layers."""
+        if batch.kernel_arguments is None:
+            batch.kernel_arguments = cls(batch)
+        assert isinstance(batch.kernel_arguments, cls)
+        return batch.kernel_arguments
 
     def lanes(self, layer: int) -> tuple[Array, Array]:
         """Addresses of each run's keys and values."""
@@ -154,10 +159,10 @@ class _Places:
         return keys, values, self._lengths
 
 
-def operations(shape: KeyShape) -> Operations:
+def operations(shape: KVShape) -> Operations:
     """The fastest operations for a cache of this shape."""
     library = _library() if shape.device.type == "cpu" and shape.dtype == torch.bfloat16 else None
-    fits = shape.heads_of_a_group <= _MOST_HEADS and shape.head_size <= _MOST_SIZE
+    fits = shape.heads_per_group <= _MOST_HEADS and shape.head_size <= _MOST_SIZE
     if library is None or not fits or shape.head_size % _MULTIPLE:
         return TorchOperations(shape)
     return CompiledOperations(shape, library)

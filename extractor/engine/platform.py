@@ -1,4 +1,4 @@
-"""What the machine allows: threads, the allocator, memory for the cache, tokens of a step.
+"""What the machine allows: threads, the allocator, memory for the KV cache, tokens of a step.
 
 The figures are measured (benchmarks/RESULTS.md); none of them changes an answer.
 """
@@ -15,14 +15,15 @@ from torch import Tensor
 _SMALL_MODEL = 50_000_000
 """Parameters below which a second thread costs more in waiting than it saves."""
 
+# What mallopt(3) calls them; ctypes has no header to take them from.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # mallopt(3)
 _PAUSE_HARD = 2  # omp_pause_resource_t of OpenMP 5.0
 _LARGEST_MMAP_THRESHOLD = 32 * 1024**2
-_KEEP = 1024**3
-_GROUP = Path("/sys/fs/cgroup")
+_KEEP = 1024**3  # free bytes at the top of the heap that are not returned to the system
+_GROUP = Path("/sys/fs/cgroup")  # inside a container, its own group
 
 
-def prepare(parameters: int) -> None:
+def tune_process(parameters: int) -> None:
     """Set threads and the allocator for a model of so many parameters.
 
     glibc gives buffers of some megabytes back to the system when they are freed and faults them in again at the next
@@ -38,9 +39,12 @@ def prepare(parameters: int) -> None:
     mallopt(_M_TRIM_THRESHOLD, _KEEP)
 
 
-def share_an_arena() -> None:
-    """Let threads allocate where the main thread does: the arenas that glibc gives them hand a step's buffers back to
-    the system, which faults them in again at the next step, whatever `prepare` says."""
+def use_one_arena() -> None:
+    """Let threads allocate where the main thread does.
+
+    The arenas that glibc gives them return a step's buffers to the system, which faults them in again at the next step,
+    whatever `tune_process` sets.
+    """
     try:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
     except (AttributeError, OSError, TypeError):
@@ -48,30 +52,35 @@ def share_an_arena() -> None:
 
 
 def end_idle_threads() -> None:
-    """End the helpers that OpenMP has given this thread for loading. While they are there, those of the engine's thread
-    are more than the processor has cores and sleep between any two operations, which takes a quarter longer."""
+    """End the workers that OpenMP gave this thread for loading.
+
+    While they are there, with those of the engine's thread they are more than the processor has cores, and so sleep
+    between any two operations, which takes a quarter longer.
+    """
     try:
         ctypes.CDLL("libgomp.so.1").omp_pause_resource_all(_PAUSE_HARD)
     except (AttributeError, OSError):
         return
 
 
-def free_for_cache(device: torch.device) -> int:
-    """Bytes for the key-value cache: half of the free memory on the CPU, four fifths on a GPU."""
+def kv_cache_budget(device: torch.device) -> int:
+    """Return the bytes that the KV cache may take: half of the free memory on the CPU, four fifths on a GPU."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0] * 0.8)
     return _available() // 2
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host on the device. The host does not wait for a copy to CUDA."""
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the host on the device. The host does not wait for a copy to CUDA."""
+    # Only from pinned memory is the copy asynchronous; torch keeps the buffer until it is done.
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor
 
 
-def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or the one that it came up behind, says that there was no room, on whatever device."""
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it was raised while handling, says that memory ran out, on any device."""
+    # torch's error for the CPU is a plain RuntimeError, and a capture that breaks off raises another one over it.
     while error is not None:
         if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
             return True
@@ -79,18 +88,21 @@ def out_of_memory(error: BaseException | None) -> bool:
     return False
 
 
-def step_tokens(device: torch.device) -> int:
-    """Tokens of a forward pass: enough rows for the full matrix rate, few enough that answers do not wait long."""
+def max_batched_tokens(device: torch.device) -> int:
+    """Return the most tokens of a forward pass.
+
+    Enough rows for the full rate of matrix products in prefill, few enough that decoding does not wait long.
+    """
     return 8192 if device.type == "cuda" else 1024
 
 
-def guessing_rows(device: torch.device) -> int:
-    """Rows of a step up to which reading the weights, not computing, takes the time, so that a guess is cheap."""
+def speculative_rows(device: torch.device) -> int:
+    """Return the rows of a step up to which reading the weights takes the time, not computing: a draft is cheap."""
     return 256 if device.type == "cuda" else 32
 
 
 def _available() -> int:
-    """Bytes that can be had without swapping (MemAvailable), within the limit of the control group if there is one."""
+    """Return the bytes available without swapping (MemAvailable), within the limit of the control group if any."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         lines = Path("/proc/meminfo").read_text("ascii").splitlines()
@@ -101,7 +113,7 @@ def _available() -> int:
 
 
 def _group_room() -> int:
-    """Bytes that the control group (version 2) still allows; a very large number where it sets no limit."""
+    """Return the bytes that the control group (version 2) still allows; a very large number where it sets no limit."""
     try:
         most, used = (int((_GROUP / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
     except (OSError, ValueError):

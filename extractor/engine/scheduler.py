@@ -1,241 +1,263 @@
-"""Who takes part in the next step: admission by memory, prompts in parts by a budget of tokens, answers always.
+"""Continuous batching: which sequences take part in the next step, and with how many tokens.
 
-A lane is sized for the prompt and a usual answer and exchanged for a larger one when it fills. Where memory does not
-allow that, the sequence that came last gives its lane up and waits to be read again. A finished sequence keeps its
-lane until the next admission, so that a retry or a further pass finds the tokens that its prompt shares with the one
-before; it goes to the front of the queue for that.
+Sequences wait, then run until they finish. Each step decodes every sequence that is decoding (never delayed, so that
+answers end soon) and fills up with chunks of prompts to `max_num_batched_tokens` (chunked prefill).
+
+Invariants, which hold between any two calls:
+
+- A running sequence has a slot, a waiting one has none. `running` is in the order of admission.
+- The first `num_cached` ids of a sequence are in the cache (`Sequence` says where). A waiting sequence has computed
+  nothing that it may still use: admission sets `num_cached` to what prefix cache and slot reuse give it.
+- A slot is used by one sequence. It is sized for the prompt and a usual answer. When it may fill up in the next step,
+  the sequence is moved to a larger one. Where the cache has no room for that, the sequence admitted last is preempted:
+  it loses its slot and waits, first in the queue, to be prefilled again, answer and all. What it has generated stays,
+  and so does the state of its constraint and of its random generator.
+- A finished sequence keeps its slot until the next admission that does not have to wait. A prompt that begins like it,
+  a retry or a further pass, then continues in that slot after the tokens that the two share (slot reuse); it goes to
+  the front of the queue for that. What the old sequence left after them is overwritten before it is read.
+- A prefix is dropped only when no running sequence, and no finished one that still has its slot, uses it.
+
+Knows tokens and slots; does not know the model, nor how tokens are sampled.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import abc, deque
 from dataclasses import dataclass
+from itertools import chain, islice
 
-from extractor.engine.batch import SHORT, Run
-from extractor.engine.kv_cache import Cache, Prefix
-from extractor.engine.sequence import Generation
+from extractor.engine.batch import MAX_DECODE_TOKENS, Segment
+from extractor.engine.kv_cache import KVCache, Prefix
+from extractor.engine.prefix_cache import MIN_SHARED_TOKENS, ComputePrefix, PrefixCache, common_length
+from extractor.engine.sequence import Sequence
+from extractor.engine.speculation import Draft
 
-USUAL_ANSWER = 48
-"""Tokens of an answer that a lane has room for at first."""
+USUAL_ANSWER_TOKENS = 48
+"""Tokens of an answer that a slot has room for at first."""
 
-SHARED = 32
-"""Prompts that begin with so many equal tokens share them."""
-
-_NEIGHBOURS = 8
-_PREFIXES = 4
-
-MakePrefix = Callable[[tuple[int, ...]], Prefix | None]
+_LOOKAHEAD = 8
+"""Waiting sequences that are compared with the next one to find a prefix that they all share."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Sequences at a time, tokens of a step, and rows of a step up to which guessing is worth a row."""
+class SchedulerConfig:
+    """Limits of a step."""
 
-    sequences: int
-    tokens: int
-    guessing: int
+    max_num_seqs: int  # sequences that run at a time
+    max_num_batched_tokens: int  # tokens of a step; decoding alone may exceed it
+    max_speculative_rows: int  # rows of a step up to which a draft token is worth its row; 0: no speculation
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """A sequence's part of a step: its run (what is pending, then the draft) and the parts of the draft."""
+class ScheduledSequence:
+    """A sequence's part in a step."""
 
-    generation: Generation
-    run: Run
-    draft: Sequence[Sequence[int]] = ()
+    sequence: Sequence
+    segment: Segment  # ids: pending tokens (or the next chunk of them), then the draft's
+    draft: Draft = ()
+
+    @property
+    def num_draft_tokens(self) -> int:
+        """Tokens of the draft, with those that the grammar forces in it."""
+        return sum(map(len, self.draft))
 
 
 class Scheduler:
-    """Sequences that wait, those that run, and the lanes of those just finished."""
+    """The sequences that wait, those that run, and those that have ended but are not collected yet."""
 
-    def __init__(self, cache: Cache, limits: Limits, make_prefix: MakePrefix) -> None:
-        self.cache = cache
-        self.limits = limits
-        self.waiting: deque[Generation] = deque()
-        self.running: list[Generation] = []
-        self._left: list[Generation] = []
-        self._prefixes: list[Prefix] = []
-        self._make_prefix = make_prefix
+    def __init__(self, kv_cache: KVCache, config: SchedulerConfig, compute_prefix: ComputePrefix) -> None:
+        self.kv_cache = kv_cache
+        self.config = config
+        self.waiting: deque[Sequence] = deque()  # without slots; preempted ones first, then in the order of arrival
+        self.running: list[Sequence] = []  # with slots, in the order of admission
+        self._ended: list[Sequence] = []  # finished or failed, for the next `collect_ended`
+        self._reusable: list[Sequence] = []  # finished, and still with a slot
+        self._prefix_cache = PrefixCache(kv_cache, compute_prefix)
 
-    def queue(self, generation: Generation) -> None:
-        """Put a sequence behind those that wait, or before them if it goes on from one that has just finished."""
-        if self._goes_on(generation):
-            self.waiting.appendleft(generation)
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence: last, or first if it can reuse the slot of one that has just finished."""
+        if self._can_reuse_slot(sequence):
+            self.waiting.appendleft(sequence)
         else:
-            self.waiting.append(generation)
+            self.waiting.append(sequence)
 
     def admit(self) -> None:
-        """Let waiting sequences in, in their order, while there is room and the next step has room for their prompts.
+        """Admit waiting sequences in their order, while there is memory and the next step has room for their prompts.
 
-        Those that came in early would hold lanes that others can use meanwhile. While the first that waits is not
-        ready, the lanes stay that it may go on in.
+        Sequences that are admitted early would hold slots that others can use meanwhile. While the constraint of the
+        first one is still being made, finished sequences keep their slots, since it may reuse one.
         """
-        unread = sum(len(each.pending) for each in self.running)
-        while self.waiting and len(self.running) < self.limits.sequences:
-            generation = self.waiting[0]
-            if unread >= self.limits.tokens and not self._goes_on(generation):
+        # Tokens that the next steps have to read anyway. A sequence that reuses a slot adds few, and has to be admitted
+        # now: the slot is freed below.
+        pending = sum(len(each.pending) for each in self.running)
+        while self.waiting and len(self.running) < self.config.max_num_seqs:
+            sequence = self.waiting[0]
+            if pending >= self.config.max_num_batched_tokens and not self._can_reuse_slot(sequence):
                 break
-            if not generation.is_ready(wait=not self.running):
+            # With nothing else to run there is nothing better to do than to wait for the constraint.
+            if not sequence.is_ready(wait=not self.running):
                 return
-            if not self._place(generation):
-                break
+            if not self._allocate(sequence):
+                break  # not the next one instead: that would let a long prompt starve
             self.running.append(self.waiting.popleft())
-            unread += len(generation.pending)
-        self._forget_left()
+            pending += len(sequence.pending)
+        self._free_reusable()
 
-    def make_room(self) -> list[Generation]:
-        """Exchange lanes that the next step may fill, at the cost of those that came last.
+    def make_room(self) -> None:
+        """Give every running sequence a slot that holds the next step, at the cost of those admitted last.
 
-        Returns sequences that do not fit into the cache, even alone: they have ended.
+        A sequence that does not fit into the cache, even alone, ends with `memory`.
         """
-        failed = []
-        for generation in list(self.running):
-            while generation in self.running and not self._widen(generation):
-                if self._left:
-                    self._forget_left()
+        # In the order of admission, and preempting from the end: the first one always gets on.
+        for sequence in list(self.running):
+            while sequence in self.running and not self._ensure_capacity(sequence):
+                if self._reusable:
+                    self._free_reusable()
                 elif len(self.running) == 1:
-                    failed.append(self._fail(self.running.pop()))
+                    self._fail(self.running.pop())
                 else:
-                    self._evict(self.running.pop())
-        if not self.running and self.waiting:  # nothing left to wait for but the prefixes
-            self._forget_prefixes()
+                    self._preempt(self.running.pop())
+        if not self.running and self.waiting:  # only the prefixes are left to be given up
+            self._prefix_cache.clear()
             self.admit()
             if not self.running:
-                failed.append(self._fail(self.waiting.popleft()))
-        return failed
+                self.fail_first()
 
-    def plan(self) -> list[Turn]:
-        """The next step: the pending tokens of all that are answering, then parts of prompts up to the budget."""
-        crowd = min(self.limits.sequences, len(self.running) + len(self.waiting))
-        most = self.limits.guessing // max(1, crowd) - 1
-        turns = [_answering(each, most) for each in self.running if len(each.pending) <= SHORT]
-        room = self.limits.tokens - sum(len(turn.run.ids) for turn in turns)
-        for generation in self.running:
-            if len(generation.pending) > SHORT and (room > SHORT or not turns):
-                part = generation.pending[: max(room, SHORT + 1)]
-                turns.append(Turn(generation, _run(generation, part, int(len(part) == len(generation.pending)))))
-                room -= len(part)
-        return turns
+    def schedule(self) -> list[ScheduledSequence]:
+        """Return the next step: decoding for all that are decoding, then prefill chunks within the budget of tokens."""
+        crowd = min(self.config.max_num_seqs, len(self.running) + len(self.waiting))
+        # A draft token is cheap while reading the weights, not computing, takes the step's time. The rows up to there
+        # are for all sequences alike, those that wait included: one of them takes the place of each that ends.
+        max_draft = self.config.max_speculative_rows // max(1, crowd) - 1
+        scheduled = [_decode(each, max_draft) for each in self.running if len(each.pending) <= MAX_DECODE_TOKENS]
+        # Prompts in the order of admission: the first is read completely before the next gets the rest of the budget.
+        room = self.config.max_num_batched_tokens - sum(len(each.segment.ids) for each in scheduled)
+        for sequence in self.running:
+            # A chunk is never so short that it would be a decode segment, and a step is never empty.
+            if len(sequence.pending) > MAX_DECODE_TOKENS and (room > MAX_DECODE_TOKENS or not scheduled):
+                scheduled.append(_prefill(sequence, max(room, MAX_DECODE_TOKENS + 1)))
+                room -= len(scheduled[-1].segment.ids)
+        return scheduled
 
-    def finish(self, generation: Generation) -> None:
-        """The sequence is through; its lane stays until the next admission."""
-        self.running.remove(generation)
-        self._left.append(generation)
+    def finish(self, sequence: Sequence) -> None:
+        """End a running sequence whose answer is complete; its slot can be reused until the next admission."""
+        self.running.remove(sequence)
+        self._reusable.append(sequence)
+        self._ended.append(sequence)
+
+    def fail_first(self) -> None:
+        """End the first waiting sequence with `memory`."""
+        self._fail(self.waiting.popleft())
+
+    def collect_ended(self) -> list[Sequence]:
+        """Return the sequences that have ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended
 
     def preempt_all(self) -> None:
-        """Give up all lanes and prefixes: what was running waits again, first come first."""
+        """Give up all slots and prefixes; what was running waits again, in its order, before all others."""
         while self.running:
-            self._evict(self.running.pop())
-        self._forget_left()
-        self._forget_prefixes()
+            self._preempt(self.running.pop())
+        self._free_reusable()
+        self._prefix_cache.clear()
 
-    def fail_first(self) -> Generation:
-        """End the first sequence that waits: it does not fit."""
-        return self._fail(self.waiting.popleft())
+    def _allocate(self, sequence: Sequence) -> bool:
+        """Give a sequence a prefix, if it has one, and a slot: a finished one's that it can reuse, or a new one."""
+        # The prefix first: a slot can be reused only after the same prefix, since it holds what comes after one.
+        sequence.prefix = self._find_prefix(sequence)
+        sequence.num_cached = sequence.prefix_length
+        self._reuse_slot(sequence)
+        if sequence.slot is None:
+            # Room for a decode segment more than is known: drafts are written before it is known that they are right.
+            answer = min(USUAL_ANSWER_TOKENS, sequence.request.max_tokens)
+            sequence.slot = self.kv_cache.allocate(sequence.num_own + answer + MAX_DECODE_TOKENS)
+        return sequence.slot is not None
 
-    def _goes_on(self, generation: Generation) -> bool:
-        """Whether it goes on from a sequence that has just finished."""
-        shared = (_shared(each.ids[: each.stored], generation.ids) - each.offset for each in self._left)
-        return any(tokens >= SHARED for tokens in shared)
+    def _can_reuse_slot(self, sequence: Sequence) -> bool:
+        shared = (common_length(each.cached, sequence.ids) - each.prefix_length for each in self._reusable)
+        return any(tokens >= MIN_SHARED_TOKENS for tokens in shared)
 
-    def _place(self, generation: Generation) -> bool:
-        """Find the sequence a lane: that of a finished one whose beginning it shares, or a new one."""
-        generation.prefix = self._prefix_for(generation)
-        generation.stored = generation.offset
-        self._take_over(generation)
-        if generation.lane is None:
-            expected = len(generation.ids) - generation.offset + min(USUAL_ANSWER, generation.request.max_tokens)
-            generation.lane = self.cache.allocate(expected + SHORT)
-        return generation.lane is not None
+    def _reuse_slot(self, sequence: Sequence) -> None:
+        """Take over the slot of the finished sequence that shares most tokens after the same prefix, if any does."""
+        candidates = [each for each in self._reusable if each.prefix is sequence.prefix]
+        # `cached` is prompt and answer, as far as they were computed.
+        shared = {each.key: common_length(each.cached, sequence.ids) for each in candidates}
+        best = max(candidates, key=lambda each: shared[each.key], default=None)
+        if best is not None and shared[best.key] - sequence.prefix_length >= MIN_SHARED_TOKENS:
+            sequence.slot, best.slot = best.slot, None
+            sequence.num_cached = shared[
+                best.key
+            ]  # the slot holds more, of the old sequence: pending tokens overwrite it
+            self._reusable.remove(best)
 
-    def _take_over(self, generation: Generation) -> None:
-        """Go on in the lane of a finished sequence as far as the two are equal."""
-        candidates = [each for each in self._left if each.prefix is generation.prefix]
-        shared = {id(each): _shared(each.ids[: each.stored], generation.ids) for each in candidates}
-        best = max(candidates, key=lambda each: shared[id(each)], default=None)
-        if best is not None and shared[id(best)] - generation.offset >= SHARED:
-            generation.lane, best.lane = best.lane, None
-            generation.stored = shared[id(best)]
-            self._left.remove(best)
-
-    def _prefix_for(self, generation: Generation) -> Prefix | None:
-        """The longest known prefix of the sequence; a new one where it and those behind it share clearly more."""
-        ids = generation.ids
-        fitting = [
-            each for each in self._prefixes if len(each.ids) < len(ids) and _shared(each.ids, ids) == len(each.ids)
+    def _find_prefix(self, sequence: Sequence) -> Prefix | None:
+        """Return the longest cached prefix, or a new one where this and the sequences after it share clearly more."""
+        best = self._prefix_cache.find(sequence.ids)
+        # As long as what all of them share that share anything: one prefix for many, not one for each pair.
+        followers = islice(self.waiting, 1, _LOOKAHEAD)
+        shared = [
+            tokens for each in followers if (tokens := common_length(sequence.ids, each.ids)) >= MIN_SHARED_TOKENS
         ]
-        best = max(fitting, key=lambda each: len(each.ids), default=None)
-        behind = [self.waiting[place] for place in range(1, min(_NEIGHBOURS, len(self.waiting)))]
-        common = [length for each in behind if (length := _shared(ids, each.ids)) >= SHARED]
-        if common and min(common) >= (len(best.ids) if best else 0) + SHARED:
-            best = self._keep(tuple(ids[: min(common)])) or best
+        if shared and min(shared) >= (len(best.ids) if best else 0) + MIN_SHARED_TOKENS:
+            in_use = [each.prefix for each in chain(self.running, self._reusable)]
+            ids, max_chunk = tuple(sequence.ids[: min(shared)]), self.config.max_num_batched_tokens
+            best = self._prefix_cache.add(ids, max_chunk, in_use) or best
         return best
 
-    def _keep(self, ids: tuple[int, ...]) -> Prefix | None:
-        prefix = self._make_prefix(ids)
-        if prefix is not None:
-            self._prefixes.append(prefix)
-            used = [each.prefix for each in (*self.running, *self._left)]
-            idle = [each for each in self._prefixes[:-_PREFIXES] if each not in used]
-            for each in idle:
-                self._prefixes.remove(each)
-                self.cache.drop_prefix(each)
-        return prefix
-
-    def _widen(self, generation: Generation) -> bool:
-        """Whether the sequence's lane has room for all that is known of it and the next step."""
-        lane, tokens = generation.lane, len(generation.ids) - generation.offset + SHORT
-        if lane is None or lane.pool.capacity >= tokens:
-            return lane is not None
-        larger = self.cache.move(lane, tokens, generation.stored - generation.offset)
-        generation.lane = larger or lane
+    def _ensure_capacity(self, sequence: Sequence) -> bool:
+        """Return whether the slot has room for all known tokens and a draft; move the sequence if it has not."""
+        slot, tokens = sequence.slot, sequence.num_own + MAX_DECODE_TOKENS
+        if slot is None or slot.pool.capacity >= tokens:
+            return slot is not None
+        larger = self.kv_cache.move(slot, tokens, sequence.num_own_cached)
+        sequence.slot = larger or slot
         return larger is not None
 
-    def _evict(self, generation: Generation) -> None:
-        self._release(generation)
-        generation.stored = 0
-        self.waiting.appendleft(generation)
+    def _preempt(self, sequence: Sequence) -> None:
+        # Its prefix is looked up again at admission, so the prefix counts as unused from here on.
+        self._free_slot(sequence)
+        sequence.num_cached = 0
+        self.waiting.appendleft(sequence)
 
-    def _fail(self, generation: Generation) -> Generation:
-        self._release(generation)
-        generation.answer.finish = "memory"
-        return generation
+    def _fail(self, sequence: Sequence) -> None:
+        self._free_slot(sequence)
+        sequence.output.finish = "memory"
+        self._ended.append(sequence)
 
-    def _release(self, generation: Generation) -> None:
-        if generation.lane is not None:
-            self.cache.free(generation.lane)
-            generation.lane = None
+    def _free_slot(self, sequence: Sequence) -> None:
+        if sequence.slot is not None:
+            self.kv_cache.free(sequence.slot)
+            sequence.slot = None
 
-    def _forget_prefixes(self) -> None:
-        while self._prefixes:
-            self.cache.drop_prefix(self._prefixes.pop())
-
-    def _forget_left(self) -> None:
-        for generation in self._left:
-            self._release(generation)
-        self._left.clear()
+    def _free_reusable(self) -> None:
+        for sequence in self._reusable:
+            self._free_slot(sequence)
+        self._reusable.clear()
 
 
-def _answering(generation: Generation, most: int) -> Turn:
-    """What is pending and a draft behind it; its parts are cut to what a short run and the answer hold: behind the
-    last token of an answer the context may end."""
-    room = min(SHORT - len(generation.pending), generation.left)
-    draft: list[list[int]] = []
-    for part in generation.draft(min(most, room)):
-        if sum(map(len, draft)) + len(part) > room:
+def _decode(sequence: Sequence, max_draft: int) -> ScheduledSequence:
+    """Return the pending tokens with a draft after them.
+
+    Parts of the draft are kept while they fit into a decode segment and into what the answer may still take: beyond
+    its last token there may be no position left in the context.
+    """
+    room = min(MAX_DECODE_TOKENS - len(sequence.pending), sequence.tokens_left)
+    draft: list[abc.Sequence[int]] = []
+    for part in sequence.draft(min(max_draft, room)):
+        room -= len(part)
+        if room < 0:
             break
         draft.append(part)
-    drafted = [token for part in draft for token in part]
-    return Turn(generation, _run(generation, [*generation.pending, *drafted], 1 + len(drafted)), draft)
+    drafted = [*chain.from_iterable(draft)]
+    return ScheduledSequence(sequence, _segment(sequence, [*sequence.pending, *drafted], 1 + len(drafted)), draft)
 
 
-def _run(generation: Generation, ids: Sequence[int], wanted: int) -> Run:
-    assert generation.lane is not None
-    return Run(ids, generation.stored - generation.offset, generation.lane, generation.prefix, wanted)
+def _prefill(sequence: Sequence, max_tokens: int) -> ScheduledSequence:
+    """Return the next chunk of what is pending. Only the last chunk has a hidden state to sample from."""
+    chunk = sequence.pending[:max_tokens]
+    return ScheduledSequence(sequence, _segment(sequence, chunk, int(len(chunk) == len(sequence.pending))))
 
 
-def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two sequences begin with alike, short of the whole of `other`."""
-    most = min(len(one), len(other) - 1)
-    return next((place for place in range(most) if one[place] != other[place]), most)
+def _segment(sequence: Sequence, ids: list[int], num_logits: int) -> Segment:
+    assert sequence.slot is not None
+    return Segment(ids, sequence.num_own_cached, sequence.slot, sequence.prefix, num_logits)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import abc
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,15 +11,15 @@ import torch
 
 from extractor.data import Sampling
 from extractor.engine.constraint import Constraint
-from extractor.engine.kv_cache import Lane, Prefix
-from extractor.engine.speculation import Copying
+from extractor.engine.kv_cache import Prefix, Slot
+from extractor.engine.speculation import Draft, PromptLookup
 
-Constrain = Callable[[], Constraint | None]
+Constrain = abc.Callable[[], Constraint | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Prompt ids, the most tokens to write, how to choose them and what may be chosen.
+    """Prompt ids, the most tokens to generate, how to sample them and what may be sampled.
 
     `constrain` makes the constraint; it is called in a thread of the engine, beside the forward passes.
     """
@@ -31,12 +31,12 @@ class Request:
 
 
 @dataclass(slots=True)
-class Answer:
+class Output:
     """The ids of an answer without the token that ended it, and the log-probability of each.
 
-    Probabilities are the model's at temperature 1, renormalised over what the constraint allowed (so 0.0, certainty,
-    for a token that had to come). `finish`: `stop`, `length` (no more tokens were allowed) or `memory` (the sequence
-    does not fit into the cache, even alone).
+    Probabilities are the model's at temperature 1, renormalised over what the constraint allowed (so the log is 0.0,
+    certainty, for a forced token). `finish`: `stop`, `length` (no more tokens were allowed) or `memory` (the sequence
+    does not fit into the KV cache, even alone).
     """
 
     ids: list[int] = field(default_factory=list)
@@ -44,88 +44,116 @@ class Answer:
     finish: Literal["stop", "length", "memory"] | None = None
 
 
-class Generation:
-    """A request under way. `ids` are prompt and answer; the first `stored` of them are in the cache, `prefix` of
-    these in a shared prefix and the rest in `lane`."""
+class Sequence:
+    """A request in progress.
+
+    `ids` are prompt and answer. Their keys and values, where computed, lie in two places:
+
+        ids     [ 0 ......... prefix_length ......... num_cached ......... len(ids) ]
+                  in `prefix`, shared   in `slot`, own         pending: not computed yet
+
+    A pending token is one that the next forward pass reads: all of a new prompt; of a sequence that is decoding the
+    token sampled last, with those that the grammar forced after it. At least one token is always pending, since the
+    next one is sampled from the hidden state of the last.
+
+    Whoever takes the slot or the prefix away sets `num_cached` back: preemption to 0, admission to `prefix_length`.
+    """
 
     def __init__(self, key: int, request: Request, constraint: Future[Constraint | None] | None) -> None:
-        self.key = key
+        self.key = key  # the engine's, unique
         self.request = request
-        self.answer = Answer()
-        self.ids = list(request.ids)
-        self.stored = 0
-        self.lane: Lane | None = None
+        self.output = Output()
+        self.ids = list(request.ids)  # grows with `output.ids`; never shrinks
+        self.num_cached = 0  # see above; prompt ids included
+        self.slot: Slot | None = None  # while it runs, then until another reuses it or it is freed
         self.prefix: Prefix | None = None
         self.constraint: Constraint | None = None
         self.generator = torch.Generator().manual_seed(request.sampling.seed)
-        self._building = constraint
-        self._copying: Copying | None = None
+        self._constraint_future = constraint  # None as soon as `constraint` is known
+        self._lookup: PromptLookup | None = None  # made when first needed: it indexes the whole prompt
 
     @property
-    def pending(self) -> Sequence[int]:
-        """What is known but not in the cache."""
-        return self.ids[self.stored :]
+    def pending(self) -> list[int]:
+        """The tokens whose keys and values are not in the cache."""
+        return self.ids[self.num_cached :]
 
     @property
-    def offset(self) -> int:
+    def cached(self) -> list[int]:
+        """The tokens whose keys and values are in the cache."""
+        return self.ids[: self.num_cached]
+
+    @property
+    def prefix_length(self) -> int:
         return len(self.prefix.ids) if self.prefix else 0
 
     @property
-    def left(self) -> int:
-        """Tokens that the answer may still take."""
-        return self.request.max_tokens - len(self.answer.ids)
+    def num_own(self) -> int:
+        """The tokens that belong into the slot: all but the prefix."""
+        return len(self.ids) - self.prefix_length
 
     @property
-    def sampled(self) -> bool:
+    def num_own_cached(self) -> int:
+        """The tokens that are in the slot, and so the position in it of the first pending one."""
+        return self.num_cached - self.prefix_length
+
+    @property
+    def tokens_left(self) -> int:
+        """Tokens that the answer may still take."""
+        return self.request.max_tokens - len(self.output.ids)
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether tokens are drawn at random; else decoding is greedy."""
         return self.request.sampling.temperature > 0
 
     def is_ready(self, wait: bool) -> bool:
-        """Whether the constraint is made; then the tokens that it forces at once stand in the answer."""
-        if self._building is not None and (wait or self._building.done()):
-            self.constraint, self._building = self._building.result(), None
-            self._force()
-        return self._building is None
+        """Return whether the constraint is made; if so, the answer has the tokens that it forces at once."""
+        if self._constraint_future is not None and (wait or self._constraint_future.done()):
+            self.constraint, self._constraint_future = self._constraint_future.result(), None
+            self._append_forced()  # usually the first bytes of the JSON: prefilled together with the prompt
+        return self._constraint_future is None
 
-    def draft(self, most: int) -> list[list[int]]:
-        """Guessed continuations of at most about `most` tokens, in parts that each need one choice."""
-        if self.sampled or most < 1:
+    def draft(self, max_tokens: int) -> Draft:
+        """Return a draft of about `max_tokens` at most. Only greedy answers have one."""
+        # To keep the distribution of a sampled answer, accepting its drafts would need rejection sampling.
+        if self.is_sampled or max_tokens < 1:
             return []
-        if self._copying is None:
-            self._copying = Copying(self.request.ids)
-            for token in self.answer.ids:
-                self._copying.take(token)
+        if self._lookup is None:
+            self._lookup = PromptLookup(self.request.ids)
+            for token in self.output.ids:
+                self._lookup.append(token)
         if self.constraint is not None:
-            return self.constraint.draft(self._copying.guess, most)
-        drafted: list[int] = []
-        guess = self._copying.guess(drafted)
-        while len(drafted) < most and guess is not None:
-            drafted.append(guess)
-            guess = self._copying.guess(drafted)
-        return [[token] for token in drafted]
+            return self.constraint.draft(self._lookup.propose, max_tokens)
+        tokens: list[int] = []
+        while len(tokens) < max_tokens and (proposed := self._lookup.propose(tokens)) is not None:
+            tokens.append(proposed)
+        return [[token] for token in tokens]
 
-    def take(self, token: int, logprob: float, stop_ids: Collection[int]) -> None:
-        """The model chose `token`: it becomes part of the answer with what it forces, or ends it."""
+    def append(self, token: int, logprob: float, stop_ids: abc.Collection[int]) -> None:
+        """Append a sampled token and those that it forces, or end the answer."""
         constraint = self.constraint
+        # Masks allow what the grammar takes and the end of the answer; so what it does not take is the end.
         if token in stop_ids or (constraint is not None and not constraint.advance(token)):
-            self.answer.finish = "stop"
+            self.output.finish = "stop"
             return
         self._append(token, logprob)
-        self._force()
+        self._append_forced()
 
-    def _force(self) -> None:
-        constraint, answer = self.constraint, self.answer
-        for token in constraint.forced() if constraint is not None else ():
+    def _append_forced(self) -> None:
+        constraint, output = self.constraint, self.output
+        for token in constraint.jump_forward() if constraint is not None else ():
             self._append(token, 0.0)
-        most = self.request.max_tokens
-        if constraint is not None and constraint.done and len(answer.ids) <= most:
-            answer.finish = "stop"
-        elif len(answer.ids) >= most:
-            answer.finish = "length"
-            del answer.ids[most:], answer.logprobs[most:]
+        # An answer that is complete with its last allowed token is not cut off.
+        max_tokens = self.request.max_tokens
+        if constraint is not None and constraint.done and len(output.ids) <= max_tokens:
+            output.finish = "stop"
+        elif len(output.ids) >= max_tokens:
+            output.finish = "length"
+            del output.ids[max_tokens:], output.logprobs[max_tokens:]  # `ids` keeps them: nothing reads it any more
 
     def _append(self, token: int, logprob: float) -> None:
         self.ids.append(token)
-        self.answer.ids.append(token)
-        self.answer.logprobs.append(logprob)
-        if self._copying is not None:
-            self._copying.take(token)
+        self.output.ids.append(token)
+        self.output.logprobs.append(logprob)
+        if self._lookup is not None:
+            self._lookup.append(token)

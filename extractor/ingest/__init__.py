@@ -1,9 +1,8 @@
-"""Files to documents. A module of this folder with SUFFIXES and `read` is a format: adding the file adds the format.
-So does an entry point of the group `extractor.readers` in another installed package.
+"""Files to documents: arguments are resolved, walked and read, each file by the reader of its format.
 
-N documents in, N out: what cannot be read comes out as an FailedDocument with a reason, never as a gap and never as an
-exception. Ids are unique within a run and the same in every run over the same input. Formats know nothing of each
-other, and this module nothing of what is in a file.
+N documents in, N out: what cannot be read comes out as a FailedDocument with a Problem, never as a gap and never as an
+exception. Ids are unique within a run and the same in every run over the same input. This module knows nothing of
+formats, nor of what is in a file.
 """
 
 from __future__ import annotations
@@ -17,85 +16,87 @@ from dataclasses import replace
 
 from extractor.data import Document, FailedDocument
 from extractor.ingest import discovery, dispatch, stdin
-from extractor.ingest.discovery import Place
-from extractor.ingest.dispatch import Reader, formats
-from extractor.ingest.worker_pool import Ahead
+from extractor.ingest.discovery import InputPath
+from extractor.ingest.registry import formats
+from extractor.ingest.worker_pool import WorkerPool
 from extractor.readers._support.files import File, ReadOptions
+from extractor.readers._support.protocol import Reader
 
 __all__ = ["File", "ReadOptions", "Reader", "estimate", "formats", "read"]
 
 DEFAULTS = ReadOptions()
 LOOK_AHEAD = 64
-"""Files that are named before they are read, so that those that take long are begun early."""
+"""Files that are listed before they are read, so that slow ones are begun early."""
 
 
 def read(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> Iterator[Document | FailedDocument]:
-    """The documents of files, folders, globs and `-` (standard input), one by one, in a stable order.
+    """Yield the documents of files, folders, globs and `-` (standard input), one by one, in a stable order.
 
-    Raises InputError at once for an argument that names nothing; whatever else goes wrong is an FailedDocument.
+    Raises InputError at once for an argument that names nothing; whatever else goes wrong is a FailedDocument.
     """
-    return _with_unique_ids(_read_all(discovery.places(inputs), options))
+    return _with_unique_ids(_read_all(discovery.resolve(inputs), options))
 
 
 def estimate(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> int | None:
-    """About how many documents `read` will give; None where that cannot be told before (standard input).
+    """Estimate how many documents `read` will yield; None where that cannot be known before (standard input).
 
     It costs a walk over the folders, and one pass over files that hold many documents.
     """
-    places = discovery.places(inputs)
-    if any(place.location == discovery.STDIN for place in places):
+    paths = discovery.resolve(inputs)
+    if any(path.location == discovery.STDIN for path in paths):
         return None
     exclude = frozenset(os.path.abspath(path) for path in options.exclude)
-    return sum(_count(file, options) for place in places for file in discovery.files(place, exclude))
+    return sum(_count(file, options) for path in paths for file in discovery.files(path, exclude))
 
 
 def _count(file: File | FailedDocument, options: ReadOptions) -> int:
-    counter = None if isinstance(file, FailedDocument) else getattr(formats().get(file.suffix), "count", None)
+    if isinstance(file, FailedDocument) or (format := formats().get(file.suffix)) is None:
+        return 1
     try:
-        return int(counter(file, options)) if counter else 1
-    except OSError:
+        return format.count(file, options)
+    except (OSError, ModuleNotFoundError):  # reading the file will say why
         return 1
 
 
-def _read_all(places: Iterable[Place], options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """In the order of the files. Text is read when its turn comes; what takes a parser is begun ahead of it."""
-    with Ahead(options) as ahead:
+def _read_all(paths: Iterable[InputPath], options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    """Yield documents in the order of the files. Text is read when its turn comes, what is isolated ahead of it."""
+    with WorkerPool(options) as pool:
         begun: deque[Iterator[Document | FailedDocument]] = deque()
-        for documents in _begin(places, ahead, options):
+        for documents in _begin(paths, pool, options):
             begun.append(documents)
-            while begun and (ahead.is_full or len(begun) > LOOK_AHEAD):
+            while begun and (pool.is_full or len(begun) > LOOK_AHEAD):
                 yield from begun.popleft()
         while begun:
             yield from begun.popleft()
 
 
 def _begin(
-    places: Iterable[Place], ahead: Ahead, options: ReadOptions
+    paths: Iterable[InputPath], pool: WorkerPool, options: ReadOptions
 ) -> Iterator[Iterator[Document | FailedDocument]]:
-    """The documents of each file."""
+    """Yield the documents of each file, those of an isolated one as soon as it is submitted to the pool."""
     exclude = frozenset(os.path.abspath(path) for path in options.exclude)
-    for place in places:
-        if place.location == discovery.STDIN:
+    for path in paths:
+        if path.location == discovery.STDIN:
             yield _stdin(options)
             continue
-        for file in discovery.files(place, exclude):
+        for file in discovery.files(path, exclude):
             if isinstance(file, FailedDocument):
                 yield iter((file,))
             else:
-                yield ahead.read(file) if dispatch.is_isolated(file) else dispatch.read(file, options)
+                yield pool.submit(file) if dispatch.is_isolated(file) else dispatch.read(file, options)
 
 
 def _stdin(options: ReadOptions) -> Iterator[Document | FailedDocument]:
     for item in stdin.read(options):
         if isinstance(item, File):
-            with Ahead(options) as ahead:
-                yield from ahead.read(item)
+            with WorkerPool(options) as pool:
+                yield from pool.submit(item)
         else:
             yield item
 
 
 def _with_unique_ids(found: Iterable[Document | FailedDocument]) -> Iterator[Document | FailedDocument]:
-    """The first document with an id keeps it; a later one is called by its place (`rows.jsonl#17`) instead."""
+    """Yield documents, those with an id that has occurred before under the path of their source (`rows.jsonl#17`)."""
     seen: set[bytes] = set()
     for item in found:
         path = item.source.path
@@ -106,5 +107,5 @@ def _with_unique_ids(found: Iterable[Document | FailedDocument]) -> Iterator[Doc
 
 
 def _digest(name: str) -> bytes:
-    """Eight bytes stand for an id: a million ids take some 80 MB less than as text, and do not collide in practice."""
+    """Return eight bytes for an id: a million ids take some 80 MB less than as text, and do not collide in practice."""
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -1,8 +1,8 @@
-"""Arguments to files: folders are walked in order of names, one folder's names in memory at a time.
+"""Arguments to files: folders are walked in order of names, with the names of one folder in memory at a time.
 
 Ids are short and stable. A file named on the command line has its name as id, a file in a folder its path from the
 folder's name on (`inbox/0001.txt`); where two arguments would share a name, both take their path as given. An
-argument that lies inside another one is read once. Hidden files and the litter of file managers are passed over.
+argument inside another one is read once. Hidden files and the litter of file managers are skipped.
 """
 
 from __future__ import annotations
@@ -18,41 +18,37 @@ from extractor.data import FailedDocument, Source
 from extractor.errors import InputError, Problem
 from extractor.ingest import remote
 from extractor.readers._support.files import File, io_message, open_regular
+from extractor.readers._support.junk import is_junk
 from extractor.storage import addresses
 
 STDIN = "-"
-JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A file or folder: its id, its path for people (from where the run was started), and where it is."""
+class InputPath:
+    """A file or folder: its id, its path for people (from where the run was started), and its path to open."""
 
     id: str
     path: str
     location: str
 
-    def inside(self, name: str) -> Place:
+    def inside(self, name: str) -> InputPath:
+        """Return what has a name in this folder."""
         shown = printable(name)
-        return Place(f"{self.id}/{shown}", f"{self.path.rstrip('/')}/{shown}", os.path.join(self.location, name))
+        return InputPath(f"{self.id}/{shown}", f"{self.path.rstrip('/')}/{shown}", os.path.join(self.location, name))
 
 
 def printable(path: str) -> str:
-    """A path with forward slashes, in which bytes that are not UTF-8 are escaped, so that it can be written."""
+    """Return a path with forward slashes, in which bytes that are not UTF-8 are escaped, so that it can be written."""
     return os.fsencode(path).decode("utf-8", "backslashreplace").replace(os.sep, "/")
 
 
-def is_junk(name: str) -> bool:
-    """Whether a name is that of a hidden file or of the litter of a file manager."""
-    return name.startswith((".", "~$")) or name.lower() in JUNK
-
-
-def places(inputs: Sequence[str]) -> list[Place]:
-    """What the arguments name, in their order. Raises InputError for one that names nothing."""
+def resolve(inputs: Sequence[str]) -> list[InputPath]:
+    """Return what the arguments name, in their order. Raises InputError for one that names nothing."""
     paths = list(dict.fromkeys(path for argument in inputs for path in _expand(argument)))
     paths = _without_covered(paths)
     names = Counter(_name(path) for path in paths)
-    return [_place(path, names[_name(path)] > 1) for path in paths]
+    return [_input_path(path, names[_name(path)] > 1) for path in paths]
 
 
 def _expand(argument: str) -> list[str]:
@@ -71,7 +67,7 @@ def _expand(argument: str) -> list[str]:
 
 
 def _without_covered(paths: list[str]) -> list[str]:
-    """Leave out what comes anyway with a folder that is named too, and what is named twice."""
+    """Leave out what is in a folder that is named too, and what is named twice."""
     by_location = {_location(path): path for path in reversed(paths)}
     folders = {location for location in by_location if location != STDIN and os.path.isdir(location)}
     return [path for path in paths if by_location[_location(path)] == path and not _covered(_location(path), folders)]
@@ -95,21 +91,22 @@ def _name(path: str) -> str:
     return path if path == STDIN else os.path.basename(os.path.abspath(path))
 
 
-def _place(path: str, clashes: bool) -> Place:
+def _input_path(path: str, clashes: bool) -> InputPath:
     as_given = path == STDIN or addresses.is_address(path)
     shown = printable(path if as_given else os.path.normpath(path))
-    return Place(shown if clashes else printable(_name(path)), shown, path)
+    return InputPath(shown if clashes else printable(_name(path)), shown, path)
 
 
-def files(place: Place, exclude: frozenset[str]) -> Iterator[File | FailedDocument]:
-    """The file itself, or all files in the folder; a folder that cannot be listed is a failure with its id."""
-    if addresses.is_address(place.location):
-        yield from remote.files(place.location, place.id, is_junk, exclude)
+def files(path: InputPath, exclude: frozenset[str]) -> Iterator[File | FailedDocument]:
+    """Yield the file itself, or all files in the folder; a folder that cannot be listed is a failure with its id."""
+    if addresses.is_address(path.location):
+        yield from remote.files(path.location, path.id, exclude)
         return
-    if not os.path.isdir(place.location):
-        yield _file(place)
+    if not os.path.isdir(path.location):
+        yield _file(path)
         return
-    stack = [(_entries(place), frozenset({_identity(place.location)}))]
+    # Depth first: for each open folder its entries and the identities of the folders above, which end loops of links.
+    stack = [(_entries(path), frozenset({_identity(path.location)}))]
     while stack:
         entries, above = stack[-1]
         entry = next(entries, None)
@@ -125,7 +122,7 @@ def files(place: Place, exclude: frozenset[str]) -> Iterator[File | FailedDocume
             stack.append((_entries(entry), above | {identity}))
 
 
-def _entries(folder: Place) -> Iterator[Place | FailedDocument]:
+def _entries(folder: InputPath) -> Iterator[InputPath | FailedDocument]:
     try:
         names = sorted(os.listdir(folder.location))
     except OSError as error:
@@ -136,7 +133,7 @@ def _entries(folder: Place) -> Iterator[Place | FailedDocument]:
 
 
 def _identity(location: str) -> tuple[int, int]:
-    """Tells a folder from those above it, so that a link to one of them does not go round for ever."""
+    """Return what tells a folder from those above it, so that a link to one of them does not loop for ever."""
     try:
         status = os.stat(location)
     except OSError:
@@ -144,5 +141,5 @@ def _identity(location: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _file(place: Place) -> File:
-    return File(place.id, place.path, functools.partial(open_regular, place.location), place.location)
+def _file(path: InputPath) -> File:
+    return File(path.id, path.path, functools.partial(open_regular, path.location), path.location)

@@ -1,4 +1,4 @@
-"""Files and documents as lines of JSON, for the pipes between a run and the processes that read for it."""
+"""Files and documents as lines of JSON, for the pipes between a run and its reader processes."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ END = b"null\n"
 
 
 def request(file: File, options: ReadOptions) -> bytes:
-    """A file on the disk that is to be read. Its name may be no UTF-8, which ASCII escapes carry."""
+    """Return the line that asks for a file on the disk. Its name may not be UTF-8, which JSON's ASCII escapes carry."""
     asked = dataclasses.asdict(dataclasses.replace(options, exclude=()))
     location = file.location if addresses.is_address(file.location) else os.path.abspath(file.location)
     return json.dumps([file.id, file.path, location, asked]).encode("ascii") + b"\n"
 
 
-def requested(line: bytes) -> tuple[File, ReadOptions]:
-    """The file and the options of a request."""
+def parse_request(line: bytes) -> tuple[File, ReadOptions]:
+    """Return the file and the options of a request."""
     id, path, location, options = json.loads(line)
     options["exclude"] = ()
     return File(id, path, functools.partial(open_regular, location), location), ReadOptions(**options)
 
 
 def to_line(item: Document | FailedDocument) -> bytes:
-    """A document or a failure. orjson refuses lone surrogates, which the standard library carries."""
+    """Return the line of a document or a failure. orjson refuses lone surrogates, which the standard library writes."""
     fields: dict[str, Json] = {"id": item.id, "source": dataclasses.astuple(item.source)}
     if isinstance(item, FailedDocument):
         fields |= {"code": item.problem.code, "message": item.problem.message}
@@ -46,7 +46,7 @@ def to_line(item: Document | FailedDocument) -> bytes:
 
 
 def from_line(line: bytes) -> Document | FailedDocument:
-    """The document or failure of a line that `to_line` wrote."""
+    """Return the document or failure of a line that `to_line` wrote."""
     try:
         fields: dict[str, Json] = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -1,6 +1,6 @@
-"""The documents behind records, read once more: a record says where a value stands, but does not hold the text.
+"""The documents behind records, read again: a record says where a value occurs, but does not hold the text.
 
-A text counts only if its hash is the record's. Nothing here decides what to do without one.
+A text counts only if its hash is the record's. What to do without one is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from extractor.ingest import ReadOptions
 from extractor.storage.addresses import is_address, is_file
 
 SEPARATORS = "#!/"
-"""What stands between a file and the place of a document inside it (`docs.jsonl#17`)."""
+"""What separates a file from the document inside it (`docs.jsonl#17`, `a.zip/b.txt`)."""
 
 
 def reload(
     sources: Mapping[str, Source], root: str = "", options: ReadOptions = ingest.DEFAULTS
 ) -> Iterator[tuple[str, str | Problem]]:
-    """Each id with the text of its source, or why there is none; every file is read once. Relative paths are those
-    under `root`."""
+    """Yield each id with the text of its source, or why there is none; every file is read once.
+
+    Relative paths are those under `root`.
+    """
     files: dict[str, None] = {}
     waiting: dict[str, list[str]] = {}
     for name, source in sources.items():
@@ -54,12 +56,13 @@ def _not_there(source: Source) -> Problem:
 
 
 def _file(path: str) -> str | None:
-    """The file that a path leads to or into; None where there is none."""
+    """Return the file that a path leads to or into; None where there is none."""
     exists = is_file if is_address(path) else os.path.isfile
-    return next((part for part in _beginnings(path) if exists(part)), None)
+    return next((part for part in _prefixes(path) if exists(part)), None)
 
 
-def _beginnings(path: str) -> Iterable[str]:
+def _prefixes(path: str) -> Iterable[str]:
+    """Yield the path and, longest first, what is before each separator in it (but for that of `s3://`)."""
     yield path
     for at in range(len(path) - 1, 0, -1):
         if path[at] in SEPARATORS and not path[:at].endswith((":", ":/")):

@@ -1,5 +1,7 @@
-"""Addresses to files: folders and patterns as on the disk, in order of names. Ids begin with the name of what was
-given: `s3://bucket/inbox` holds `inbox/0001.txt`."""
+"""Addresses to files: folders and patterns as on the disk, in order of names.
+
+Ids begin with the last name of the argument: `s3://bucket/inbox` holds `inbox/0001.txt`.
+"""
 
 from __future__ import annotations
 
@@ -7,31 +9,30 @@ import functools
 import glob
 import os
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from extractor.data import FailedDocument, Source
 from extractor.errors import InputError, Problem
 from extractor.readers._support.files import File, io_message, open_regular
+from extractor.readers._support.junk import is_junk
 from extractor.storage.addresses import as_os_errors, file_system
 
 
 def expand(address: str) -> list[str]:
-    """The addresses that one stands for. Raises InputError where there is nothing."""
+    """Return the addresses that an argument stands for. Raises InputError where there is nothing."""
     system, path = file_system(address)
     try:
         with as_os_errors():
             found = system.glob(path) if glob.has_magic(path) else [path] if system.exists(path) else []
     except OSError as error:
-        raise InputError(f"{address} cannot be looked at: {error}. Check the address and the credentials.") from error
+        raise InputError(f"{address} cannot be listed: {error}. Check the address and the credentials.") from error
     if not found:
         raise InputError(f"There is nothing at {address}. Check the address.")
     return sorted(system.unstrip_protocol(each) for each in found)
 
 
-def files(
-    address: str, id: str, is_junk: Callable[[str], bool], exclude: frozenset[str]
-) -> Iterator[File | FailedDocument]:
-    """The file at an address, or all files in the folder there."""
+def files(address: str, id: str, exclude: frozenset[str]) -> Iterator[File | FailedDocument]:
+    """Yield the file at an address, or all files in the folder there."""
     system, path = file_system(address)
     try:
         with as_os_errors():

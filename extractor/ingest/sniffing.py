@@ -1,156 +1,177 @@
-"""What a file holds, told by its content: a suffix is a claim, and this is what it is held against.
+"""What a file holds, told by its content: a suffix is a claim, and this is what it is checked against.
 
-Formats with a signature are told for certain, HTML and mail by how they begin. All else is plain text, or bytes that
-nobody knows.
+Signatures are declared by the readers. Here are the containers in which they occur (ZIP, OLE), and the formats that no
+reader claims, with advice what to do about them. All else is plain text, or bytes of an unknown kind.
 """
 
 from __future__ import annotations
 
-import re
 import zipfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from extractor.encodings.detect import Decoded, Undecodable, magic, sniff
 from extractor.errors import Code
+from extractor.ingest.registry import InputFormat, distinct, formats
 from extractor.readers._support.files import File, read_up_to
 from extractor.readers._support.limits import DAMAGE
+from extractor.readers._support.signatures import OLE, ZIP, Magic, OleStream, TextStart, ZipPackage
 
 HEAD_BYTES = 8192
 OLE_BYTES = 64 << 20
+"""Of a compound file, whose directory may be anywhere in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds, in words, and the suffix of such files (empty where there is no usual one). `code` and
-    `advice` are for one that no reader can read."""
+    """What a file holds, in words, and the format of such files. Without one, `code` and `advice` say why it cannot be
+    read, and what to do."""
 
     name: str
-    suffix: str = ""
+    format: InputFormat | None = None
     advice: str = "leave it out"
     code: Code = "unsupported"
 
+    @classmethod
+    def of(cls, format: InputFormat) -> Content:
+        """Return the content that a reader reads."""
+        return cls(format.name, format)
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether a file of another format cannot begin so."""
+        return self.format is not None and self.format.is_exclusive
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether it is to be looked into in a process of its own."""
+        return self is OLD_OFFICE or (self.format is not None and self.format.is_isolated)
+
+    @property
+    def may_be_text(self) -> bool:
+        """Whether nothing but text can come of it, if anything does."""
+        return self in (EMPTY, UNKNOWN) or (self.format is not None and self.format.is_plain_text)
+
 
 EMPTY = Content("nothing at all")
-TEXT = Content("plain text", ".txt")
 UNKNOWN = Content("data of an unknown kind")
-HTML = Content("an HTML page", ".html")
-MAIL = Content("a mail", ".eml")
-PDF = Content("a PDF document", ".pdf")
-RTF = Content("an RTF document", ".rtf")
-ZIP = Content("a ZIP archive", ".zip")
-GZIP = Content("a gzip archive", ".gz")
-PARQUET = Content("a Parquet file", ".parquet")
-OLE = Content("an old Office document", "", "save it in a format of today and run again")
-BY_MAGIC = {
-    "a ZIP archive or an Office document": ZIP,
-    "an empty ZIP archive": ZIP,
-    "a gzip archive": GZIP,
-    "an old Office document": OLE,
-    "a Parquet file": PARQUET,
-}
-SAVE_AS = "save it as {} and run again"
-IN_ZIP = (
-    ("word/", Content("a Word document", ".docx")),
-    ("xl/workbook.bin", Content("a binary Excel workbook", ".xlsb", SAVE_AS.format(".xlsx"))),
-    ("xl/", Content("an Excel workbook", ".xlsx")),
-    ("ppt/", Content("a PowerPoint presentation", ".pptx", SAVE_AS.format(".pdf"))),
-    ("META-INF/container.xml", Content("an EPUB book", ".epub", SAVE_AS.format(".html"))),
-    ("content.xml", Content("an OpenDocument file", ".odt", SAVE_AS.format(".docx or .xlsx"))),
-    ("META-INF/MANIFEST.MF", Content("a Java archive", ".jar")),
-)
-IN_OLE = (
-    ("WordDocument", Content("an old Word document", ".doc", SAVE_AS.format(".docx"))),
-    ("Workbook", Content("an old Excel workbook", ".xls", SAVE_AS.format(".xlsx"))),
-    ("Book", Content("an old Excel workbook", ".xls", SAVE_AS.format(".xlsx"))),
-    ("PowerPoint Document", Content("an old PowerPoint presentation", ".ppt", SAVE_AS.format(".pdf"))),
-    ("__properties_version1.0", Content("an Outlook message", ".msg", SAVE_AS.format(".eml"))),
-)
-ENCRYPTED = "an encrypted Office document"
-OFFICE = (".docx", ".xlsx")
-ZIPPED = (".zip", *OFFICE)
-SIGNED = frozenset((".pdf", ".rtf", ".gz", ".parquet", *ZIPPED))
-"""Suffixes of formats that show a signature: without it, a file is something else."""
+TAR = Content("a tar archive", advice="unpack it and give the folder")
+OLD_OFFICE = Content("an old Office document", advice="save it in a format of today and run again")
 
-BEFORE_MARKUP = r"(?:\s+|<!--.*?(?:-->|\Z)|<\?xml.*?(?:\?>|\Z))*"
-MARKUP = re.compile(BEFORE_MARKUP + r"<(?:!doctype\s+html|(?:html|head|body|title|meta|table|div|p)[\s>])", re.I | re.S)
-HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t\r]|[ \t]")
-WRITTEN = frozenset("from to cc bcc subject date sender reply-to".split())
-CARRIED = frozenset(
-    "received return-path message-id mime-version content-type delivered-to x-mailer x-original-to".split()
+SAVE_AS = "save it as {} and run again"
+TYPES = "[Content_Types].xml"
+UNREAD_PACKAGES = (
+    (ZipPackage((TYPES, "xl/workbook.bin")), Content("a binary Excel workbook", advice=SAVE_AS.format(".xlsx"))),
+    (ZipPackage((TYPES, "ppt/")), Content("a PowerPoint presentation", advice=SAVE_AS.format(".pdf"))),
+    (ZipPackage(("mimetype", "META-INF/container.xml")), Content("an EPUB book", advice=SAVE_AS.format(".html"))),
+    (ZipPackage(("mimetype", "content.xml")), Content("an OpenDocument file", advice=SAVE_AS.format(".docx or .xlsx"))),
+    (ZipPackage(("META-INF/MANIFEST.MF",)), Content("a Java archive")),
+)
+LOCKED = "it is encrypted: give it the suffix .docx or .xlsx, and its password with --password"
+UNREAD_STREAMS = (
+    (OleStream("EncryptedPackage"), Content("an encrypted Office document", advice=LOCKED, code="locked")),
+    (OleStream("WordDocument"), Content("an old Word document", advice=SAVE_AS.format(".docx"))),
+    (OleStream("Workbook"), Content("an old Excel workbook", advice=SAVE_AS.format(".xlsx"))),
+    (OleStream("Book"), Content("an old Excel workbook", advice=SAVE_AS.format(".xlsx"))),
+    (OleStream("PowerPoint Document"), Content("an old PowerPoint presentation", advice=SAVE_AS.format(".pdf"))),
+    (OleStream("__properties_version1.0"), Content("an Outlook message", advice=SAVE_AS.format(".eml"))),
 )
 
 
 def identify(file: File) -> Content:
-    """What the file holds. Raises OSError where it cannot be opened."""
+    """Return what the file holds. Raises OSError where it cannot be opened."""
     with file.open() as stream:
         head = read_up_to(stream, HEAD_BYTES)
-        content = by_head(head)
-        if content is ZIP:
+        if head.startswith(ZIP):
             stream.seek(0)
-            return _in_zip(stream, head, file.suffix)
-        return _in_ole(head + read_up_to(stream, OLE_BYTES), file.suffix) if content is OLE else content
+            return _in_zip(stream, by_head(head, file.suffix), file.suffix)
+        if head.startswith(OLE):
+            return _in_ole(head + read_up_to(stream, OLE_BYTES), file.suffix)
+        return by_head(head, file.suffix)
 
 
-def by_head(head: bytes) -> Content:
-    """What the first bytes of a file tell, without a look at what is inside an archive or an old Office document."""
+def by_head(head: bytes, suffix: str = "") -> Content:
+    """Return what the first bytes of a file tell, without a look into containers.
+
+    Where several formats claim the same bytes, the one of the suffix comes first.
+    """
     if not head:
         return EMPTY
-    if b"%PDF-" in head[:1024]:
-        return PDF
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{\\rtf"):
-        return RTF
+    if found := _by_magic(head, suffix):
+        return Content.of(found)
+    if head.startswith(OLE):
+        return OLD_OFFICE
     if name := magic(head):
-        return BY_MAGIC.get(name) or Content(name)
-    if head[257:262] == b"ustar":
-        return Content("a tar archive", ".tar", "unpack it and give the folder")
-    return _by_text(head)
+        return Content(name)
+    return TAR if head[257:262] == b"ustar" else _by_text(head)
+
+
+def _by_magic(head: bytes, suffix: str) -> InputFormat | None:
+    """Return the format whose bytes come first: an archive may begin with a stored PDF, after its own header."""
+    magics = [(each, format) for format in distinct() for each in format.signatures if isinstance(each, Magic)]
+    offsets = [(offset, format) for each, format in magics if (offset := each.find(head)) >= 0]
+    first = min((offset for offset, _ in offsets), default=0)
+    claims = [format for offset, format in offsets if offset == first]
+    return _of_suffix(claims, suffix) or next(iter(claims), None)
 
 
 def _by_text(head: bytes) -> Content:
-    """HTML and mail are told even where their encoding is not."""
+    """Return the text format; those that show by how they begin, such as HTML and mail, even in an unclear encoding."""
     found = sniff(head)
     if isinstance(found, Undecodable) and found.code != "encoding":
-        return TEXT if found.code == "empty" else UNKNOWN
+        return _plain_text() if found.code == "empty" else UNKNOWN
     text = found.text if isinstance(found, Decoded) else head.decode("latin-1")
-    if MARKUP.match(text):
-        return HTML
-    if _is_mail(text):
-        return MAIL
-    return TEXT if isinstance(found, Decoded) else UNKNOWN
+    if format := next(_by_beginning(text), None):
+        return Content.of(format)
+    return _plain_text() if isinstance(found, Decoded) else UNKNOWN
 
 
-def _is_mail(text: str) -> bool:
-    """Whether a text begins as a mail does that has been on its way: a memo has From, To and Subject, too."""
-    names = set()
-    lines = text.lstrip("\ufeff\r\n").splitlines()
-    for line in lines[1:] if text.startswith("From ") else lines:
-        found = HEADER.match(line + " ")
-        if not found:
-            break
-        names.add((found[1] or "").lower())
-    return bool(names & WRITTEN) and bool(names & CARRIED)
+def _by_beginning(text: str) -> Iterator[InputFormat]:
+    for format in distinct():
+        if any(isinstance(each, TextStart) and each.matches(text) for each in format.signatures):
+            yield format
 
 
-def _in_zip(stream: BinaryIO, head: bytes, suffix: str) -> Content:
-    """What kind of ZIP it is; one whose directory is lost is taken for what its suffix says."""
+def _plain_text() -> Content:
+    return next((Content.of(format) for format in distinct() if format.is_plain_text), UNKNOWN)
+
+
+def _in_zip(stream: BinaryIO, archive: Content, suffix: str) -> Content:
+    """Return what kind of ZIP it is; one whose directory is lost is taken for what its suffix says."""
     try:
-        with zipfile.ZipFile(stream) as archive:
-            names = archive.namelist()
+        with zipfile.ZipFile(stream) as opened:
+            names = opened.namelist()
     except (*DAMAGE, NotImplementedError, ValueError):
-        return Content("a damaged ZIP archive", suffix if suffix in ZIPPED else ".zip")
-    if not {"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"} & set(names):
-        return ZIP
-    return next((content for start, content in IN_ZIP if any(name.startswith(start) for name in names)), ZIP)
+        own = formats().get(suffix)
+        return Content("a damaged ZIP archive", own if own and _is_zip(own) else archive.format)
+    claims = (format for format in distinct() if any(each.matches(names) for each in _packages(format)))
+    if found := _only(list(claims), suffix):
+        return Content.of(found)
+    return next((content for package, content in UNREAD_PACKAGES if package.matches(names)), archive)
+
+
+def _packages(format: InputFormat) -> list[ZipPackage]:
+    return [each for each in format.signatures if isinstance(each, ZipPackage)]
+
+
+def _is_zip(format: InputFormat) -> bool:
+    return bool(_packages(format)) or Magic(ZIP[0]) in format.signatures
 
 
 def _in_ole(data: bytes, suffix: str) -> Content:
-    """The directory of an OLE file holds the names of its streams in UTF-16."""
-    if _utf16("EncryptedPackage") in data:
-        advice = "it is encrypted: give it the suffix .docx or .xlsx, and its password with --password"
-        return Content(ENCRYPTED, suffix if suffix in OFFICE else "", advice, "locked")
-    return next((content for name, content in IN_OLE if _utf16(name) in data), OLE)
+    """Return what kind of compound file it is, by the streams that it names."""
+    streams = {format: [each for each in format.signatures if isinstance(each, OleStream)] for format in distinct()}
+    claims = [format for format, each in streams.items() if any(stream.occurs_in(data) for stream in each)]
+    if found := _only(claims, suffix):
+        return Content.of(found)
+    return next((content for stream, content in UNREAD_STREAMS if stream.occurs_in(data)), OLD_OFFICE)
 
 
-def _utf16(name: str) -> bytes:
-    return f"{name}\0".encode("utf-16-le")
+def _only(claims: Sequence[InputFormat], suffix: str) -> InputFormat | None:
+    """Return the format of the suffix if it is among those that claim the content, or the only one that does."""
+    return _of_suffix(claims, suffix) or (claims[0] if len(claims) == 1 else None)
+
+
+def _of_suffix(claims: Sequence[InputFormat], suffix: str) -> InputFormat | None:
+    return next((format for format in claims if suffix in format.suffixes), None)

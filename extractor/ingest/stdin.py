@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from extractor.data import Document, FailedDocument
 from extractor.errors import Problem
-from extractor.ingest.sniffing import EMPTY, HEAD_BYTES, TEXT, UNKNOWN, by_head
+from extractor.ingest.sniffing import HEAD_BYTES, by_head
 from extractor.readers import jsonl, text
 from extractor.readers._support.files import File, ReadOptions, open_regular, read_up_to, too_large
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAME = "stdin"
 
 
-class Resumed(io.RawIOBase):
+class PrefixedStream(io.RawIOBase):
     """A stream whose first bytes have been read already. Closing it leaves the stream open."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
@@ -32,7 +32,7 @@ class Resumed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Whatever is there now, so that a row that has come is a row that can be read."""
+        """Read what has arrived, without waiting for a full buffer, so that each row can be read at once."""
         view = memoryview(buffer).cast("B")
         if not self._head:
             self._head = cast(io.BufferedReader, self._rest).read1(len(view))
@@ -43,19 +43,21 @@ class Resumed(io.RawIOBase):
 
 
 def read(options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
-    """The documents on standard input, with `stdin` (or `stdin#line`) as ids; what is no text is kept in a file, which
-    is there until the next item is asked for."""
+    """Yield the documents on standard input, with `stdin` (or `stdin#line`) as ids.
+
+    What is not text comes as a File on the disk, which exists until the next item is asked for.
+    """
     stream = sys.stdin.buffer
     head = b"" if options.stdin == "text" else _first_lines(stream, options.max_bytes)
     if options.stdin == "jsonl" or (options.stdin == "auto" and _is_row(head)):
-        resumed = io.BufferedReader(Resumed(head, stream))
-        yield from jsonl.read(File(NAME, NAME, lambda: cast(BinaryIO, resumed)), options)
+        whole = io.BufferedReader(PrefixedStream(head, stream))
+        yield from jsonl.read(File(NAME, NAME, lambda: cast(BinaryIO, whole)), options)
     else:
         yield from _whole(head, stream, options.max_bytes)
 
 
 def _first_lines(stream: BinaryIO, limit: int) -> bytes:
-    """Up to and with the first line that is not blank."""
+    """Return everything up to the end of the first line that is not blank."""
     head = b""
     while (line := stream.readline(limit + 1 - len(head))) and not line.strip():
         head += line
@@ -74,7 +76,7 @@ def _whole(head: bytes, stream: BinaryIO, limit: int) -> Iterator[Document | Fai
     file = File(NAME, NAME, lambda: cast(BinaryIO, io.BytesIO(data)))
     if len(data) > limit:
         yield file.failed(Problem("too-large", too_large("standard input", limit)))
-    elif by_head(data[:HEAD_BYTES]) in (TEXT, EMPTY, UNKNOWN):
+    elif by_head(data[:HEAD_BYTES]).may_be_text:
         yield text.from_bytes(file, data)
     else:
         with tempfile.NamedTemporaryFile() as kept:

@@ -1,7 +1,7 @@
 """A process that reads files for a run: `python -m extractor.ingest.worker`, requests in, documents out.
 
-It may be killed at any moment, by its own clock first of all: a document that takes too long ends the process, and
-the run knows by the signal why. So does one that takes too much memory. What a reader does not expect ends it, too.
+It may die at any moment, by its own timer first of all: a document that takes too long ends the process with SIGALRM,
+by which the run knows why. So does one that takes too much memory, and any error that a reader does not expect.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ T = TypeVar("T")
 
 MEMORY_BYTES = 4 << 30
 MESSAGES_BYTES = 16 << 20
-"""What the file may grow to that takes standard error."""
+"""Limit of the file that takes standard error."""
 
 
 def main() -> None:
-    """Serve requests until there are no more, which is also when the run has gone."""
+    """Serve requests until there are no more, which is also when the run has ended."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     _limit_resources()
     answers = _take_stdout()
     for line in sys.stdin.buffer:
-        file, options = ipc.requested(line)
-        for item in _in_time(dispatch.read(file, options), options.timeout):
+        file, options = ipc.parse_request(line)
+        for item in _with_timeout(dispatch.read(file, options), options.timeout):
             answers.write(ipc.to_line(item))
         answers.write(ipc.END)
 
 
-def _in_time(items: Iterable[T], seconds: float) -> Iterator[T]:
-    """Items that come within so many seconds each; the kernel ends the process at the first that does not."""
+def _with_timeout(items: Iterable[T], seconds: float) -> Iterator[T]:
+    """Yield items that take at most so many seconds each; the kernel ends the process at the first that takes more."""
     waiting = iter(items)
     while True:
         signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -54,7 +54,7 @@ def _limit_resources() -> None:
 
 
 def _take_stdout() -> BinaryIO:
-    """Standard output for answers alone, each sent at once: what a library prints goes to standard error."""
+    """Return standard output, unbuffered and for answers alone: what a library prints goes to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers

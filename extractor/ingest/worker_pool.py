@@ -1,8 +1,8 @@
-"""Files are read ahead of the run by a few processes, and one that crashes or hangs takes down its own file only.
+"""Files are read ahead of the run by a few processes, and one that crashes or hangs fails its own file only.
 
-Files go round the processes in turn and results are taken in the order of the files, so the run is the same every
-time. What has been read waits in the pipes, which are small: a process that is ahead stands still, and this one holds
-one document at a time. A process ends with the run, whichever way that ends.
+Files are dealt round-robin and results are taken in the order of the files, so every run is the same. What has been
+read waits in the pipes, which are small: a process that is ahead blocks, and this one holds one document at a time. A
+process ends with the run, however that ends: its standard input is closed then.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from extractor.readers._support.files import File, ReadOptions, hash_of
 
 PROCESSES = 4
 QUEUE = 4
-"""Files that a process is given at most, the one that it reads among them."""
+"""Files that a process is given at most, including the one that it reads."""
 
 LAST_BYTES = 4096
 """Of what a process wrote to standard error."""
@@ -33,31 +33,34 @@ LAST_BYTES = 4096
 COMMAND = (sys.executable, "-P", "-W", "ignore", "-m", "extractor.ingest.worker")
 
 
-class Ahead:
+class WorkerPool:
     """A few processes, each started when there is a first file for it."""
 
     def __init__(self, options: ReadOptions) -> None:
-        self._workers = [Worker(options) for _ in range(min(PROCESSES, _processors()))]
-        self._given = 0
+        self._workers = [WorkerSlot(options) for _ in range(min(PROCESSES, _processors()))]
+        self._submitted = 0
         self._taken = 0
 
     @property
     def is_full(self) -> bool:
-        return self._given - self._taken >= QUEUE * len(self._workers)
+        """Whether the results of a file have to be taken before another is submitted."""
+        return self._submitted - self._taken >= QUEUE * len(self._workers)
 
-    def read(self, file: File) -> Iterator[Document | FailedDocument]:
-        """Have a file read from now on; not while it is full. Its documents are to be taken before those of files that
-        were given later."""
-        worker = self._workers[self._given % len(self._workers)]
-        self._given += 1
-        worker.give(file)
-        return self._taken_from(worker)
+    def submit(self, file: File) -> Iterator[Document | FailedDocument]:
+        """Have a file read from now on, and return its documents.
 
-    def _taken_from(self, worker: Worker) -> Iterator[Document | FailedDocument]:
-        yield from worker.take()
+        Not while the pool is full. Results are to be taken in the order in which files were submitted.
+        """
+        worker = self._workers[self._submitted % len(self._workers)]
+        self._submitted += 1
+        worker.submit(file)
+        return self._results(worker)
+
+    def _results(self, worker: WorkerSlot) -> Iterator[Document | FailedDocument]:
+        yield from worker.results()
         self._taken += 1
 
-    def __enter__(self) -> Ahead:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -65,39 +68,42 @@ class Ahead:
             worker.kill()
 
 
-class Worker:
-    """One process at a time, and the files that it has still to answer for. A dead one is replaced."""
+class WorkerSlot:
+    """One process at a time, and the files whose results have not been taken. A dead process is replaced."""
 
     def __init__(self, options: ReadOptions) -> None:
         self._options = options
         self._files: deque[File] = deque()
-        self._process: Process | None = None
+        self._process: WorkerProcess | None = None
 
-    def give(self, file: File) -> None:
+    def submit(self, file: File) -> None:
+        """Queue a file, in a new process if there is none."""
         self._files.append(file)
         if self._process is None:
-            self._process = Process()
-        self._process.ask(file, self._options)
+            self._process = WorkerProcess()
+        self._process.request(file, self._options)
 
-    def take(self) -> Iterator[Document | FailedDocument]:
-        """What the process makes of its first file, and why there is no more if it dies over it."""
-        process = cast(Process, self._process)
-        while (line := process.answer()).endswith(b"\n") and line != ipc.END:
+    def results(self) -> Iterator[Document | FailedDocument]:
+        """Yield the documents of the first file, and a failure if the process dies over it."""
+        process = cast(WorkerProcess, self._process)
+        # A line without its end is what a process had written of an answer when it died.
+        while (line := process.read_line()).endswith(b"\n") and line != ipc.END:
             yield ipc.from_line(line)
         file = self._files.popleft()
         if line != ipc.END:
-            yield self._died(file, process)
+            yield self._replace(process, file)
 
     def kill(self) -> None:
+        """End the process, if there is one."""
         if self._process is not None:
             self._process.kill()
             self._process = None
 
-    def _died(self, file: File, process: Process) -> FailedDocument:
-        """Another process gets the files that are left; this one says how it ended."""
-        self._process = Process() if self._files else None
+    def _replace(self, process: WorkerProcess, file: File) -> FailedDocument:
+        """Give the remaining files to another process, and return the failure of the one over which this one died."""
+        self._process = WorkerProcess() if self._files else None
         for waiting in self._files:
-            cast(Process, self._process).ask(waiting, self._options)
+            cast(WorkerProcess, self._process).request(waiting, self._options)
         code, errors = process.end()
         sha256 = hash_of(file, self._options.max_bytes)
         if code == -signal.SIGALRM:
@@ -109,7 +115,7 @@ class Worker:
 
 @contextlib.contextmanager
 def _signals_held() -> Iterator[None]:
-    """A process that is started meanwhile never hears of these signals: they are meant for the run."""
+    """Block the signals that are meant for the run: a process that is started meanwhile inherits the mask for good."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     try:
         yield
@@ -117,7 +123,7 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class Process:
+class WorkerProcess:
     """A process that reads files. No signal for the run reaches it: the run decides when it ends."""
 
     def __init__(self) -> None:
@@ -136,23 +142,24 @@ class Process:
         except OSError as error:
             raise ExtractorError(f"No process can be started to read documents ({error}). Free memory.") from error
 
-    def ask(self, file: File, options: ReadOptions) -> None:
-        """Have a file read. That the process has just died is found out when its answer is taken."""
+    def request(self, file: File, options: ReadOptions) -> None:
+        """Have a file read. That the process has just died shows when its answer is read."""
         with contextlib.suppress(BrokenPipeError):
             requests = cast(BinaryIO, self._popen.stdin)
             requests.write(ipc.request(file, options))
             requests.flush()
 
-    def answer(self) -> bytes:
-        """The next line; one that is not whole when the process has died."""
+    def read_line(self) -> bytes:
+        """Return the next line of its answers; an incomplete one when the process has died."""
         return cast(BinaryIO, self._popen.stdout).readline()
 
     def kill(self) -> None:
+        """End it at once, and wait for its end."""
         self._popen.kill()
         self.end()
 
     def end(self) -> tuple[int, bytes]:
-        """Wait for its end; returns its exit code and what it said on standard error."""
+        """Wait for its end; return its exit code and the end of what it wrote to standard error."""
         self._popen.communicate()
         with self._errors:
             self._errors.seek(0)
@@ -160,7 +167,7 @@ class Process:
 
 
 def _last_words(code: int, errors: bytes) -> str:
-    """How a process died, in a few words: the exception, or the signal."""
+    """Return how a process died, in a few words: the exception, or the signal."""
     lines = errors.decode("utf-8", "replace").strip().splitlines()
     if code < 0:
         return signal.Signals(-code).name
@@ -172,7 +179,7 @@ def _processors() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """The processes run this very package, wherever it was imported from."""
+    """Return the environment in which processes import this very package, wherever it was imported from."""
     here = str(Path(__file__).resolve().parents[2])
     paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from extractor.chatglm3.model_dims import ModelShape
+from extractor.chatglm3.model_dims import ModelDims
 from extractor.errors import UsageError
 
 WORKING_BYTES = 512 * 1024**2
@@ -35,12 +35,12 @@ class Precision:
         """Name of the torch dtype on `cpu` or `cuda`."""
         return self.cuda if device_type == "cuda" else self.cpu
 
-    def weight_bytes(self, shape: ModelShape) -> int:
+    def weight_bytes(self, shape: ModelDims) -> int:
         """Bytes that the weights of a model take."""
         inner = shape.parameters - 2 * shape.table_parameters
         return int(inner * self.weights + shape.table_parameters * (self.value_bytes + self.head))
 
-    def needed_bytes(self, shape: ModelShape) -> int:
+    def needed_bytes(self, shape: ModelDims) -> int:
         """Bytes to run one prompt of full context: weights, its key-value cache, working room."""
         return self.weight_bytes(shape) + shape.cache_bytes(shape.context, self.value_bytes) + WORKING_BYTES
 

@@ -1,8 +1,8 @@
 """CSV and TSV: the first row names the columns, every other row is a document.
 
-Where a column is called like the text field, its cell is the text; else the text is one `column: cell` line for each
+Where a column has the name of the text field, its cell is the text; else the text is one `column: cell` line for each
 cell that is not blank. The delimiter (comma, semicolon, tab or bar) is the one that divides the rows most evenly.
-Rows of blank cells alone are passed over, as blank lines are. A quote that is never closed fails its own row only.
+Rows of blank cells alone are skipped, as blank lines are. A quote that is never closed fails its own row only.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from dataclasses import dataclass, replace
 
 from extractor.data import Document, FailedDocument
 from extractor.encodings.detect import Undecodable
+from extractor.errors import Problem
 from extractor.readers import text
 from extractor.readers._support.files import File, ReadOptions
-from extractor.readers._support.lines import Line, detect, failure, lines
+from extractor.readers._support.lines import TextLine, detect, failure, lines
 from extractor.readers._support.lines import count as lines_in
-from extractor.readers._support.rows import Row
+from extractor.readers._support.rows import FileRow
 
-NO_ROWS = Undecodable("empty", "no rows: there is nothing below the header")
 SUFFIXES = (".csv", ".tsv", ".tab")
+NAME = "a CSV table"
+NO_ROWS = Problem("empty", "no rows: there is nothing below the header")
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_LINES = 100
 SAMPLE_ROWS = 20
@@ -33,7 +35,7 @@ LONE_RETURN = re.compile(r"(?<=\r)(?!\n)")
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """The rows of a file. Raises OSError where it cannot be opened."""
+    """Yield the rows of a file. Raises OSError where it cannot be opened."""
     if options.rows == "whole":
         yield from text.read(file, options)
         return
@@ -43,8 +45,8 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
         if isinstance(encoding, Undecodable):
             yield failure(file, stream, encoding)
             return
-        feed = Feed(_physical_lines(lines(stream, encoding, options.max_bytes)), options.max_bytes)
-        rows = _documents(file, _records(feed, _delimiter(feed, file.suffix)), encoding, options)
+        buffer = LineBuffer(_physical_lines(lines(stream, encoding, options.max_bytes)), options.max_bytes)
+        rows = _documents(file, _records(buffer, _delimiter(buffer, file.suffix)), encoding, options)
         first = next(rows, None)
         if first is None:
             yield failure(file, stream, NO_ROWS)
@@ -54,12 +56,12 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
 
 
 def count(file: File, options: ReadOptions) -> int:
-    """About how many documents the file holds: its lines below the header. Raises OSError where it cannot be opened."""
+    """Estimate how many documents the file holds: its lines below the header. Raises OSError."""
     return 1 if options.rows == "whole" else max(1, lines_in(file) - 1)
 
 
-def _physical_lines(source: Iterator[Line]) -> Iterator[Line]:
-    """Lines that end in a lone carriage return, as old spreadsheets write them, are lines too."""
+def _physical_lines(source: Iterator[TextLine]) -> Iterator[TextLine]:
+    """Split lines at lone carriage returns too, with which old spreadsheets end them."""
     numbers = itertools.count(1)
     for line in source:
         for part in LONE_RETURN.split(line.text) if "\r" in line.text[:-2] else (line.text,):
@@ -71,15 +73,18 @@ class RecordTooLarge(Exception):
     """One record has taken more than the limit: a quote was not closed."""
 
 
-class Feed:
-    """Lines for `csv.reader`, which remembers the lines of the record being read and takes lines back."""
+class LineBuffer:
+    """The lines that `csv.reader` iterates over. It remembers the lines of the current record, and takes lines back.
 
-    def __init__(self, source: Iterator[Line], limit: int) -> None:
+    `taken` are the lines of the current record, `ended` says that the file ended inside it.
+    """
+
+    def __init__(self, source: Iterator[TextLine], limit: int) -> None:
         self._source = source
-        self._returned: deque[Line] = deque()
+        self._returned: deque[TextLine] = deque()
         self._limit = limit
         self._size = 0
-        self.taken: list[Line] = []
+        self.taken: list[TextLine] = []
         self.ended = False
 
     def __iter__(self) -> Iterator[str]:
@@ -97,78 +102,83 @@ class Feed:
         return line.text
 
     def begin(self) -> None:
-        """A new record begins."""
+        """Begin a record."""
         self.taken, self._size, self.ended = [], 0, False
 
     def give_back(self, count: int) -> None:
-        """The last `count` lines taken are to be read again."""
+        """Have the last `count` lines taken read again."""
         self._returned.extendleft(reversed(self.taken[len(self.taken) - count :]))
         del self.taken[len(self.taken) - count :]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """The cells of one record, the line it begins on, its text as it stands, and what is wrong with it."""
+class CsvRecord:
+    """The cells of one record, the line on which it begins, its raw text, and what is wrong with it."""
 
     number: int
     cells: tuple[str, ...]
     raw: str
-    problem: Undecodable | None = None
+    problem: Problem | None = None
 
 
-def _records(feed: Feed, delimiter: str) -> Iterator[Record]:
+def _records(buffer: LineBuffer, delimiter: str) -> Iterator[CsvRecord]:
+    # A csv.reader for each record: one that has raised an error cannot be used again, and lines that were given back
+    # have to reach a reader that is at the beginning of a record.
     while True:
-        feed.begin()
+        buffer.begin()
         cells: list[str] | None
         try:
-            cells = next(csv.reader(feed, delimiter=delimiter, strict=True))
+            cells = next(csv.reader(buffer, delimiter=delimiter, strict=True))
         except StopIteration:
             return
         except (csv.Error, RecordTooLarge) as error:
-            cells = _recover(feed, delimiter, feed.ended or isinstance(error, RecordTooLarge))
-        yield _record(feed, cells)
+            cells = _recover(buffer, delimiter, buffer.ended or isinstance(error, RecordTooLarge))
+        yield _record(buffer, cells)
 
 
-def _recover(feed: Feed, delimiter: str, unclosed: bool) -> list[str] | None:
-    """A record that breaks the rules for quotes: read leniently, or None for its first line alone when its quote is
-    never closed; the lines after it are read again."""
+def _recover(buffer: LineBuffer, delimiter: str, unclosed: bool) -> list[str] | None:
+    """Return the cells of a record that breaks the rules for quotes, read leniently.
+
+    None stands for its first line alone, whose quote is never closed. The lines after the record are read again.
+    """
     if unclosed:
-        feed.give_back(len(feed.taken) - 1)
+        buffer.give_back(len(buffer.taken) - 1)
         return None
-    lenient = csv.reader([line.text for line in feed.taken], delimiter=delimiter)
+    lenient = csv.reader([line.text for line in buffer.taken], delimiter=delimiter)
     cells = next(lenient)
-    feed.give_back(len(feed.taken) - lenient.line_num)
+    buffer.give_back(len(buffer.taken) - lenient.line_num)
     return cells
 
 
-def _record(feed: Feed, cells: list[str] | None) -> Record:
-    problem = next((line.problem for line in feed.taken if line.problem), None)
+def _record(buffer: LineBuffer, cells: list[str] | None) -> CsvRecord:
+    problem = next((line.problem for line in buffer.taken if line.problem), None)
     if cells is None and problem is None:
-        problem = Undecodable("malformed", "a quote is never closed (or the row is longer than --max-bytes): repair it")
-    raw = "".join(line.text for line in feed.taken)
-    return Record(feed.taken[0].number, tuple(cells or ()), raw, problem)
+        problem = Problem("malformed", "a quote is never closed (or the row is longer than --max-bytes): repair it")
+    raw = "".join(line.text for line in buffer.taken)
+    return CsvRecord(buffer.taken[0].number, tuple(cells or ()), raw, problem)
 
 
-def _delimiter(feed: Feed, suffix: str) -> str:
-    """The delimiter that gives most rows as many cells as the header; the comma (or tab) where none does."""
-    feed.begin()
-    sample = list(itertools.islice(_gently(feed), SAMPLE_LINES))
-    feed.give_back(len(feed.taken))
+def _delimiter(buffer: LineBuffer, suffix: str) -> str:
+    """Return the delimiter that gives most rows as many cells as the header; the comma (or tab) where none does."""
+    buffer.begin()
+    sample = list(itertools.islice(_until_too_large(buffer), SAMPLE_LINES))
+    buffer.give_back(len(buffer.taken))
     if sample and (named := re.fullmatch(r"\ufeff?sep=(.)\s*", sample[0])):
-        next(feed)
+        next(buffer)
         return named[1]
     usual = "\t" if suffix in (".tsv", ".tab") else ","
     return max((usual, *DELIMITERS), key=lambda delimiter: _evenness(sample, delimiter))
 
 
-def _gently(feed: Feed) -> Iterator[str]:
+def _until_too_large(buffer: LineBuffer) -> Iterator[str]:
     try:
-        yield from feed
+        yield from buffer
     except RecordTooLarge:
         return
 
 
 def _evenness(sample: list[str], delimiter: str) -> tuple[float, int]:
+    """Return the share of rows that are as wide as the first, and that width; zeros where there is a single column."""
     rows = [row for row in itertools.islice(csv.reader(sample, delimiter=delimiter), SAMPLE_ROWS) if row]
     width = len(rows[0]) if rows else 0
     if width < 2:
@@ -177,15 +187,15 @@ def _evenness(sample: list[str], delimiter: str) -> tuple[float, int]:
 
 
 def _documents(
-    file: File, records: Iterator[Record], encoding: str, options: ReadOptions
+    file: File, records: Iterator[CsvRecord], encoding: str, options: ReadOptions
 ) -> Iterator[Document | FailedDocument]:
-    """The documents below the header, which is the first record that is not blank."""
+    """Yield the documents below the header, which is the first record that is not blank."""
     filled = (record for record in records if record.problem or any(cell.strip() for cell in record.cells))
     header = next(filled, None)
     if header is None:
         return
     if header.problem:
-        row = Row(file, header.number, encoding)
+        row = FileRow(file, header.number, encoding)
         yield row.failed(replace(header.problem, message=f"the header: {header.problem.message}"), header.raw)
     cells = () if header.problem else header.cells
     names = tuple(cell.strip("\ufeff \t\r\n") or f"column {index}" for index, cell in enumerate(cells, 1))
@@ -194,12 +204,12 @@ def _documents(
 
 
 def _document(
-    file: File, record: Record, names: tuple[str, ...], encoding: str, options: ReadOptions
+    file: File, record: CsvRecord, names: tuple[str, ...], encoding: str, options: ReadOptions
 ) -> Document | FailedDocument:
     unnamed = (f"column {index}" for index in itertools.count(len(names) + 1))
     cells = list(zip(itertools.chain(names, unnamed), record.cells, strict=False))
     by_name = dict(reversed(cells))
-    row = Row(file, record.number, encoding, by_name.get(options.id_field))
+    row = FileRow(file, record.number, encoding, by_name.get(options.id_field))
     if record.problem:
         return row.failed(record.problem, record.raw)
     if options.text_field in names:

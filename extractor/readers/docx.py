@@ -1,8 +1,8 @@
 """Word: headers, the body in its order, footers and notes; paragraphs are lines, table rows lines with tabs.
 
-Text boxes follow the paragraph that they hang on, nested tables stand in their cell. Of tracked changes, the text is
-the one after them. What only a layout program can tell (page numbers, numbers of automatic lists) is not in the text.
-The XML is read as it is, because a document with one broken part is still a document.
+Text boxes follow the paragraph that they are anchored to, nested tables are in their cell. Tracked changes count as
+accepted. What only a layout program can tell (page numbers, numbers of automatic lists) is not in the text. The XML is
+read as it is, because a document with one broken part is still a document.
 """
 
 from __future__ import annotations
@@ -17,14 +17,18 @@ from typing import Any
 from extractor.data import Document, Json
 from extractor.readers._support.files import File, ReadOptions
 from extractor.readers._support.limits import ReadError, damaged
-from extractor.readers._support.ooxml_package import package
+from extractor.readers._support.ooxml_package import ENCRYPTED, package
 from extractor.readers._support.rows import SURROGATE
 from extractor.readers._support.segments import TextBuilder
+from extractor.readers._support.signatures import ZipPackage
 
 SUFFIXES = (".docx", ".docm", ".dotx")
+NAME = "a Word document"
+SIGNATURES = (ZipPackage(("[Content_Types].xml", "word/")), ENCRYPTED)
 ISOLATED = True
+EXTRA = "docs"
 Element = Any
-Where = Mapping[str, Json]
+Location = Mapping[str, Json]
 
 NOT_SHOWN = frozenset("del moveFrom instrText delText pPr rPr Fallback rt ffData sdtPr tblPr trPr tcPr tblGrid".split())
 AS_TEXT = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
@@ -33,19 +37,19 @@ CHECKBOXES = {"F0FE": "☑", "F052": "☑", "F0FD": "☒", "F053": "☒", "F0A8"
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document]:
-    """The document. Raises OSError where the file cannot be opened, ReadError otherwise."""
+    """Yield the document. Raises OSError where the file cannot be opened, ReadError otherwise."""
     from lxml.etree import XMLSyntaxError
 
     data, unlocked = package(file, options)
-    story = Story()
+    body = BodyText()
     with zipfile.ZipFile(io.BytesIO(unlocked)) as archive:
         try:
-            _tell(Parts(archive), story)
+            _add_parts(Parts(archive), body)
         except XMLSyntaxError as error:
             raise damaged("Word document", error) from error
-    if not story.pieces.text.strip():
+    if not body.builder.text.strip():
         raise ReadError("empty", "no text: the document holds only white space or pictures")
-    yield file.document(story.pieces.text, sha256(data).hexdigest(), segments=story.pieces.segments)
+    yield file.document(body.builder.text, sha256(data).hexdigest(), segments=body.builder.segments)
 
 
 class Parts:
@@ -60,16 +64,18 @@ class Parts:
         self.main = found[0]
 
     def of(self, kind: str) -> list[Element]:
-        """The parts of a kind (`header`, `footer`, ...) that the main part uses."""
+        """Return the parts of a kind (`header`, `footer`, ...) that the main part uses."""
         return [self.root(name) for name in sorted(self._related(self.main, f"/{kind}"))]
 
     def root(self, name: str) -> Element:
+        """Parse a part. Entities are not expanded and nothing outside of the file is loaded."""
         from lxml import etree
 
         parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True, remove_comments=True)
         return etree.fromstring(self._archive.read(name), parser)
 
     def _related(self, name: str, kind: str) -> list[str]:
+        """Return the names of the parts to which a part (the package itself: "") has a relationship of a kind."""
         folder, base = posixpath.split(name)
         relations = posixpath.join(folder, "_rels", f"{base}.rels")
         if relations not in self._names:
@@ -79,80 +85,83 @@ class Parts:
         return [path for path in dict.fromkeys(paths) if path in self._names]
 
 
-def _tell(parts: Parts, story: Story) -> None:
+def _add_parts(parts: Parts, body: BodyText) -> None:
     for number, header in enumerate(parts.of("header"), 1):
-        story.once(header, {"header": number})
-    story.blocks(parts.root(parts.main), {})
+        body.add_once(header, {"header": number})
+    body.add_blocks(parts.root(parts.main), {})
     for number, footer in enumerate(parts.of("footer"), 1):
-        story.once(footer, {"footer": number})
+        body.add_once(footer, {"footer": number})
     for kind in ("footnote", "endnote"):
         for notes in parts.of(f"{kind}s"):
             for note in notes:
-                if _attribute(note, "type") is None:  # the others are lines that set notes off
-                    story.blocks(note, {kind: _attribute(note, "id")})
+                if _attribute(note, "type") is None:  # the others are separator lines
+                    body.add_blocks(note, {kind: _attribute(note, "id")})
 
 
-class Story:
-    """The text as it is told, and how much of everything has been told."""
+class BodyText:
+    """The text as it grows, and the numbers of its paragraphs, tables and text boxes so far.
+
+    `_gap` is the white space before the next text: a line feed, or a tab for each cell since the last text in its row.
+    """
 
     def __init__(self) -> None:
-        self.pieces = TextBuilder()
+        self.builder = TextBuilder()
         self._gap = ""
         self._paragraphs = self._tables = self._boxes = 0
-        self._told: set[str] = set()
+        self._added: set[str] = set()
 
-    def once(self, element: Element, where: Where) -> None:
-        """A header or a footer, unless another section has the same."""
+    def add_once(self, element: Element, location: Location) -> None:
+        """Add a header or a footer, unless another section has the same."""
         text = "".join(element.itertext())
-        if text not in self._told:
-            self._told.add(text)
-            self.blocks(element, where)
+        if text not in self._added:
+            self._added.add(text)
+            self.add_blocks(element, location)
 
-    def blocks(self, element: Element, where: Where) -> None:
-        """Paragraphs and tables, in their order; whatever holds them besides is looked through."""
+    def add_blocks(self, element: Element, location: Location) -> None:
+        """Add paragraphs and tables in their order, through whatever elements are around them."""
         for child in element:
             name = _name(child)
             if name == "p":
-                self._paragraph(child, where)
+                self._add_paragraph(child, location)
             elif name == "tbl":
-                self._table(child, where)
+                self._add_table(child, location)
             elif name not in NOT_SHOWN:
-                self.blocks(child, where)
+                self.add_blocks(child, location)
 
-    def _paragraph(self, element: Element, where: Where) -> None:
-        if not where:
+    def _add_paragraph(self, element: Element, location: Location) -> None:
+        if not location:
             self._paragraphs += 1
         boxes: list[Element] = []
         text = "".join(_inline(element, boxes))
-        self._place(text, where or {"paragraph": self._paragraphs})
+        self._add_text(text, location or {"paragraph": self._paragraphs})
         for box in boxes:
             self._boxes += 1
-            self.blocks(box, {**where, "textbox": self._boxes})
+            self.add_blocks(box, {**location, "textbox": self._boxes})
 
-    def _place(self, text: str, where: Where) -> None:
+    def _add_text(self, text: str, location: Location) -> None:
         if text.strip():
-            self.pieces.write(self._gap)
-            self.pieces.place(text, where)
+            self.builder.write(self._gap)
+            self.builder.add(text, location)
             self._gap = "\n"
 
-    def _table(self, element: Element, where: Where) -> None:
+    def _add_table(self, element: Element, location: Location) -> None:
         self._tables += 1
-        place = {**where, "table": self._tables}
-        for number, row in enumerate(_inside(element, "tr"), 1):
-            self._row(row, {**place, "row": number})
+        table = {**location, "table": self._tables}
+        for number, row in enumerate(_children(element, "tr"), 1):
+            self._add_row(row, {**table, "row": number})
 
-    def _row(self, element: Element, where: Where) -> None:
-        """A tab for each cell but the first, also where it is empty."""
-        self._gap = "\n" if self.pieces else ""
-        for number, cell in enumerate(_inside(element, "tc"), 1):
-            before = len(self.pieces)
-            self.blocks(cell, {**where, "cell": number})
-            self._gap = "\t" if len(self.pieces) > before else self._gap + "\t"
-        self._gap = "\n" if self.pieces else ""
+    def _add_row(self, element: Element, location: Location) -> None:
+        """Add the cells of a row, with a tab before each but the first, also where cells are empty."""
+        self._gap = "\n" if self.builder else ""
+        for number, cell in enumerate(_children(element, "tc"), 1):
+            before = len(self.builder)
+            self.add_blocks(cell, {**location, "cell": number})
+            self._gap = "\t" if len(self.builder) > before else self._gap + "\t"
+        self._gap = "\n" if self.builder else ""
 
 
 def _inline(element: Element, boxes: list[Element]) -> Iterator[str]:
-    """The text of a paragraph; text boxes that hang on it are put aside."""
+    """Yield the text of a paragraph, and collect the text boxes that are anchored to it."""
     for child in element:
         name = _name(child)
         if name == "t":
@@ -174,18 +183,18 @@ def _symbol(code: str) -> str:
         return ""
 
 
-def _inside(element: Element, wanted: str) -> Iterator[Element]:
-    """The rows of a table or the cells of a row, through whatever is around them."""
+def _children(element: Element, wanted: str) -> Iterator[Element]:
+    """Yield the rows of a table or the cells of a row, through whatever elements are around them."""
     for child in element:
         name = _name(child)
         if name == wanted:
             yield child
         elif name not in NOT_SHOWN and name not in ("tbl", "p"):
-            yield from _inside(child, wanted)
+            yield from _children(child, wanted)
 
 
 def _name(element: Element) -> str:
-    """The name without its namespace, of which there are two editions; nothing for what is no element."""
+    """Return the name without its namespace, of which there are two editions; `del` for comments and the like."""
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else "del"
 
 

@@ -1,7 +1,7 @@
-"""Mail: the headers that people read, the text, and a list of what is attached; attachments are their own documents.
+"""Mail: the headers that people read, the text, and a list of attachments, which are documents of their own.
 
 Of a text in two forms the plain one is taken, else the visible text of the HTML. Pictures that belong to the text and
-signatures are only listed. Declared encodings are witnesses that mail often forgets or gets wrong: see `charsets`.
+signatures are only listed. Mail often declares no encoding or a wrong one: see `encodings.declared`.
 """
 
 from __future__ import annotations
@@ -28,19 +28,44 @@ from extractor.readers._support.files import File, ReadOptions, read_bytes
 from extractor.readers._support.limits import ReadError, damaged
 from extractor.readers._support.rows import SURROGATE
 from extractor.readers._support.segments import TextBuilder
-from extractor.readers._support.unique_names import Names
+from extractor.readers._support.signatures import TextStart
+from extractor.readers._support.unique_names import UniqueNames
+
+HEADER_LINE = re.compile(r"([A-Za-z][A-Za-z0-9-]*):[ \t\r]|[ \t]")
+WRITTEN = frozenset("from to cc bcc subject date sender reply-to".split())
+TRANSPORT = frozenset(
+    "received return-path message-id mime-version content-type delivered-to x-mailer x-original-to".split()
+)
+
+
+def looks_like_mail(text: str) -> bool:
+    """Return whether a text begins with the headers of a mail that was sent: a memo has From, To and Subject, too."""
+    names = set()
+    lines = text.lstrip("\ufeff\r\n").splitlines()
+    for line in lines[1:] if text.startswith("From ") else lines:  # mbox files begin with a line "From sender date"
+        found = HEADER_LINE.match(line + " ")
+        if not found:
+            break
+        names.add((found[1] or "").lower())
+    return bool(names & WRITTEN) and bool(names & TRANSPORT)
+
 
 SUFFIXES = (".eml", ".mht", ".mhtml")
+NAME = "a mail"
+SIGNATURES = (TextStart(looks_like_mail),)
 ISOLATED = True
+EXTRA = "docs"
 HEADERS = ("From", "To", "Cc", "Bcc", "Reply-To", "Date", "Subject")
 Part: TypeAlias = "Message[Any, Any]"
 
+# Header lines that are continued (RFC 5322), and line ends that only sending put in: not after the signature's "-- ",
+# nor before a quoted line.
 UNFOLD = re.compile(r"\r?\n[ \t]*")
 SOFT_BREAK = re.compile(r"(?<!^--) \n(?!>)", re.MULTILINE)
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
-    """The mail, then what is attached. Raises OSError where the file cannot be opened, ReadError otherwise."""
+    """Yield the mail, then its attachments. Raises OSError where the file cannot be opened, ReadError otherwise."""
     data = read_bytes(file, options.max_bytes)
     message = email.message_from_bytes(data)
     if not message.keys():
@@ -48,8 +73,8 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
     mail = Mail.of(message)
     digest = sha256(data).hexdigest()
     try:
-        pieces, encoding = _told(mail)
-        yield file.document(pieces.text, digest, encoding, pieces.segments)
+        builder, encoding = _text_of(mail)
+        yield file.document(builder.text, digest, encoding, builder.segments)
     except ReadError as failed:
         yield file.failed(failed.problem, digest)
     for attached in mail.attached:
@@ -58,7 +83,7 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextPart:
     """A part that is text of the mail itself, and its number as in IMAP: `1.2` is the second part of the first."""
 
     part: Part
@@ -66,8 +91,8 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
-    """A part that is a file of its own. Pictures in the text and signatures are no documents."""
+class Attachment:
+    """A part that is a file of its own. Pictures in the text and signatures are not documents."""
 
     part: Part
     number: str
@@ -80,23 +105,24 @@ class Mail:
     """A mail taken apart."""
 
     message: Part
-    texts: tuple[Text, ...]
-    attached: tuple[Attached, ...]
+    texts: tuple[TextPart, ...]
+    attached: tuple[Attachment, ...]
 
     @classmethod
     def of(cls, message: Part) -> Mail:
-        names = Names()
+        """Take a mail apart."""
+        names = UniqueNames()
         parts = [*_parts(message, "")]
         attached = (
-            Attached(part, number, names.new(_name(part, number)), _is_document(part))
+            Attachment(part, number, names.new(_name(part, number)), _is_document(part))
             for part, number in parts
             if not _is_text(part)
         )
-        return cls(message, tuple(Text(part, number) for part, number in parts if _is_text(part)), tuple(attached))
+        return cls(message, tuple(TextPart(part, number) for part, number in parts if _is_text(part)), tuple(attached))
 
 
 def _parts(part: Part, number: str) -> Iterator[tuple[Part, str]]:
-    """The parts that hold something, in their order; of alternatives the one that is easiest to read."""
+    """Yield the leaf parts in their order; of alternatives the one that is easiest to read."""
     if not part.is_multipart() or part.get_content_maintype() == "message":
         yield part, number or "1"
         return
@@ -115,7 +141,7 @@ def _rank(part: Part) -> int:
 
 
 def _is_text(part: Part) -> bool:
-    """Whether a part is shown in the mail itself; one that ought to have parts and has none is."""
+    """Return whether a part is shown in the mail itself, as is a multipart without parts."""
     if part.get_content_disposition() == "attachment" or _filename(part):
         return False
     return part.get_content_type() in ("text/plain", "text/html") or (
@@ -131,30 +157,30 @@ def _is_document(part: Part) -> bool:
     return not (kind.startswith("image/") and belongs_to_text)
 
 
-# What a mail says
+# The text of a mail
 
 
-def _told(mail: Mail) -> tuple[TextBuilder, str | None]:
-    """The text of a mail, and the encoding of its first part."""
-    pieces = TextBuilder()
+def _text_of(mail: Mail) -> tuple[TextBuilder, str | None]:
+    """Return the text of a mail, and the encoding of its first part."""
+    builder = TextBuilder()
     texts = [(text, _decoded(text.part)) for text in mail.texts]
     hint = texts[0][1].encoding if texts else None
     for name in HEADERS:
         for value in _values(mail.message, name, hint):
-            pieces.write(f"\n{name}: " if pieces else f"{name}: ")
-            pieces.place(value, {"part": "header", "header": name})
+            builder.write(f"\n{name}: " if builder else f"{name}: ")
+            builder.add(value, {"part": "header", "header": name})
     for text, decoded in texts:
         body = decoded.text.replace("\r\n", "\n").strip("\n")
         if body.strip():
-            pieces.write("\n\n" if pieces else "")
-            pieces.place(body, {"part": text.number, "type": text.part.get_content_type()})
+            builder.write("\n\n" if builder else "")
+            builder.add(body, {"part": text.number, "type": text.part.get_content_type()})
     for index, attached in enumerate(mail.attached):
-        pieces.write(("\n" if index else "\n\n") if pieces else "")
-        pieces.write("Attachment: ")
-        pieces.place(attached.name, {"part": attached.number, "type": attached.part.get_content_type()})
-    if not pieces.text.strip():
+        builder.write(("\n" if index else "\n\n") if builder else "")
+        builder.write("Attachment: ")
+        builder.add(attached.name, {"part": attached.number, "type": attached.part.get_content_type()})
+    if not builder.text.strip():
         raise ReadError("empty", "no text: the mail has neither the usual headers nor a text")
-    return pieces, hint
+    return builder, hint
 
 
 def _values(message: Part, wanted: str, hint: str | None) -> list[str]:
@@ -163,7 +189,7 @@ def _values(message: Part, wanted: str, hint: str | None) -> list[str]:
 
 
 def _decoded(part: Part) -> Decoded:
-    """The text of a part. Raises ReadError where there is none in it."""
+    """Return the text of a part. Raises ReadError where its encoding is not clear."""
     data, label = _bytes(part), part.get_content_charset()
     if not data.strip():
         return Decoded("", "utf-8")
@@ -177,7 +203,7 @@ def _decoded(part: Part) -> Decoded:
 
 
 def _flowing(part: Part, text: str) -> str:
-    """Lines that were broken for sending (RFC 3676) are joined again."""
+    """Join lines that were broken for sending (`format=flowed`, RFC 3676)."""
     if str(part.get_param("format", "")).lower() != "flowed":
         return text
     delete_space = str(part.get_param("delsp", "")).lower() == "yes"
@@ -190,7 +216,7 @@ def _bytes(part: Part) -> bytes:
 
 
 def _header(value: str, hint: str | None = None) -> str:
-    """A header as people read it: unfolded, encoded words decoded, bytes that should not be there read as text."""
+    """Return a header as people read it: unfolded, encoded words (RFC 2047) decoded, stray 8-bit bytes decoded."""
     value = UNFOLD.sub(" ", value).strip()
     if SURROGATE.search(value):
         raw = declared.decode(value.encode("utf-8", "surrogateescape"), hint)
@@ -209,11 +235,11 @@ def _word(word: bytes, label: str | None) -> str:
     return decoded.text if isinstance(decoded, Decoded) else word.decode("ascii", "replace")
 
 
-# What is attached
+# Attachments
 
 
 def _filename(part: Part) -> str:
-    """The name that a part is sent under, however it is encoded."""
+    """Return the name that a part is sent under, however it is encoded."""
     headers: Part = Message()
     for name, value in part.raw_items():
         if name.lower() in ("content-disposition", "content-type"):
@@ -242,7 +268,8 @@ def _open(part: Part) -> BinaryIO:
 
 
 class Generator(BytesGenerator):
-    """Writes a mail as it came, and characters that got into it where only ASCII should be as UTF-8."""
+    """A generator that writes a mail as it came, and characters that are in it where only ASCII should be as UTF-8."""
 
     def write(self, s: str) -> None:
+        """Write text, and bytes that were not ASCII as they were."""
         self._fp.write(s.encode("utf-8", "surrogateescape"))  # type: ignore[attr-defined]  # as BytesGenerator does

@@ -1,7 +1,7 @@
 """JSON: an object is a document, a list one of each of its items, with fields for text and id as in JSON Lines.
 
-An item that is a string is its own text. A file that holds one object a line is read as JSON Lines, whatever it is
-called. It is read at once, so it may be as large as one document.
+An item that is a string is its own text. A file that holds one object per line is read as JSON Lines, whatever its
+name. It is read at once, so it may be as large as one document.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from extractor.errors import Problem
 from extractor.readers import jsonl, text
 from extractor.readers._support.files import File, ReadOptions, read_bytes
 from extractor.readers._support.limits import ReadError
-from extractor.readers._support.rows import Row
+from extractor.readers._support.rows import FileRow
 
 SUFFIXES = (".json",)
+NAME = "a JSON file"
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """The items of a file. Raises OSError where it cannot be opened, ReadError where it is no JSON."""
+    """Yield the items of a file. Raises OSError where it cannot be opened, ReadError where it is not JSON."""
     if options.rows == "whole":
         yield from text.read(file, options)
         return
     data = read_bytes(file, options.max_bytes)
     decoded = decode(data)
     if isinstance(decoded, Undecodable):
-        raise ReadError(decoded.code, decoded.message)
+        raise ReadError.of(decoded)
     try:
         value = jsonl.parse(decoded.text.strip("\ufeff \t\r\n"))
     except ValueError as error:
@@ -38,14 +39,15 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
         return
     if isinstance(value, list):
         for number, item in enumerate(value, 1):
-            yield _document(Row(file, number, decoded.encoding), item, options)
+            yield _document(FileRow(file, number, decoded.encoding), item, options)
         if not value:
             raise ReadError("empty", "no items: the list is empty")
     else:
-        yield _single(file, _document(Row(file, 1, decoded.encoding), value, options))
+        yield _single(file, _document(FileRow(file, 1, decoded.encoding), value, options))
 
 
 def _has_lines(content: str) -> bool:
+    """Return whether the first line that is not blank is a JSON object of its own."""
     first = next((line for line in content.splitlines() if line.strip("\ufeff \t")), "")
     try:
         return isinstance(jsonl.parse(first.strip("\ufeff \t")), dict)
@@ -53,7 +55,7 @@ def _has_lines(content: str) -> bool:
         return False
 
 
-def _document(row: Row, value: Json, options: ReadOptions) -> Document | FailedDocument:
+def _document(row: FileRow, value: Json, options: ReadOptions) -> Document | FailedDocument:
     if isinstance(value, str):
         return row.document(value)
     raw = jsonl.written(value)
@@ -63,6 +65,6 @@ def _document(row: Row, value: Json, options: ReadOptions) -> Document | FailedD
 
 
 def _single(file: File, item: Document | FailedDocument) -> Document | FailedDocument:
-    """What is alone in its file goes by the file's name, unless it has an id of its own."""
+    """Return the only item of a file under the file's name, unless it has an id of its own."""
     own = item.id if item.id != f"{file.id}#1" else file.id
     return replace(item, id=own, source=replace(item.source, path=file.path))

@@ -13,17 +13,18 @@ from extractor.encodings.detect import Undecodable
 from extractor.errors import Problem
 from extractor.readers import text
 from extractor.readers._support.files import File, ReadOptions
-from extractor.readers._support.lines import Line, detect, failure, lines
+from extractor.readers._support.lines import TextLine, detect, failure, lines
 from extractor.readers._support.lines import count as lines_in
-from extractor.readers._support.rows import Row
+from extractor.readers._support.rows import FileRow
 
-NO_ROWS = Undecodable("empty", "no rows: the file is empty or holds only blank lines")
 SUFFIXES = (".jsonl", ".ndjson")
+NAME = "a JSON Lines file"
+NO_ROWS = Problem("empty", "no rows: the file is empty or holds only blank lines")
 KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """The rows of a file; blank lines are passed over. Raises OSError where it cannot be opened."""
+    """Yield the rows of a file; blank lines are skipped. Raises OSError where it cannot be opened."""
     if options.rows == "whole":
         yield from text.read(file, options)
         return
@@ -42,12 +43,12 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
 
 
 def count(file: File, options: ReadOptions) -> int:
-    """About how many documents the file holds: its lines. Raises OSError where it cannot be opened."""
+    """Estimate how many documents the file holds: its lines. Raises OSError where it cannot be opened."""
     return 1 if options.rows == "whole" else max(1, lines_in(file))
 
 
-def _document(file: File, line: Line, encoding: str, options: ReadOptions) -> Document | FailedDocument:
-    row = Row(file, line.number, encoding)
+def _document(file: File, line: TextLine, encoding: str, options: ReadOptions) -> Document | FailedDocument:
+    row = FileRow(file, line.number, encoding)
     if line.problem:
         return row.failed(line.problem, line.text)
     try:
@@ -59,8 +60,8 @@ def _document(file: File, line: Line, encoding: str, options: ReadOptions) -> Do
     return document(row, value, line.text, options)
 
 
-def document(row: Row, value: dict[str, Json], raw: str, options: ReadOptions) -> Document | FailedDocument:
-    """The document of a JSON object, which is written `raw`."""
+def document(row: FileRow, value: dict[str, Json], raw: str, options: ReadOptions) -> Document | FailedDocument:
+    """Return the document of a JSON object, which is written `raw` in the file."""
     row = replace(row, own_id=value.get(options.id_field))
     content = value.get(options.text_field)
     if not isinstance(content, str):
@@ -69,7 +70,7 @@ def document(row: Row, value: dict[str, Json], raw: str, options: ReadOptions) -
 
 
 def parse(line: str) -> Json:
-    """A JSON value; also what orjson refuses and people write: lone surrogates, NaN, integers of any size.
+    """Parse a JSON value; also what orjson refuses and people write: lone surrogates, NaN, integers of any size.
 
     Raises ValueError, whose message says where and never quotes the line.
     """
@@ -83,12 +84,12 @@ def parse(line: str) -> Json:
 
 
 def written(value: Json) -> str:
-    """JSON in one line; stands for an item that is no document, to know it again."""
+    """Return an item that is not a document as JSON in one line, whose hash identifies it."""
     return json.dumps(value, sort_keys=True)
 
 
 def kind(value: Json) -> str:
-    """What a JSON value is, in words."""
+    """Return what a JSON value is, in words."""
     return KINDS.get(type(value), "null")
 
 

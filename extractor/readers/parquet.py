@@ -1,5 +1,6 @@
-"""Parquet: a row is a document. One column holds the text (`--text-column`), another may hold the id (`--id-column`);
-no other column is read. Rows are read a few at a time, whatever the size of the file.
+"""Parquet: a row is a document, with its text in one column (`--text-column`) and its id in another (`--id-column`).
+
+No other column is read. Rows are read a few at a time, whatever the size of the file.
 """
 
 from __future__ import annotations
@@ -11,17 +12,21 @@ from extractor.data import Document, FailedDocument
 from extractor.errors import Problem
 from extractor.readers._support.files import File, ReadOptions, too_large
 from extractor.readers._support.limits import ReadError, damaged
-from extractor.readers._support.rows import Row
+from extractor.readers._support.rows import FileRow
+from extractor.readers._support.signatures import Magic
 
 SUFFIXES = (".parquet", ".pq")
+NAME = "a Parquet file"
+SIGNATURES = (Magic(b"PAR1"),)
 ISOLATED = True
+EXTRA = "parquet"
 BATCH = 256
 SHOWN = 20
 """How many columns a message names."""
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """The rows of a file. Raises OSError where it cannot be opened, ReadError where it cannot be read."""
+    """Yield the rows of a file. Raises OSError where it cannot be opened, ReadError where it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -35,13 +40,13 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
             for batch in table.iter_batches(BATCH, columns=columns, use_threads=False):
                 for cells in batch.to_pylist():
                     number += 1
-                    yield _document(Row(file, number, "utf-8", cells.get(options.id_field)), cells, options)
+                    yield _document(FileRow(file, number, "utf-8", cells.get(options.id_field)), cells, options)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise damaged("Parquet file", error) from error
 
 
 def count(file: File, options: ReadOptions) -> int:
-    """How many documents the file holds. Raises OSError where it cannot be read."""
+    """Return how many documents the file holds. Raises OSError where it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -53,7 +58,7 @@ def count(file: File, options: ReadOptions) -> int:
 
 
 def _columns(schema: Any, options: ReadOptions) -> list[str]:
-    """The columns to read. Raises ReadError where there is no text."""
+    """Return the columns to read. Raises ReadError where there is no text."""
     import pyarrow.types as kinds
 
     names = list(schema.names)
@@ -68,7 +73,7 @@ def _columns(schema: Any, options: ReadOptions) -> list[str]:
     return list(dict.fromkeys([options.text_field, *({options.id_field} & set(names))]))
 
 
-def _document(row: Row, cells: dict[str, Any], options: ReadOptions) -> Document | FailedDocument:
+def _document(row: FileRow, cells: dict[str, Any], options: ReadOptions) -> Document | FailedDocument:
     text = cells[options.text_field] or ""
     if len(text) > options.max_bytes:
         return row.failed(Problem("too-large", too_large("the text", options.max_bytes)), text)

@@ -1,8 +1,8 @@
 """RTF: the text of a document, its escapes read in the code page of the font that they are set in.
 
-A byte may be escaped (`\\'d6`) or stand there as it is, and the two bytes of a Chinese character may do so one each
-way, so bytes are collected and decoded together. `\\u` escapes are followed by a substitute for old programs, which is
-passed over. Headers, footers and notes are text; pictures, fonts, styles and field codes are not.
+A byte may be escaped (`\\'d6`) or raw, and the two bytes of a Chinese character may be one of each, so bytes are
+collected and decoded together. `\\u` escapes are followed by a substitute for old programs, which is skipped. Headers,
+footers and notes are text; pictures, fonts, styles and field codes are not.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ from extractor.data import Document
 from extractor.readers._support.files import File, ReadOptions, read_bytes
 from extractor.readers._support.limits import ReadError, damaged
 from extractor.readers._support.rows import SURROGATE
+from extractor.readers._support.signatures import Magic
 
 SUFFIXES = (".rtf",)
+NAME = "an RTF document"
+SIGNATURES = (Magic(b"{\\rtf", skip=b"\xef\xbb\xbf \t\r\n"),)
 ISOLATED = True
+# Groups: a control word and its number (one space after it belongs to it), the hexadecimal digits of an escaped byte,
+# a control symbol, a brace, and raw text. Line ends and NUL between tokens mean nothing.
 TOKEN = re.compile(
     rb"\\([a-zA-Z]{1,32})(-?\d{1,10})? ?|\\'([0-9a-fA-F]{2})|\\(\r\n|.)|([{}])|[\r\n\0]+|([^\\{}\r\n\0]+)", re.DOTALL
 )
@@ -30,7 +35,7 @@ NOT_TEXT = frozenset(
     " atnref atntime atndate atnparent xe tc tcn rxe userprops docvar template ftnsep ftnsepc ftncn aftnsep aftnsepc"
     " aftncn".split()
 )
-SHOWN_ANYWAY = frozenset("shppict shptxt shpinst fldrslt footnote ud".split())
+OPTIONAL_TEXT = frozenset("shppict shptxt shpinst fldrslt footnote ud".split())
 """Destinations that are marked as optional and hold text."""
 AS_TEXT = {
     "par": "\n",
@@ -82,23 +87,25 @@ WORDS_OF_CODE_PAGE = {"ansi": "cp1252", "mac": "mac-roman", "pc": "cp437", "pca"
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document]:
-    """The document. Raises OSError where the file cannot be opened, ReadError otherwise."""
+    """Yield the document. Raises OSError where the file cannot be opened, ReadError otherwise."""
     data = read_bytes(file, options.max_bytes)
-    reading = Reading()
-    reading.read(data)
-    if not reading.is_complete:
+    parser = RtfParser()
+    parser.feed(data)
+    if not parser.is_complete:
         raise damaged("RTF document", "a group is not closed")
-    text = SURROGATE.sub("\ufffd", reading.text).strip("\n")
+    text = SURROGATE.sub("\ufffd", parser.text).strip("\n")
     if not text.strip():
         raise ReadError("empty", "no text: the document holds only white space or pictures")
-    encoding = reading.code_page + (f" ({reading.broken} broken bytes read as U+FFFD)" if reading.broken else "")
+    encoding = parser.code_page + (f" ({parser.broken} broken bytes read as U+FFFD)" if parser.broken else "")
     yield file.document(text, sha256(data).hexdigest(), encoding)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What holds until a brace closes: whether there is text in it, its font, and the length of substitutes. `has_twin`
-    says that the same text follows in Unicode."""
+    """What holds until a brace closes: whether its text is shown, its font, and the length of substitutes (`\\uc`).
+
+    `has_twin` says that the same text follows in Unicode (`\\upr`).
+    """
 
     shown: bool = True
     font: int | None = None
@@ -108,8 +115,12 @@ class Group:
 
 
 @dataclass
-class Reading:
-    """The state of reading a document from its beginning to where it is."""
+class RtfParser:
+    """The state of parsing a document: the group that is open, those around it, and the text so far.
+
+    `_bytes` are text that is not decoded yet; they are when the font or anything but bytes follows. `_to_skip` is what
+    is left of the substitute after a `\\u` escape, `_is_optional` that `\\*` has just been seen.
+    """
 
     code_page: str = "cp1252"
     broken: int = 0
@@ -123,7 +134,8 @@ class Reading:
     _to_skip: int = 0
     _is_optional: bool = False
 
-    def read(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
+        """Parse a document until its outermost group is closed, or the data ends."""
         at = data.find(b"{")
         while not self.is_complete and (match := TOKEN.match(data, at)):
             at = match.end() + self._token(match)
@@ -131,14 +143,14 @@ class Reading:
 
     @property
     def text(self) -> str:
-        """UTF-16 halves that were escaped one by one are one character."""
+        """The text so far. The two UTF-16 halves of a character were escaped one by one; here they are one again."""
         text = "".join(self._out)
         return (
             text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") if SURROGATE.search(text) else text
         )
 
     def _token(self, match: re.Match[bytes]) -> int:
-        """Take one token; returns how many bytes of binary data follow it."""
+        """Take one token, and return how many bytes of binary data follow it (`\\bin`)."""
         word, argument, escaped, symbol, brace, plain = match.groups()
         if word:
             return self._word(word.decode("ascii"), int(argument) if argument else None)
@@ -163,6 +175,7 @@ class Reading:
             self.is_complete = not self.stack
 
     def _word(self, word: str, number: int | None) -> int:
+        """Take a control word: text, the beginning of a destination, or a setting."""
         optional, self._is_optional = self._is_optional, False
         if word == "bin":
             return max(0, number or 0)
@@ -172,7 +185,7 @@ class Reading:
             self._write(AS_TEXT[word])
         elif word == "fonttbl":
             self.group = replace(self.group, shown=False, in_fonts=True)
-        elif word in NOT_TEXT or (optional and word not in SHOWN_ANYWAY):
+        elif word in NOT_TEXT or (optional and word not in OPTIONAL_TEXT):
             self.group = replace(self.group, shown=False, has_twin=False)
         elif word == "upr":
             self.group = replace(self.group, shown=False, has_twin=self.group.shown)
@@ -200,7 +213,7 @@ class Reading:
             self.fonts[self.group.font] = _codec(f"cp{number}")
 
     def _escape(self, number: int) -> None:
-        """A character by its number in UTF-16, negative from 32,768 on."""
+        """Write a character by its UTF-16 unit, a signed 16-bit number, and expect its substitute."""
         self._write(chr(number % 0x10000))
         self._to_skip = self.group.substitutes
 
@@ -211,13 +224,14 @@ class Reading:
             self._out.append(text)
 
     def _take(self, data: bytes) -> None:
-        """Bytes of text, without those that stand in for a character that has been read."""
+        """Take bytes of text, without those of the substitute for a character that has been read."""
         skipped = min(self._to_skip, len(data))
         self._to_skip -= skipped
         if self.group.shown:
             self._bytes += data[skipped:]
 
     def _decode(self) -> None:
+        """Decode the bytes so far in the code page of the font, else in that of the document."""
         if not self._bytes:
             return
         data, self._bytes = bytes(self._bytes), bytearray()
@@ -231,7 +245,7 @@ class Reading:
 
 
 def _strictly(data: bytes, *names: str) -> Iterator[str]:
-    """The bytes in the first code page that has them."""
+    """Yield the bytes decoded in each code page that has them all."""
     for name in names:
         try:
             yield data.decode(name)

@@ -8,17 +8,21 @@ from collections.abc import Iterator
 from extractor.data import Document, FailedDocument
 from extractor.encodings.detect import Undecodable, decode
 from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.signatures import PlainText
 
 SUFFIXES = (".txt", ".text", ".log", ".md", ".markdown")
+NAME = "plain text"
+SIGNATURES = (PlainText(),)
+TRUSTED = True
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """The file as one document. Raises OSError where it cannot be opened, ReadError where it is too large."""
+    """Yield the file as one document. Raises OSError where it cannot be opened, ReadError where it is too large."""
     yield from_bytes(file, read_bytes(file, options.max_bytes))
 
 
 def from_bytes(file: File, data: bytes) -> Document | FailedDocument:
-    """The document whose bytes are known already."""
+    """Return the document of a file whose bytes have been read."""
     sha256 = hashlib.sha256(data).hexdigest()
     decoded = decode(data)
     if isinstance(decoded, Undecodable):

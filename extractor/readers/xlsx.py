@@ -1,8 +1,8 @@
 """Excel: cells as people see them; a row below the header is a document, or a sheet is one.
 
-The header is the first row with more than one filled cell (the first row at all where there is none); what stands
-above it, a title say, begins every row's text. A row's text is one `column: cell` line for each filled cell, or the
-cell of the column that is called like the text field. A formula that was never calculated is shown as the formula.
+The header is the first row with more than one filled cell (the first row where there is none); what is above it, such
+as a title, begins every row's text. A row's text is one `column: cell` line for each filled cell, or the cell of the
+column that has the name of the text field. A formula that was never calculated is shown as the formula.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from extractor.data import Document, FailedDocument, Json
 from extractor.readers._support.files import File, ReadOptions, too_large
 from extractor.readers._support.limits import ReadError, damaged
 from extractor.readers._support.number_formats import shown
-from extractor.readers._support.ooxml_package import package
-from extractor.readers._support.rows import Row
+from extractor.readers._support.ooxml_package import ENCRYPTED, package
+from extractor.readers._support.rows import FileRow
 from extractor.readers._support.segments import TextBuilder
+from extractor.readers._support.signatures import ZipPackage
 
 SUFFIXES = (".xlsx", ".xlsm", ".xltx")
+NAME = "an Excel workbook"
+SIGNATURES = (ZipPackage(("[Content_Types].xml", "xl/"), without="xl/workbook.bin"), ENCRYPTED)
 ISOLATED = True
+EXTRA = "docs"
 HEADER_WITHIN = 10
+"""Rows of a sheet among which the header is looked for."""
 NOT_UNDERSTOOD = (KeyError, ValueError, TypeError, IndexError, AttributeError)
 """What openpyxl raises for workbooks that are not as it expects them."""
-NOT_CALCULATED = re.compile(rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>")
+# The end of a formula in a cell (`<c>`) whose value (`<v>`) is empty or missing, whatever the prefix of the namespace.
+UNCALCULATED = re.compile(rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +48,20 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A row with something in it, as numbered in the sheet."""
+class SheetRow:
+    """A row with a filled cell, as numbered in the sheet."""
 
     number: int
     cells: Sequence[Cell]
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """The rows or sheets that have text. Raises OSError where the file cannot be opened, ReadError otherwise."""
+    """Yield the rows or sheets that have text. Raises OSError where the file cannot be opened, ReadError otherwise."""
     data, unlocked = package(file, options)
     found = False
     try:
-        for title, lines in _sheets(unlocked):
-            for document in _documents(Sheet(file, title, sha256(data).hexdigest()), lines, options):
+        for title, rows in _sheets(unlocked):
+            for document in _documents(Sheet(file, title, sha256(data).hexdigest()), rows, options):
                 found = True
                 yield document
     except NOT_UNDERSTOOD as error:
@@ -64,8 +70,8 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
         raise ReadError("empty", "no text: no cell is filled")
 
 
-def _sheets(data: bytes) -> Iterator[tuple[str, Iterator[Line]]]:
-    """Each sheet with its filled rows, which are to be taken before the next sheet is."""
+def _sheets(data: bytes) -> Iterator[tuple[str, Iterator[SheetRow]]]:
+    """Yield the title and the filled rows of each sheet; rows are to be taken before the next sheet is."""
     from openpyxl import load_workbook
 
     values = load_workbook(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
@@ -73,31 +79,32 @@ def _sheets(data: bytes) -> Iterator[tuple[str, Iterator[Line]]]:
     if _has_uncalculated(data):
         formulas = load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
     for sheet in values.worksheets:
-        rows = _rows(sheet)
+        rows = _cells(sheet)
         if formulas is not None:
-            rows = map(_without_gaps, rows, _rows(formulas[sheet.title]))
-        yield sheet.title, _lines(rows)
+            rows = map(_with_formulas, rows, _cells(formulas[sheet.title]))
+        yield sheet.title, _filled_rows(rows)
 
 
 def _has_uncalculated(data: bytes) -> bool:
-    """Whether a library wrote formulas and nobody has opened the workbook since."""
+    """Return whether a library wrote formulas and nobody has opened the workbook since."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = [name for name in archive.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
-        return any(NOT_CALCULATED.search(archive.read(name)) for name in names)
+        return any(UNCALCULATED.search(archive.read(name)) for name in names)
 
 
-def _rows(sheet: Any) -> Iterator[Sequence[Any]]:
-    """All cells, whatever size the sheet says that it has."""
+def _cells(sheet: Any) -> Iterator[Sequence[Any]]:
+    """Yield all cells row by row, whatever size the sheet says that it has."""
     sheet.reset_dimensions()
     rows: Iterator[Sequence[Any]] = sheet.iter_rows()
     return rows
 
 
-def _without_gaps(values: Sequence[Any], formulas: Sequence[Any]) -> Sequence[Any]:
+def _with_formulas(values: Sequence[Any], formulas: Sequence[Any]) -> Sequence[Any]:
+    """Return the cells of a row, those without a value with their formula."""
     return [formula if value.value is None else value for value, formula in zip(values, formulas, strict=True)]
 
 
-def _lines(rows: Iterable[Sequence[Any]]) -> Iterator[Line]:
+def _filled_rows(rows: Iterable[Sequence[Any]]) -> Iterator[SheetRow]:
     from openpyxl.utils import get_column_letter
     from openpyxl.utils.escape import unescape
 
@@ -109,7 +116,7 @@ def _lines(rows: Iterable[Sequence[Any]]) -> Iterator[Line]:
                 name = f"{get_column_letter(column)}{number}"
                 cells.append(Cell(name, column, unescape(text).replace("\r\n", "\n").strip()))
         if cells:
-            yield Line(number, cells)
+            yield SheetRow(number, cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,60 +131,62 @@ class Sheet:
     def id(self) -> str:
         return f"{self.file.id}#{self.title}"
 
-    def where(self, cell: Cell) -> dict[str, Json]:
+    def location(self, cell: Cell) -> dict[str, Json]:
+        """Return where a cell is in the file."""
         return {"sheet": self.title, "cell": cell.name}
 
 
-def _documents(sheet: Sheet, lines: Iterator[Line], options: ReadOptions) -> Iterator[Document | FailedDocument]:
+def _documents(sheet: Sheet, rows: Iterator[SheetRow], options: ReadOptions) -> Iterator[Document | FailedDocument]:
     if options.rows == "whole":
-        yield from _whole(sheet, lines, options.max_bytes)
+        yield from _whole(sheet, rows, options.max_bytes)
         return
-    first = list(itertools.islice(lines, HEADER_WITHIN))
-    header = next((index for index, line in enumerate(first) if len(line.cells) > 1), 0)
-    below = itertools.chain(first[header + 1 :], lines)
+    first = list(itertools.islice(rows, HEADER_WITHIN))
+    header = next((index for index, row in enumerate(first) if len(row.cells) > 1), 0)
+    below = itertools.chain(first[header + 1 :], rows)
     row = next(below, None)
     if row is None:
         yield from _whole(sheet, iter(first), options.max_bytes)
         return
-    titles = [cell for line in first[:header] for cell in line.cells]
+    titles = [cell for above in first[:header] for cell in above.cells]
     names = {cell.column: " ".join(cell.text.split()) for cell in first[header].cells}
-    for line in itertools.chain([row], below):
-        yield _row(sheet, titles, names, line, options)
+    for each in itertools.chain([row], below):
+        yield _row_document(sheet, titles, names, each, options)
 
 
-def _whole(sheet: Sheet, lines: Iterable[Line], limit: int) -> Iterator[Document]:
-    """A sheet as one document: rows are lines, with a tab from one column to the next."""
-    pieces = TextBuilder()
-    for line in lines:
-        pieces.write("\n" if pieces else "")
+def _whole(sheet: Sheet, rows: Iterable[SheetRow], limit: int) -> Iterator[Document]:
+    """Yield a sheet as one document: rows are lines, with a tab from one column to the next."""
+    builder = TextBuilder()
+    for row in rows:
+        builder.write("\n" if builder else "")
         column = 1
-        for cell in line.cells:
-            pieces.write("\t" * (cell.column - column))
-            pieces.place(cell.text, sheet.where(cell))
+        for cell in row.cells:
+            builder.write("\t" * (cell.column - column))
+            builder.add(cell.text, sheet.location(cell))
             column = cell.column
-        if len(pieces) > limit:
+        if len(builder) > limit:
             raise ReadError("too-large", too_large(f"the sheet {sheet.title}", limit))
-    if pieces:
+    if builder:
         named = File(sheet.id, f"{sheet.file.path}#{sheet.title}", sheet.file.open)
-        yield named.document(pieces.text, sheet.sha256, segments=pieces.segments)
+        yield named.document(builder.text, sheet.sha256, segments=builder.segments)
 
 
-def _row(
-    sheet: Sheet, titles: Sequence[Cell], names: dict[int, str], line: Line, options: ReadOptions
+def _row_document(
+    sheet: Sheet, titles: Sequence[Cell], names: dict[int, str], row: SheetRow, options: ReadOptions
 ) -> Document | FailedDocument:
-    by_name = {names.get(cell.column, ""): cell for cell in reversed(line.cells)}
+    """Return the document of a row; `names` are those of the columns, `titles` the cells above the header."""
+    by_name = {names.get(cell.column, ""): cell for cell in reversed(row.cells)}
     own_id = by_name.get(options.id_field)
-    row = Row(sheet.file, f"{sheet.title}!{line.number}", None, own_id.text if own_id else None)
-    pieces = TextBuilder()
+    file_row = FileRow(sheet.file, f"{sheet.title}!{row.number}", None, own_id.text if own_id else None)
+    builder = TextBuilder()
     if options.text_field in names.values():
         text = by_name.get(options.text_field)
         if text:
-            pieces.place(text.text, sheet.where(text))
-        return row.document(pieces.text, pieces.segments)
+            builder.add(text.text, sheet.location(text))
+        return file_row.document(builder.text, builder.segments)
     for cell in titles:
-        pieces.line(cell.text, sheet.where(cell))
-    for cell in line.cells:
-        pieces.write("\n" if pieces else "")
-        pieces.write(f"{names.get(cell.column) or f'column {cell.column}'}: ")
-        pieces.place(cell.text, sheet.where(cell))
-    return row.document(pieces.text, pieces.segments)
+        builder.add_line(cell.text, sheet.location(cell))
+    for cell in row.cells:
+        builder.write("\n" if builder else "")
+        builder.write(f"{names.get(cell.column) or f'column {cell.column}'}: ")
+        builder.add(cell.text, sheet.location(cell))
+    return file_row.document(builder.text, builder.segments)

@@ -1,6 +1,6 @@
 """ZIP archives: every file in one is read as its own document, `archive.zip/folder/name`, straight from the archive.
 
-Names that were written before ZIP knew Unicode are in the encoding of some system, which is found as that of a text.
+Names that were written before ZIP knew Unicode are in the encoding of some system, which is detected as that of a text.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from extractor.encodings.detect import Decoded, decode
-from extractor.ingest.discovery import is_junk
 from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.junk import is_junk
 from extractor.readers._support.limits import DAMAGE, MEMBERS, Bomb, Budget, ReadError, damaged, unpacking
-from extractor.readers._support.unique_names import Names
+from extractor.readers._support.signatures import ZIP, Magic
+from extractor.readers._support.unique_names import UniqueNames
 
 SUFFIXES = (".zip",)
+NAME = "a ZIP archive"
+SIGNATURES = tuple(Magic(prefix) for prefix in ZIP)
 ISOLATED = True
 UNICODE, ENCRYPTED = 0x800, 0x1  # flags of a member, section 4.4.4 of PKWARE's APPNOTE
 AES = 99
 
 
 def read(file: File, options: ReadOptions) -> Iterator[File]:
-    """The files in the archive. Raises OSError where it cannot be opened, ReadError otherwise."""
+    """Yield the files in the archive. Raises OSError where it cannot be opened, ReadError otherwise."""
     budget = file.budget or Budget(options.max_bytes)
     with _stream(file, options) as stream:
         try:
@@ -40,14 +43,14 @@ def read(file: File, options: ReadOptions) -> Iterator[File]:
 
 
 def _stream(file: File, options: ReadOptions) -> BinaryIO:
-    """An archive inside another one is unpacked first, because reading it goes back and forth."""
+    """Open the archive; one inside another one is unpacked first, because reading a ZIP seeks back and forth."""
     return file.open() if file.depth == 0 else io.BytesIO(read_bytes(file, options.max_bytes))
 
 
 def _files(
     file: File, archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], budget: Budget, password: str | None
 ) -> Iterator[File]:
-    names, found = Names(), False
+    names, found = UniqueNames(), False
     for member in members:
         path = _path(member)
         if not any(map(is_junk, path.split("/"))):
@@ -58,15 +61,16 @@ def _files(
 
 
 def _path(member: zipfile.ZipInfo) -> str:
-    """The path of a member, which leads nowhere but into the archive."""
+    """Return the path of a member, which cannot lead out of the archive."""
     name = member.filename
     if not member.flag_bits & UNICODE and not name.isascii():
-        found = decode(name.encode("cp437"))
+        found = decode(name.encode("cp437"))  # back to the bytes: without the flag, zipfile reads names as cp437
         name = found.text if isinstance(found, Decoded) else name
     return posixpath.normpath(posixpath.join("/", name.replace("\\", "/"))).lstrip("/") or "unnamed"
 
 
 def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget, password: str | None) -> BinaryIO:
+    """Open a member for reading, counted. Raises ReadError."""
     try:
         stream = archive.open(member, pwd=password.encode() if password is not None else None)
     except NotImplementedError as error:
@@ -76,6 +80,6 @@ def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo, budget: Budget, pas
     except RuntimeError as error:  # what zipfile raises without a password, and for a wrong one
         what = "the password does not open it" if password is not None else "a password is needed"
         raise ReadError("locked", f"encrypted, {what}: give the right one with --password") from error
-    except (*DAMAGE, ValueError, OSError) as error:  # a member that is said to begin before the file does, say
+    except (*DAMAGE, ValueError, OSError) as error:  # such as an offset before the beginning of the file
         raise damaged("ZIP archive", error) from error
     return unpacking(cast(BinaryIO, stream), lambda: member.compress_size, budget)

@@ -1,1 +1,1 @@
-"""Where things stand in a text: values, numbers, dates, in whatever notation."""
+"""Where values, numbers and dates occur in a text, in whatever notation; whether two values are equal; strict JSON."""

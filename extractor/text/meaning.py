@@ -1,7 +1,7 @@
-"""Whether two values say the same: text without regard to width, case and white space, numbers by their amount, dates
-and times by the moment.
+"""Whether two values mean the same: text without regard to width, case and white space, numbers by amount, dates and
+times by the moment.
 
-What can be read in two ways (`5/3/2024`) is compared as text. Digits that begin with 0 are a code, not a number, so
+What is ambiguous (`5/3/2024`) is compared as text. Digits that begin with 0 are a code, not a number, so
 that the order `007` is not the order `7`.
 """
 
@@ -26,14 +26,14 @@ _PLAIN = re.compile(r"[+-]?\d+(?:\.\d+)?(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNOR
 
 
 def exact(value: Json) -> Hashable:
-    """A key that two scalars share if they are equal as JSON: 3 is 3.0 but not "3" and not true."""
+    """Return a key that two scalars share if they are equal as JSON: 3 is 3.0 but not "3" and not true."""
     kind = "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value).__name__
     return kind, value
 
 
 @lru_cache(1 << 16, typed=True)
 def meaning(value: Json) -> Hashable:
-    """A key that two scalars share if they say the same, whatever their notation or JSON type."""
+    """Return a key that two scalars share if they mean the same, whatever their notation or JSON type."""
     text = unicodedata.normalize("NFKC", written(value)).strip()
     folded = "".join(text.casefold().split())
     read = (None,) if len(text) > _LONGEST else (_day(text), _moment(text), _amount(folded))
@@ -45,7 +45,7 @@ def _day(text: str) -> Hashable | None:
 
 
 def _moment(text: str) -> Hashable | None:
-    """A date and a time behind it, whatever the time zone."""
+    """Return the date and time that the whole text is, whatever the time zone."""
     try:
         return datetime.fromisoformat(text).replace(tzinfo=None)
     except ValueError:
@@ -62,6 +62,6 @@ def _amount(text: str) -> Hashable | None:
 
 
 def _only(text: str, readings: Callable[[str], Iterator[tuple[Span, Hashable]]]) -> Hashable | None:
-    """What the whole of a text means, if that is one thing."""
+    """Return the value of the whole text, if there is exactly one."""
     found = {value for span, value in readings(text) if span == (0, len(text))}
     return found.pop() if len(found) == 1 else None

@@ -1,7 +1,7 @@
-"""Numbers, dates and times as people write them, in Chinese and English, and where they stand in a text.
+"""Numbers, dates and times as people write them, in Chinese and English, and where they occur in a text.
 
-Readings are exact (`Decimal`, calendar days). What can be read in two ways (`3万` in a column of 万元, `5/3/2024`) is
-given once for each; what names less than a whole date (`2024年3月`) is not given. Texts are expected to be `narrow`.
+Values are exact (`Decimal`, calendar days). What is ambiguous (`3万` in a column of 万元, `5/3/2024`) is yielded once
+for each value; what is less than a whole date (`2024年3月`) is not. Texts are expected to be `narrow`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x2
 
 
 def narrow(text: str) -> str:
-    """The text with full-width ASCII made narrow, character by character, so that offsets stay."""
+    """Return the text with full-width ASCII made narrow, character by character, so that offsets stay."""
     return text.translate(_NARROW)
 
 
@@ -56,7 +56,7 @@ _FACTORS = {"负": Decimal(-1), "零下": Decimal(-1), "百分之": Decimal("0.0
 
 
 def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
-    """All numbers of a text: `1,200.50`, `3万`, `3万5千`, `5%`, `一百二十`, `壹佰元伍角`, `二〇二四`, `负五`."""
+    """Yield all numbers of a text: `1,200.50`, `3万`, `3万5千`, `5%`, `一百二十`, `壹佰元伍角`, `二〇二四`, `负五`."""
     for match in _NUMERAL.finditer(text):
         if match["chinese"]:
             value = chinese_number(match["chinese"])
@@ -71,7 +71,7 @@ def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
 
 
 def _composed(text: str) -> Iterator[tuple[Span, Decimal]]:
-    """Numbers that are made of several: `12元3角`, `3万5千`, `百分之五`, `负五`."""
+    """Yield numbers that are composed of several: `12元3角`, `3万5千`, `百分之五`, `负五`."""
     for match in _MONEY.finditer(text):
         yuan = _amount(match["yuan"])
         if yuan is not None and (match["jiao"] or match["fen"]):
@@ -91,7 +91,7 @@ def _amount(text: str) -> Decimal | None:
 
 
 def chinese_number(text: str) -> Decimal | None:
-    """The value of a Chinese numeral, digits in a row (`二〇二四`) included; None if it is none."""
+    """Return the value of a Chinese numeral, or of digits in a row (`二〇二四`); None if it is neither."""
     whole, _, fraction = text.partition("点")
     scale = _MYRIADS.get(fraction[-1:], 1)
     fraction = fraction if scale == 1 else fraction[:-1]
@@ -155,17 +155,17 @@ _CLOCK = re.compile(
 
 
 def dates(text: str) -> Iterator[tuple[Span, date]]:
-    """All dates of a text that name year, month and day."""
+    """Yield all dates of a text that name year, month and day."""
     for pattern in _DATES:
         for match in pattern.finditer(text):
             try:
                 yield match.span(), date(_count(match["y"]), _count(match["m"]), _count(match["d"]))
-            except ValueError:  # no day of the calendar
+            except ValueError:  # not a day of the calendar
                 continue
 
 
 def clocks(text: str) -> Iterator[tuple[Span, time]]:
-    """All times of day of a text; seconds that are not named are 0."""
+    """Yield all times of day of a text; seconds that are not named are 0."""
     for match in _CLOCK.finditer(text):
         hour = int(match["h"])
         hour += 12 if (match["late"] or match["pm"]) and hour < 12 else 0
@@ -176,7 +176,7 @@ def clocks(text: str) -> Iterator[tuple[Span, time]]:
 
 
 def _count(text: str) -> int:
-    """A part of a date: digits, a Chinese numeral or the name of a month."""
+    """Return the number of a part of a date: digits, a Chinese numeral or the name of a month."""
     if text.isdecimal():
         return int(text)
     if text.lower() in _MONTHS:

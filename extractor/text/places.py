@@ -1,7 +1,7 @@
-"""Where a value stands in a text: exactly, or in another notation for the same thing.
+"""Where a value occurs in a text: exactly, or in another notation for the same thing.
 
-Places are half-open character ranges of the text as it is, in order. What a text needs to be prepared for is computed
-once, when it is first asked for, so that many values cost little more than one.
+Places are half-open character ranges of the text as it is, in order. Indexes of a text are computed once, when first
+needed, so that many values cost little more than one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Places = Sequence[Span]
 _Key = TypeVar("_Key", bound=Hashable)
 
 _DATE_TO_TIME = 6
-"""At most so many characters stand between the date and the time of one moment."""
+"""Characters between the date and the time of one moment, at most."""
 
 _LONGEST_MOMENT = 40
 
@@ -33,12 +33,12 @@ _YUAN = re.compile(r"^(?:人民币)?\s*[¥￥]?\s*|(?<=[^角分])\s*[元圆圓]?
 
 
 def written(value: Json) -> str:
-    """A scalar as it would stand in a text."""
+    """Return a scalar as it would be written in a text."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def occurrences(text: str, part: str) -> Iterator[Span]:
-    """Every place of a part that is not empty, overlapping ones left out."""
+    """Yield every place of a part that is not empty, without overlaps."""
     start = text.find(part)
     while part and start >= 0:
         yield start, start + len(part)
@@ -46,26 +46,27 @@ def occurrences(text: str, part: str) -> Iterator[Span]:
 
 
 def solid(text: str, places: Iterable[Span]) -> Places:
-    """The places that are not part of a longer word or number, if there are such; else all of them."""
+    """Return the places that are not part of a longer word or number, if there are any; else all of them."""
     found = list(places)
     return [span for span in found if not _is_inside_word(text, *span)] or found
 
 
 @dataclass(frozen=True)
 class TextIndex:
-    """A text in which many values are looked for."""
+    """A text in which many values are searched for."""
 
     text: str
 
     def find_exact(self, value: Json) -> Places:
+        """Return the places of a value as it is written."""
         part = written(value)
         return solid(self.text, occurrences(self.text, part))
 
     def find_by_meaning(self, value: Json) -> Places:
-        """Places of a value whatever its notation; exact ones only, where there are any.
+        """Return the places of a value whatever its notation; exact ones only, where there are any.
 
-        A string is taken for a date or time, then for text without regard to width, case and white space, then
-        for a number. A number is only ever compared as a number.
+        A string is taken for a date or time, then for text without regard to width, case and white space, then for a
+        number. A number is only ever compared as a number.
         """
         part = written(value)
         if not isinstance(value, str):
@@ -73,7 +74,7 @@ class TextIndex:
         return self.find_exact(part) or self._moments(part) or self._alike(part) or self._amounts(part)
 
     def find_equivalent(self, value: Json) -> Places:
-        """All places of a value, in every notation."""
+        """Return all places of a value, in every notation."""
         part = written(value)
         if not isinstance(value, str):
             return self._amounts(part)
@@ -83,7 +84,7 @@ class TextIndex:
         return solid(self.text, self._folded.places(part))
 
     def _amounts(self, part: str) -> Places:
-        """Places of a number, with or without 元 and the like around it; digits that begin with 0 are a code."""
+        """Return places of a number, with or without 元 and the like around it; digits that begin with 0 are a code."""
         part = _YUAN.sub("", narrow(part).strip())
         if _CODE.match(part):
             return ()
@@ -95,14 +96,14 @@ class TextIndex:
         return solid(self.text, _united(self._numbers.get(value, ()) for value in values if value.is_finite()))
 
     def _moments(self, part: str) -> Places:
-        """Places of a date, a time or both."""
+        """Return places of a date, a time or both."""
         if len(part) > _LONGEST_MOMENT:
             return ()
         on_days = _united(self._dates.get(day, ()) for day in _meanings(part, dates))
         return on_days or _united(self._clocks.get(hour, ()) for hour in _meanings(part, clocks)) or self._in_iso(part)
 
     def _in_iso(self, part: str) -> Places:
-        """Places of a moment as the formats `time` and `date-time` write it, whatever the time zone."""
+        """Return places of a moment as the formats `time` and `date-time` write it, whatever the time zone."""
         try:
             if part[2:3] == ":":
                 return self._clocks.get(time.fromisoformat(part).replace(tzinfo=None), ())
@@ -141,16 +142,16 @@ class _Folded:
 
     @classmethod
     def of(cls, text: str) -> _Folded:
-        pieces: list[str] = []
+        parts: list[str] = []
         origins: list[Span] = []
         for start, end in _clusters(text):
-            piece = "".join(unicodedata.normalize("NFKC", text[start:end]).casefold().split())
-            pieces.append(piece)
-            origins.extend([(start, end)] * len(piece))
-        return cls("".join(pieces), origins)
+            part = "".join(unicodedata.normalize("NFKC", text[start:end]).casefold().split())
+            parts.append(part)
+            origins.extend([(start, end)] * len(part))
+        return cls("".join(parts), origins)
 
     def places(self, part: str) -> Iterator[Span]:
-        """Ranges in the original text that fold to the same; none that begins or ends inside a character."""
+        """Yield ranges in the original text that fold to the same; none that begins or ends inside a character."""
         for start, end in occurrences(self.text, _Folded.of(part).text):
             whole_start = start == 0 or self.origins[start - 1] != self.origins[start]
             whole_end = end == len(self.text) or self.origins[end - 1] != self.origins[end]
@@ -159,7 +160,7 @@ class _Folded:
 
 
 def _clusters(text: str) -> Iterator[Span]:
-    """Each character with the combining marks behind it."""
+    """Yield each character with the combining marks after it."""
     start = 0
     for position in range(1, len(text) + 1):
         if position == len(text) or text[position] < "\u0300" or not unicodedata.combining(text[position]):
@@ -168,7 +169,7 @@ def _clusters(text: str) -> Iterator[Span]:
 
 
 def _meanings(part: str, readings: Callable[[str], Iterator[tuple[Span, _Key]]]) -> list[_Key]:
-    """What the whole of a part can mean."""
+    """Return the values that the whole of a part can have."""
     part = narrow(part)
     return [value for span, value in readings(part) if span == (0, len(part))]
 
@@ -185,7 +186,7 @@ def _by_value(found: Iterable[tuple[Span, _Key]]) -> Mapping[_Key, Places]:
 
 
 def _together(days: Places, hours: Places) -> Iterator[Span]:
-    """Each date that a time follows closely, with it."""
+    """Yield each date that a time follows closely, with it."""
     for start, end in days:
         at = bisect_left(hours, (end, end))
         if at < len(hours) and hours[at][0] - end <= _DATE_TO_TIME:
@@ -198,6 +199,6 @@ def _is_inside_word(text: str, start: int, end: int) -> bool:
 
 
 def _is_word(char: str) -> bool:
-    """Whether a character joins its neighbours to a word or number: Latin letters and digits, of either width."""
+    """Return whether a character is part of a word or number: Latin letters and digits, of either width."""
     char = narrow(char)
     return char == "_" or (char < "\u0250" and char.isalnum())

@@ -1,6 +1,6 @@
 """Strict JSON text: to a value that remembers how its numbers were written, and to the places of its values.
 
-Stricter than `json`: no NaN, no infinity, no deep nesting. This module repairs nothing; `ladder` does.
+Stricter than `json`: no NaN, no infinity, no deep nesting. This module repairs nothing; `stages.parsing` does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from extractor.data import Json, Span
 from extractor.task.json_pointer import escape_pointer
 
 MAX_DEPTH = 100
-"""Deeper nesting is garbage, and a danger to whatever walks the value."""
+"""Deeper nesting is garbage, and a danger to whatever recurses into the value."""
 
 
 class Reading(NamedTuple):
@@ -25,7 +25,7 @@ class Reading(NamedTuple):
     rung: str
 
     def under(self, prefix: str) -> Reading:
-        """The same with something that was done before."""
+        """Return the same with something that was done before."""
         names = [name for name in (prefix, self.rung) if name and name != "strict"]
         return self._replace(rung="+".join(names) or "strict")
 
@@ -43,7 +43,7 @@ class WrittenFloat(float):
 
 
 def load(text: str) -> Reading | None:
-    """The value of a strict JSON text, or None. Duplicate keys alone are forgiven, and named."""
+    """Return the value of a strict JSON text, or None. Duplicate keys alone are forgiven, and named."""
     try:
         return Reading(_load(text, _unique), "strict")
     except _Duplicates:
@@ -53,7 +53,7 @@ def load(text: str) -> Reading | None:
 
 
 def plain(value: Json) -> Json:
-    """The value without the memory of its spelling."""
+    """Return the value with plain numbers, which do not remember how they were written."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -64,11 +64,14 @@ def plain(value: Json) -> Json:
 
 
 def value_ranges(text: str) -> dict[str, Span]:
-    """JSON Pointer of each scalar to its characters in a strict JSON text, quotes included; empty if it is none."""
+    """Map the JSON Pointer of each scalar to its characters in a strict JSON text, quotes included.
+
+    Empty where the text is not strict JSON.
+    """
     if load(text) is None:
         return {}
     ranges: dict[str, Span] = {}
-    path: list[str | int] = []
+    path: list[str | int] = []  # for each open container the current key or index; "" before the first key
     key = False  # whether the next string is a key
     for match in _SCALAR_OR_MARK.finditer(text):
         mark = match[0]
@@ -115,7 +118,7 @@ def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 def _first_of_each(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Of a key that is written twice the first value that is not null."""
+    """Return the object with the first value that is not null of a key that is written twice."""
     result: dict[str, Json] = {}
     for key, value in pairs:
         if result.get(key) is None:
@@ -138,7 +141,7 @@ def _float(text: str) -> WrittenFloat:
 
 
 def _refuse(constant: str) -> Json:
-    raise ValueError(f"{constant} is no JSON.")
+    raise ValueError(f"{constant} is not JSON.")
 
 
 def _is_shallow(value: Json) -> bool:

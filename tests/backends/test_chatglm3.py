@@ -18,7 +18,7 @@ from extractor.config import ModelConfig
 from extractor.data import Backend as Protocol
 from extractor.data import Chunk, Completion, Document, Prompt, Source
 from extractor.engine import platform
-from extractor.engine.engine import Answer, Engine
+from extractor.engine.engine import Engine, Output
 from extractor.errors import ModelError, UsageError
 from extractor.task.task import load_task
 from tests.builders import rendered
@@ -59,7 +59,7 @@ def test_every_prompt_comes_back_and_the_batch_size_does_not_matter() -> None:
     assert all(text.startswith("{") for text in answers[0])
 
 
-def test_a_completion_tells_tokens_that_make_up_its_text_and_its_usage() -> None:
+def test_a_completion_has_the_tokens_of_its_text_and_its_usage() -> None:
     prompt = _prompt(TEXTS[0])
     with Backend(_config()) as backend:
         (completion,) = _drain(backend, [prompt]).values()
@@ -94,7 +94,7 @@ def test_counting_works_before_the_model_is_loaded_and_answering_does_not() -> N
         backend.submit(_prompt("x"))
 
 
-def test_the_identity_names_content_and_precision_but_not_the_place(tmp_path: Path) -> None:
+def test_the_identity_is_content_and_precision_but_not_the_path(tmp_path: Path) -> None:
     elsewhere = tmp_path / "copy"
     elsewhere.mkdir()
     for file in CHECKPOINT.iterdir():
@@ -104,27 +104,27 @@ def test_the_identity_names_content_and_precision_but_not_the_place(tmp_path: Pa
     assert Backend(_config()).identity != Backend(ModelConfig(model=str(CHECKPOINT))).identity
 
 
-def test_an_unknown_backend_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_backend_is_refused_with_a_list_of_the_known_ones() -> None:
     with pytest.raises(UsageError, match="chatglm3, openai, scripted, vllm"):
         backends.make("nonesuch", ModelConfig())
 
 
 @pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
 def test_a_backend_whose_package_is_missing_says_how_to_install_it() -> None:
-    with pytest.raises(UsageError, match=r"pip install 'extractor\[vllm\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'chatglm3-extractor\[vllm\]'"):
         backends.make("vllm", ModelConfig())
 
 
-def test_steps_have_a_thread_of_their_own_with_as_many_threads_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_run_in_a_thread_of_their_own_with_as_many_threads_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[bool, int]] = []
 
-    def step(engine: Engine) -> list[tuple[int, Answer]]:
+    def step(engine: Engine) -> list[tuple[int, Output]]:
         seen.append((threading.current_thread() is threading.main_thread(), torch.get_num_threads()))
         return original(engine)
 
     original = Engine.step
     monkeypatch.setattr(Engine, "step", step)
-    monkeypatch.setattr(platform, "prepare", lambda _: None)  # gives a small model one thread
+    monkeypatch.setattr(platform, "tune_process", lambda _: None)  # gives a small model one thread
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -135,10 +135,10 @@ def test_steps_have_a_thread_of_their_own_with_as_many_threads_of_torch(monkeypa
     assert set(seen) == {(False, 2)}
 
 
-def test_an_error_in_a_step_reaches_who_collects_and_the_model_can_be_loaded_again(
+def test_an_error_in_a_step_is_raised_by_collect_and_the_model_can_be_loaded_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(engine: Engine) -> list[tuple[int, Answer]]:
+    def broken(engine: Engine) -> list[tuple[int, Output]]:
         raise ArithmeticError("the step broke")
 
     backend = Backend(_config())
@@ -151,7 +151,7 @@ def test_an_error_in_a_step_reaches_who_collects_and_the_model_can_be_loaded_aga
         assert len(_drain(backend, [_prompt("x")])) == 1
 
 
-UNDER_WAY = """
+ENDLESS_RUN = """
 import itertools, sys
 from extractor import Extractor, ModelConfig, RunConfig
 extractor = Extractor("contact", ModelConfig(sys.argv[1], precision="float32", device="cpu"))
@@ -164,13 +164,13 @@ for record in extractor.run("手机号18888888888 " * 20 for _ in itertools.coun
 
 def test_a_process_ends_quietly_in_the_middle_of_a_run() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", UNDER_WAY, str(CHECKPOINT), "stop"], capture_output=True, text=True, timeout=100
+        [sys.executable, "-c", ENDLESS_RUN, str(CHECKPOINT), "stop"], capture_output=True, text=True, timeout=100
     )
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_interrupt_ends_a_run_within_a_step_or_so() -> None:
-    command = [sys.executable, "-c", UNDER_WAY, str(CHECKPOINT)]
+    command = [sys.executable, "-c", ENDLESS_RUN, str(CHECKPOINT)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert run.stderr is not None

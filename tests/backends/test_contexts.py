@@ -31,7 +31,7 @@ def _ids(tokenizer: Tokenizer, prompt: Prompt) -> list[int]:
 
 
 def _fullest(tokenizer: Tokenizer, context: int) -> Prompt:
-    """The prompt with as much of a long document as a context holds beside it."""
+    """Return the prompt with as much of a long document as the context holds."""
     document = a_document(contract(2 * context))
 
     def prompt(end: int) -> Prompt:
@@ -49,7 +49,7 @@ def _answered(backend: Backend, prompt: Prompt) -> Completion:
 
 @torch.inference_mode()
 def _plain(folder: Path, ids: Sequence[int], stop_ids: Sequence[int]) -> list[int]:
-    """What transformers' model gives greedily, token by token."""
+    """Return what transformers' model gives greedily, token by token."""
     model, cache = load_model(folder, "float32", "cpu"), DynamicCache()
     logits = model(torch.tensor([ids]), past_key_values=cache, logits_to_keep=1).logits
     answer: list[int] = []
@@ -61,14 +61,14 @@ def _plain(folder: Path, ids: Sequence[int], stop_ids: Sequence[int]) -> list[in
 
 @pytest.mark.parametrize("name", ["chatglm3-tiny", pytest.param("chatglm3-tiny-32k", marks=pytest.mark.slow)])
 def test_a_prompt_that_fills_the_context_gives_the_tokens_of_plain_decoding_and_verbatim_values(name: str) -> None:
-    """Asked for a second time, with the answer confined, the same prompt goes on from what is in the cache."""
+    """Asked a second time, with the answer constrained, the same prompt reuses what is in the cache."""
     folder = REFERENCE / name
     tokenizer = Tokenizer(folder)
     with Backend(ModelConfig(str(folder), precision="float32", device="cpu")) as backend:
         assert backend.context == CONTEXTS[name]
         prompt = _fullest(tokenizer, backend.context)
         free = _answered(backend, replace(prompt, constrain=False))
-        confined = _answered(backend, prompt)
+        constrained = _answered(backend, prompt)
         overflow = _answered(backend, replace(prompt, max_tokens=ANSWER + 8))
     ids = _ids(tokenizer, prompt)
     assert backend.context - 4 <= len(ids) + ANSWER <= backend.context
@@ -76,14 +76,14 @@ def test_a_prompt_that_fills_the_context_gives_the_tokens_of_plain_decoding_and_
     assert free.usage.completion_tokens == len(expected)
     decoder = tokenizer.decoder()
     assert free.text == ("".join(map(decoder.feed, expected)) + decoder.flush()).lstrip()
-    outcome = parse(confined)
+    outcome = parse(constrained)
     assert isinstance(outcome, Extraction), outcome
     assert isinstance(ground(outcome), Extraction)
     assert overflow.finish == "overflow"
 
 
 @pytest.mark.parametrize("name", CONTEXTS)
-def test_the_parts_of_a_contract_fill_the_context_and_never_exceed_it(name: str) -> None:
+def test_the_chunks_of_a_contract_fill_the_context_and_never_exceed_it(name: str) -> None:
     backend = Backend(ModelConfig(str(REFERENCE / name)))
     tokenizer = Tokenizer(REFERENCE / name)
     pipeline = Pipeline(load_task("contract"), backend)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.bound import Rates, Work, decode_costs, documents_per_second, layer_weights, prefill_costs
-from extractor.chatglm3.model_dims import ModelShape
+from extractor.chatglm3.model_dims import ModelDims
 
-SHAPE = ModelShape(vocab_size=10, hidden_size=4, ffn_size=3, layers=2, heads=2, groups=1, head_size=2, context=64)
+SHAPE = ModelDims(vocab_size=10, hidden_size=4, ffn_size=3, layers=2, heads=2, groups=1, head_size=2, context=64)
 WORK = Work(prompts=(3, 3), prefix=1, answer=3, rows=2)
 
 
@@ -49,7 +49,7 @@ def test_an_answer_of_one_token_is_prefill_alone() -> None:
 
 
 def test_it_gives_the_figure_that_was_published_for_another_machine() -> None:
-    shape = ModelShape(65024, 1024, 3424, layers=12, heads=8, groups=2, head_size=128, context=8192)
+    shape = ModelDims(65024, 1024, 3424, layers=12, heads=8, groups=2, head_size=128, context=8192)
     rates = Rates(operations=850e9, bandwidth=70.7e9)
     work = Work(prompts=[422] * 32, prefix=139, answer=33, rows=32)
     assert documents_per_second(shape, work, rates) == pytest.approx(7.8, abs=0.1)

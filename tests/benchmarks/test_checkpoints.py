@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.checkpoints import Layout, cached_checkpoint, config, write_checkpoint
 from extractor.chatglm3 import load_model
-from extractor.chatglm3.model_dims import CHATGLM3_6B, read_shape
+from extractor.chatglm3.model_dims import CHATGLM3_6B, read_dims
 
 
 def test_it_loads_and_its_logits_spread(checkpoint: Path) -> None:
@@ -33,9 +33,7 @@ def test_shards_are_as_small_as_asked_and_all_in_the_index(tmp_path: Path) -> No
     ]
     assert len(shards) > 2
     assert size == sum(shard.stat().st_size for shard in shards)
-    assert (
-        load_model(tmp_path / "small", "float32", "cpu").num_parameters() == read_shape(tmp_path / "small").parameters
-    )
+    assert load_model(tmp_path / "small", "float32", "cpu").num_parameters() == read_dims(tmp_path / "small").parameters
 
 
 def test_the_same_size_gives_the_same_weights(checkpoint: Path, tmp_path: Path) -> None:
@@ -47,5 +45,5 @@ def test_the_same_size_gives_the_same_weights(checkpoint: Path, tmp_path: Path) 
 @pytest.mark.parametrize(("size", "parameters"), [("0.3b", 291e6), ("6b", 6.24e9)])
 def test_sizes_are_those_they_are_named_for(size: str, parameters: float, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config(size)), "utf-8")
-    assert read_shape(tmp_path).parameters == pytest.approx(parameters, rel=0.01)
-    assert size != "6b" or read_shape(tmp_path) == CHATGLM3_6B
+    assert read_dims(tmp_path).parameters == pytest.approx(parameters, rel=0.01)
+    assert size != "6b" or read_dims(tmp_path) == CHATGLM3_6B

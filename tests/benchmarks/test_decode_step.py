@@ -23,7 +23,7 @@ def test_the_table_has_a_line_for_answers_and_one_for_prompts(
         lines = list(decode_step.report(checkpoint, find_precision("half"), CPU, load))
         rows = [line for line in lines if line.startswith("| ") and line.endswith("% |")]
         assert len(rows) == 2
-        assert rows[0].startswith(f"| {load.rows} answers, {load.context} tokens behind {load.prefix} |")
+        assert rows[0].startswith(f"| {load.rows} answers, {load.context} tokens after {load.prefix} |")
 
 
 def test_a_step_reads_all_weights_but_the_embedding_and_the_cache() -> None:

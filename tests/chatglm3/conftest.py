@@ -1,4 +1,4 @@
-"""The small reference checkpoints, loaded as real models, and the real tokenizer where it lies beside the checkout."""
+"""The small reference checkpoints, loaded as real models, and the real tokenizer if it is beside the checkout."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="session")
 def real_tokenizer() -> Tokenizer:
     if not REAL_TOKENIZER.is_dir():
-        pytest.skip("the real tokenizer is not ours to redistribute; it is read only where it lies")
+        pytest.skip("the real tokenizer is not ours to redistribute and is not beside this checkout")
     return Tokenizer(REAL_TOKENIZER)

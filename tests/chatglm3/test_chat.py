@@ -1,4 +1,4 @@
-"""The book's two-turn chat runs, streams agree with answers, tool calls come back as data and nothing is evaluated."""
+"""The book's two-turn chat runs, streams equal answers, tool calls come back as data and nothing is evaluated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.chatglm3 import ChatGLM3, Tokenizer
-from extractor.chatglm3.chat import Answer, fit_turns, with_system
-from extractor.chatglm3.sampling import Generation, choose
-from extractor.chatglm3.turns import assistant_turn, parse_tool_call, response_of
+from extractor.chatglm3.chat import Answer, fit_turns
+from extractor.chatglm3.chat_format import with_system
+from extractor.chatglm3.generation import GenerationOptions, generate
+from extractor.chatglm3.tool_calls import assistant_turn, parse_tool_call, response_of
 from extractor.errors import UsageError
 from tests.chatglm3.conftest import REFERENCE
 
 TINY = Tokenizer(REFERENCE / "chatglm3-tiny")
+GREEDY = GenerationOptions()
 
 
 def test_the_two_turns_of_the_book_run(tiny: ChatGLM3) -> None:
@@ -38,13 +40,13 @@ def test_a_stream_gives_the_same_text_in_pieces(tiny: ChatGLM3) -> None:
     assert (stream.response, stream.history) == (response, history)
 
 
-def test_the_history_that_is_passed_in_is_not_changed(tiny: ChatGLM3) -> None:
+def test_the_given_history_is_not_changed(tiny: ChatGLM3) -> None:
     history: list[dict[str, Any]] = []
     tiny.chat("你好", history=history, max_tokens=2)
     assert history == []
 
 
-def test_sampling_is_repeated_by_its_seed(tiny: ChatGLM3) -> None:
+def test_the_same_seed_samples_the_same_answer(tiny: ChatGLM3) -> None:
     def ask(seed: int) -> object:
         return tiny.chat("你好", max_tokens=16, temperature=1.0, top_p=1.0, seed=seed)[0]
 
@@ -52,13 +54,62 @@ def test_sampling_is_repeated_by_its_seed(tiny: ChatGLM3) -> None:
     assert len({str(ask(seed)) for seed in range(4)}) > 1
 
 
-def test_a_nucleus_never_leaves_its_mass() -> None:
-    logits = torch.log(torch.tensor([0.1, 0.6, 0.3]))
-    random = torch.Generator().manual_seed(0)
-    nucleus = Generation(temperature=1.0, top_p=0.7)
-    assert {choose(logits, nucleus, random) for _ in range(200)} == {1, 2}
-    assert {choose(logits, Generation(temperature=1.0, top_p=0.6), random) for _ in range(50)} == {1}
-    assert choose(logits, Generation(), random) == 1
+def test_sampling_neither_reads_nor_moves_the_random_numbers_of_the_caller(tiny: ChatGLM3) -> None:
+    def ask() -> list[str]:
+        return list(tiny.stream("你好", max_tokens=16, temperature=1.0, top_p=1.0, seed=1))
+
+    expected = ask()
+    torch.manual_seed(3)
+    stream = iter(tiny.stream("你好", max_tokens=16, temperature=1.0, top_p=1.0, seed=1))
+    found, drawn = [], []
+    for text in stream:
+        found.append(text)
+        drawn.append(float(torch.rand(1)))
+    torch.manual_seed(3)
+    assert found == expected
+    assert drawn == [float(torch.rand(1)) for _ in found]
+
+
+def test_a_tiny_nucleus_leaves_the_greedy_answer(tiny: ChatGLM3) -> None:
+    greedy, _ = tiny.chat("你好", max_tokens=16)
+    assert tiny.chat("你好", max_tokens=16, temperature=1.0, top_p=1e-6)[0] == greedy
+
+
+def test_all_tokens_of_the_nucleus_are_drawn_and_no_others(tiny: ChatGLM3) -> None:
+    prompt = tiny.tokenizer.chat_prompt([{"role": "user", "content": "你好"}])
+    with torch.inference_mode():
+        probabilities = tiny.model(torch.tensor([prompt])).logits[0, -1].softmax(-1)
+    best, ids = probabilities.topk(3)
+    within = float(best[:2].sum() + best[2] / 2)  # the third token completes the nucleus
+    options = [GenerationOptions(1, temperature=1.0, top_p=within, seed=seed) for seed in range(60)]
+    assert {next(generate(tiny.model, prompt, (), each)) for each in options} == set(ids.tolist())
+
+
+def test_nothing_is_decoded_ahead_of_the_reader(tiny: ChatGLM3, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    forward = tiny.model.forward
+    monkeypatch.setattr(tiny.model, "forward", lambda *args, **kwargs: (calls.append(1), forward(*args, **kwargs))[1])
+    ids = generate(tiny.model, tiny.tokenizer.chat_prompt([{"role": "user", "content": "你好"}]), (), GREEDY)
+    assert calls == []
+    next(ids), next(ids)
+    assert len(calls) == 2
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_sampling_on_a_gpu_is_repeatable_and_leaves_its_random_numbers_alone() -> None:
+    model = ChatGLM3.load(REFERENCE / "chatglm3-tiny", "half", "cuda")
+    before = torch.cuda.get_rng_state()
+    first, second = ("".join(model.stream("你好", max_tokens=8, temperature=1.0, seed=1)) for _ in range(2))
+    assert first == second
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_a_quantised_model_chats(precision: str) -> None:
+    model = ChatGLM3.load(REFERENCE / "chatglm3-tiny", precision, "cpu")
+    text = "".join(model.stream("你好", max_tokens=12))
+    assert text == "".join(model.stream("你好", max_tokens=12)) != ""
 
 
 @pytest.mark.parametrize(
@@ -156,7 +207,7 @@ def test_a_tool_call_is_read_as_literals_only(content: str, parameters: dict[str
 
 
 @given(st.text(max_size=60))
-def test_no_content_breaks_the_tool_call_parser(content: str) -> None:
+def test_no_content_crashes_the_tool_call_parser(content: str) -> None:
     assert parse_tool_call(content) is None or "tool_call" in content
     response_of(assistant_turn("tool\n" + content))
 
@@ -165,7 +216,7 @@ def test_tools_are_rendered_under_the_system_text_as_chatglm3_expects(tokenizer:
     tools = [{"name": "get_weather", "description": "查询天气"}]
     turns = with_system([{"role": "user", "content": "?"}], "助手", tools)
     rendered = '助手\n[\n    {\n        "name": "get_weather",\n        "description": "查询天气"\n    }\n]'
-    assert tokenizer.turn(turns[0]) == tokenizer.turn({"role": "system", "content": rendered})
+    assert tokenizer.encode_turn(turns[0]) == tokenizer.encode_turn({"role": "system", "content": rendered})
     assert with_system(turns, None, None) == turns
     assert with_system(turns, "新", None) == [{"role": "system", "content": "新"}, turns[1]]
     assert with_system([], None, tools)[0]["content"].startswith("Answer the following questions")
@@ -186,14 +237,12 @@ def turns_of(roles: str) -> list[dict[str, Any]]:
     ("roles", "budget", "kept"),
     [("suauau", 60, "012345"), ("suauau", 59, "0345"), ("suauau", 30, "05"), ("uau", 20, "2"), ("u", 10, "0")],
 )
-def test_the_oldest_turns_are_left_out_when_the_context_is_full(roles: str, budget: int, kept: str) -> None:
+def test_the_oldest_turns_are_dropped_when_the_context_is_full(roles: str, budget: int, kept: str) -> None:
     turns = turns_of(roles)
     assert "".join(turn["content"] for turn in fit_turns(turns, [10] * len(turns), budget)) == kept
 
 
-def test_leaving_out_turns_is_logged_and_the_history_keeps_them(
-    tiny: ChatGLM3, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_dropping_turns_is_logged_and_the_history_keeps_them(tiny: ChatGLM3, caplog: pytest.LogCaptureFixture) -> None:
     history = [{"role": role, "content": "很长" * 500} for role in ("user", "assistant") * 2]
     with caplog.at_level(logging.WARNING):
         answer = tiny.stream("你好", history=history, max_tokens=2)
@@ -202,6 +251,6 @@ def test_leaving_out_turns_is_logged_and_the_history_keeps_them(
     assert len(answer.history) == 6
 
 
-def test_a_question_longer_than_the_context_is_a_clear_error(tiny: ChatGLM3) -> None:
+def test_a_question_longer_than_the_context_is_an_error_with_advice(tiny: ChatGLM3) -> None:
     with pytest.raises(UsageError, match="shorten it"):
         tiny.chat("长" * 9000)

@@ -1,4 +1,4 @@
-"""The loader gives what the original code gives, and says in one line what is wrong with a broken checkpoint."""
+"""The loaded model equals the original code's; a broken checkpoint is an error of one line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model, read_shape
+from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model, read_dims
 from extractor.chatglm3.checkpoint import find_device
+from extractor.chatglm3.generation import GenerationOptions, generate
 from extractor.chatglm3.model_dims import CHATGLM3_6B
-from extractor.chatglm3.sampling import Generation, generate
 from extractor.chatglm3.weights import copy_in_groups
 from extractor.errors import CheckpointError, ModelError, UsageError
 from tests.chatglm3.conftest import CHECKPOINTS, REFERENCE, reference
@@ -29,7 +29,7 @@ INDEX = "pytorch_model.bin.index.json"
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_float32_logits_equal_those_of_the_original_code(name: str) -> None:
-    """Within 1e-5 of each other, absolute or relative: kernels of another CPU round differently in the last bit."""
+    """Within 1e-5, absolute or relative: kernels of another CPU round differently in the last bit."""
     model = load_model(REFERENCE / name, "float32", "cpu")
     expected = np.load(REFERENCE / name / "reference_logits.npz")
     for number, case in enumerate(reference(name)["cases"]):
@@ -43,7 +43,7 @@ def test_greedy_continuations_equal_those_of_the_original_code(name: str) -> Non
     model = load_model(REFERENCE / name, "float32", "cpu")
     tokenizer = Tokenizer(REFERENCE / name)
     for case in reference(name)["cases"]:
-        answer = list(generate(model, case["input_ids"], (), Generation(max_tokens=len(case["greedy_32"]))))
+        answer = list(generate(model, case["input_ids"], (), GenerationOptions(max_tokens=len(case["greedy_32"]))))
         assert answer == case["greedy_32"]
         assert tokenizer.decode(answer) == case["greedy_text"]
 
@@ -57,7 +57,7 @@ def test_greedy_continuations_equal_those_of_the_original_code(name: str) -> Non
         ("float32", torch.float32),
     ],
 )
-def test_every_precision_holds_all_weights_in_its_type(precision: str, dtype: torch.dtype) -> None:
+def test_every_precision_has_all_weights_in_its_dtype(precision: str, dtype: torch.dtype) -> None:
     model = load_model(REFERENCE / "chatglm3-tiny", precision, "cpu")
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
     assert not model.training
@@ -66,7 +66,7 @@ def test_every_precision_holds_all_weights_in_its_type(precision: str, dtype: to
 
 
 def test_the_32k_variant_differs_only_by_its_own_config() -> None:
-    plain, long = (read_shape(REFERENCE / name) for name in ("chatglm3-tiny", "chatglm3-tiny-32k"))
+    plain, long = (read_dims(REFERENCE / name) for name in ("chatglm3-tiny", "chatglm3-tiny-32k"))
     assert (plain.context, plain.rope_ratio) == (8192, 1.0)
     assert (long.context, long.rope_ratio) == (32768, 50.0)
     model = load_model(REFERENCE / "chatglm3-tiny-32k", "float32", "cpu")
@@ -78,9 +78,9 @@ def test_the_published_size_has_6_24_billion_parameters_and_28_kib_of_cache_a_to
     assert CHATGLM3_6B.cache_bytes(1) == 28 * 1024
 
 
-def test_the_parameter_count_is_that_of_the_loaded_model() -> None:
+def test_the_parameter_count_equals_that_of_the_loaded_model() -> None:
     model = load_model(REFERENCE / "chatglm3-tiny", "float32", "cpu")
-    assert read_shape(REFERENCE / "chatglm3-tiny").parameters == sum(weight.numel() for weight in model.parameters())
+    assert read_dims(REFERENCE / "chatglm3-tiny").parameters == sum(weight.numel() for weight in model.parameters())
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ NORM = "transformer.encoder.layers.0.input_layernorm.weight"
 
 BREAKS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "no config": (lambda d: (d / "config.json").unlink(), "config.json", "missing"),
-    "config is no JSON": (lambda d: (d / "config.json").write_text("{"), "config.json", "not valid JSON"),
+    "config is not JSON": (lambda d: (d / "config.json").write_text("{"), "config.json", "not valid JSON"),
     "config is a list": (lambda d: (d / "config.json").write_text("[]"), "config.json", "JSON object"),
     "config is binary": (lambda d: (d / "config.json").write_bytes(b"\xff\xfe\x00"), "config.json", "not valid JSON"),
     "another model": (lambda d: _edit_json(d / "config.json", model_type="llama"), "config.json", "'llama'"),
@@ -132,10 +132,10 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "one layer more": (lambda d: _edit_json(d / "config.json", num_layers=4), "model", "layers.3"),
     "one layer less": (lambda d: _edit_json(d / "config.json", num_layers=2), ".bin", "unexpected tensor"),
     "other vocabulary": (lambda d: _edit_json(d / "config.json", padded_vocab_size=961), FIRST_SHARD, "[960, 64]"),
-    "no weights": (lambda d: [file.unlink() for file in d.glob("pytorch_model*")], "model", "holds no weights"),
+    "no weights": (lambda d: [file.unlink() for file in d.glob("pytorch_model*")], "model", "has no weights"),
     "no shard": (lambda d: (d / FIRST_SHARD).unlink(), FIRST_SHARD, "missing"),
-    "index is no JSON": (lambda d: (d / INDEX).write_text("]"), INDEX, "no index"),
-    "index without map": (lambda d: (d / INDEX).write_text("{}"), INDEX, "no index"),
+    "index is not JSON": (lambda d: (d / INDEX).write_text("]"), INDEX, "not an index"),
+    "index without map": (lambda d: (d / INDEX).write_text("{}"), INDEX, "not an index"),
     "index leads outside": (lambda d: _edit_json(d / INDEX, weight_map={"a": "../x.bin"}), INDEX, "'../x.bin'"),
     "truncated shard": (lambda d: os.truncate(d / FIRST_SHARD, 100_000), FIRST_SHARD, "truncated or damaged"),
     "empty shard": (lambda d: os.truncate(d / FIRST_SHARD, 0), FIRST_SHARD, "truncated or damaged"),
@@ -224,7 +224,7 @@ def test_small_groups_copy_every_tensor_once() -> None:
         ("cuda:1", ModelError, "--device cpu"),
     ],
 )
-def test_a_device_that_is_not_there_is_a_clear_error(
+def test_a_missing_device_is_an_error_that_names_another(
     monkeypatch: pytest.MonkeyPatch, device: str, error: type[Exception], says: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -237,7 +237,7 @@ def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) 
     assert find_device("auto") == torch.device("cpu")
 
 
-def test_an_unknown_precision_lists_those_there_are() -> None:
+def test_an_unknown_precision_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="half, float16, bfloat16, float32"):
         load_model(REFERENCE / "chatglm3-tiny", "fp8", "cpu")
 
@@ -262,4 +262,4 @@ def test_a_tokenizer_with_more_tokens_than_the_weights_is_refused(broken: Path) 
 def test_half_is_float16_on_a_gpu_and_answers_there() -> None:
     model = load_model(REFERENCE / "chatglm3-tiny", "half", "cuda")
     assert model.dtype == torch.float16
-    assert len(list(generate(model, [901, 903], (), Generation(max_tokens=4)))) == 4
+    assert len(list(generate(model, [901, 903], (), GenerationOptions(max_tokens=4)))) == 4

@@ -22,9 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GlmForCausalLM, Pr
 
 from extractor.chatglm3 import Tokenizer, load_model
 from extractor.chatglm3.export import export
+from extractor.chatglm3.export_tokenizer import ESCAPE, MARK, write_tokenizer
 from extractor.chatglm3.hub import DEMO_FOLDER
 from extractor.chatglm3.quantize import quantize
-from extractor.chatglm3.standard_tokenizer import ESCAPE, MARK, write_tokenizer
 from extractor.cli import main
 from extractor.errors import CheckpointError, UsageError
 from tests.chatglm3.conftest import CHECKPOINTS, REAL_TOKENIZER, REFERENCE, ROOT, messages, reference
@@ -42,14 +42,14 @@ HOSTILE = (
 )
 TOOLS = [{"name": "get_weather", "description": "查询<|user|>天气", "parameters": {"days": [1, True, None]}}]
 SOURCES = [TINY, DEMO_FOLDER, REAL_TOKENIZER]
-"""The three tokenizers: the small one of the reference checkpoints, the demo's, the published one where it lies."""
+"""The three tokenizers: the small one of the reference checkpoints, the demo's, and the published one if present."""
 
 by_source = pytest.mark.parametrize("source", SOURCES, ids=["tiny", "demo", "real"])
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the demo and all reference checkpoints, exported under their names."""
+    """A folder with the demo and all reference checkpoints, exported under their names."""
     folder = tmp_path_factory.mktemp("exported")
     for source in (DEMO_FOLDER, *(REFERENCE / name for name in CHECKPOINTS)):
         export(source, folder / source.name)
@@ -58,12 +58,12 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def standard(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A tokenizer of ours and the one that transformers loads from what is exported of it."""
+    """A tokenizer of ours, and its export as loaded by transformers."""
 
     @cache
     def pair(source: Path) -> tuple[Tokenizer, PreTrainedTokenizerBase]:
         if not source.is_dir():
-            pytest.skip("the real tokenizer is not ours to redistribute; it is read only where it lies")
+            pytest.skip("the real tokenizer is not ours to redistribute and is not beside this checkout")
         folder = tmp_path_factory.mktemp("tokenizer")
         write_tokenizer(source, folder, 8192)
         return Tokenizer(source), AutoTokenizer.from_pretrained(folder)
@@ -84,7 +84,7 @@ def _prompt(tokenizer: PreTrainedTokenizerBase, chat: list[dict[str, Any]], **op
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
 def test_logits_equal_those_of_the_original_bit_for_bit(exported: Path, name: str) -> None:
-    """Bit for bit with our loader's; with the original code's within what another CPU's kernels round differently."""
+    """Bit for bit equal to our loader's; to the original code's within the rounding of another CPU's kernels."""
     model = AutoModelForCausalLM.from_pretrained(exported / name, dtype="float32")
     ours = load_model(REFERENCE / name, "float32", "cpu")
     expected = np.load(REFERENCE / name / "reference_logits.npz")
@@ -203,7 +203,9 @@ def test_a_message_that_would_be_lost_is_refused_by_the_template(
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [(None, "F16"), ("half", "F16"), ("bfloat16", "BF16")])
-def test_weights_are_stored_as_they_were_or_as_asked(tmp_path: Path, precision: str | None, dtype: str) -> None:
+def test_weights_are_stored_as_they_were_or_in_the_precision_requested(
+    tmp_path: Path, precision: str | None, dtype: str
+) -> None:
     export(TINY, tmp_path / "out", precision)
     (file,) = (tmp_path / "out").glob("*.safetensors")
     with safe_open(file, "pt") as weights:
@@ -212,9 +214,7 @@ def test_weights_are_stored_as_they_were_or_as_asked(tmp_path: Path, precision: 
     assert model.dtype == {"F16": torch.float16, "BF16": torch.bfloat16}[dtype]
 
 
-def test_a_large_model_goes_into_several_files_that_load_as_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_large_model_is_sharded_and_loads_as_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("extractor.chatglm3.safetensors_writer.SHARD_BYTES", 50_000)
     seen: list[tuple[int, int]] = []
     export(TINY, tmp_path / "out", "float32", lambda done, total: seen.append((done, total)))
@@ -228,13 +228,13 @@ def test_a_large_model_goes_into_several_files_that_load_as_one(
         assert torch.equal(model.state_dict()[name], tensor)
 
 
-def test_a_folder_that_holds_something_is_left_alone_and_an_empty_one_taken(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_left_alone_and_an_empty_one_used(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="full is not empty, and nothing is ever overwritten: choose a new folder"):
         export(TINY, tmp_path / "full")
-    with pytest.raises(UsageError, match=r"notes\.txt is no folder"):
+    with pytest.raises(UsageError, match=r"notes\.txt is not a folder"):
         export(TINY, tmp_path / "full" / "notes.txt")
     export(TINY, tmp_path / "empty")
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
@@ -255,7 +255,7 @@ def test_a_tokenizer_that_would_give_other_ids_is_refused(tmp_path: Path) -> Non
     model = (TINY / "tokenizer.model").read_bytes()
     assert model.count(b"identity\x12\x00\x18\x01") == 1
     (tmp_path / "tokenizer.model").write_bytes(model.replace(b"identity\x12\x00\x18\x01", b"identity\x12\x00\x18\x00"))
-    with pytest.raises(CheckpointError, match="it changes text before splitting it"):
+    with pytest.raises(CheckpointError, match="it normalizes text"):
         write_tokenizer(tmp_path, tmp_path, 8192)
     (tmp_path / "tokenizer.model").write_bytes(model[:-3])
     with pytest.raises(CheckpointError, match=r"^[^\n]*tokenizer\.model[^\n]*again[^\n]*$"):
@@ -265,12 +265,12 @@ def test_a_tokenizer_that_would_give_other_ids_is_refused(tmp_path: Path) -> Non
 KILLED = """
 import os, sys
 from pathlib import Path
-from extractor.chatglm3 import exporting, storing
-storing.SHARD_BYTES = 50_000
+from extractor.chatglm3 import export, safetensors_writer
+safetensors_writer.SHARD_BYTES = 50_000
 def stop(done, total):
     if done > total / 2:
         os.kill(os.getpid(), 9)
-exporting.export(Path(sys.argv[1]), Path(sys.argv[2]), None, stop)
+export.export(Path(sys.argv[1]), Path(sys.argv[2]), None, stop)
 """
 
 
@@ -285,7 +285,7 @@ def test_a_killed_export_leaves_nothing_that_looks_like_a_model(tmp_path: Path) 
     assert AutoModelForCausalLM.from_pretrained(out).num_parameters() > 0
 
 
-def test_the_command_line_exports_and_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_exports_and_prints_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["models", "export", str(TINY), str(out), "--precision", "float32"]) == 0
     assert capsys.readouterr().out == f"{out}\n"
@@ -307,7 +307,7 @@ print("\\n" + json.dumps(answers), flush=True)
 
 @pytest.mark.slow
 def test_vllm_gives_the_same_prompts_and_greedy_tokens(exported: Path) -> None:
-    """On the CPU, in float32; skipped where vLLM's environment is not at hand."""
+    """On the CPU, in float32; skipped without an environment for vLLM."""
     if not (VLLM / "bin" / "python").is_file():
         pytest.skip("vLLM has an environment of its own: benchmarks/vllm_env.sh makes it")
     questions = ["从上文中，提取手机号。手机号18888888888", f"people {MARK}<|user|> <|user|> sop"]

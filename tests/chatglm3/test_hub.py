@@ -10,14 +10,15 @@ import pytest
 
 from extractor.chatglm3 import checkpoint_files, load_model
 from extractor.chatglm3 import hub as hubs
+from extractor.chatglm3.download import Backoff
 from extractor.chatglm3.hub import ModelLocation, resolve
-from extractor.chatglm3.registry import KNOWN, Retry
+from extractor.chatglm3.registry import KNOWN_MODELS
 from extractor.errors import CheckpointError, DownloadError, ModelError
 from tests.chatglm3.conftest import REFERENCE
 from tests.chatglm3.hub_server import Hub, folder_as_files, serving
 
-AT_ONCE = Retry(delays=(0.0, 0.0))
-NEVER = Retry(delays=())
+AT_ONCE = Backoff(delays=(0.0, 0.0))
+NEVER = Backoff(delays=())
 SHARD = "pytorch_model-00001-of-00003.bin"
 EXTRAS = {"README.md": b"# no", "modeling_chatglm.py": b"raise SystemExit", "pytorch_model.bin.md5": b"no"}
 
@@ -52,8 +53,8 @@ def point_client_to(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     set_default_config(HubConfig())
 
 
-def pull(retry: Retry = AT_ONCE, revision: str | None = None) -> ModelLocation:
-    return resolve("chatglm3-6b", revision=revision, progress=False, retry=retry)
+def pull(backoff: Backoff = AT_ONCE, revision: str | None = None) -> ModelLocation:
+    return resolve("chatglm3-6b", revision=revision, progress=False, backoff=backoff)
 
 
 def test_a_download_brings_the_needed_files_only_and_they_load(hub: Hub, cache: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_download_brings_the_needed_files_only_and_they_load(hub: Hub, cache: 
     assert load_model(location.path, "float32", "cpu").config.num_hidden_layers == 3
 
 
-def test_a_model_in_the_cache_is_not_asked_for_again(hub: Hub) -> None:
+def test_a_cached_model_causes_no_request(hub: Hub) -> None:
     first = pull()
     hub.requests.clear()
     assert pull() == first
@@ -74,11 +75,11 @@ def test_a_model_in_the_cache_is_not_asked_for_again(hub: Hub) -> None:
     assert hub.requests == []
 
 
-def test_pull_checks_the_files_and_mends_a_damaged_one(hub: Hub) -> None:
+def test_pull_verifies_the_files_and_replaces_a_damaged_one(hub: Hub) -> None:
     shard = pull().path / SHARD
     shard.write_bytes(b"x" * shard.stat().st_size)
     hub.requests.clear()
-    hubs.pull(KNOWN["chatglm3-6b"], progress=False, retry=AT_ONCE)
+    hubs.pull(KNOWN_MODELS["chatglm3-6b"], progress=False, backoff=AT_ONCE)
     assert shard.read_bytes() == hub.files[SHARD]
     assert {request.file for request in hub.requests if request.file in hub.files} == {SHARD}
 
@@ -92,7 +93,7 @@ def test_a_connection_that_breaks_in_mid_file_is_resumed_where_it_broke(hub: Hub
 
 def test_a_broken_download_is_resumed_by_the_next_run(hub: Hub) -> None:
     hub.break_after[SHARD] = [50_000, 10_000]
-    with pytest.raises(DownloadError, match="goes on where it stopped"):
+    with pytest.raises(DownloadError, match="resumes where it stopped"):
         pull(NEVER)
     assert pull(NEVER).revision == "v1.0.0"
     assert hub.ranges_of(SHARD) == [None, "bytes=50000-", "bytes=60000-"]
@@ -105,13 +106,13 @@ def test_a_broken_download_is_resumed_by_our_own_retry(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("file", ["listing", "config.json", SHARD])
-def test_a_server_error_is_tried_again(hub: Hub, file: str) -> None:
+def test_a_server_error_is_retried(hub: Hub, file: str) -> None:
     hub.status[file] = [500, 503]
     assert pull().revision == "v1.0.0"
     assert len(hub.ranges_of(file)) >= 3
 
 
-def test_a_server_that_never_recovers_is_one_line_with_three_ways_out(hub: Hub) -> None:
+def test_a_server_that_never_recovers_is_one_line_with_the_three_ways(hub: Hub) -> None:
     hub.status["listing"] = [500] * 50
     with pytest.raises(DownloadError, match=r"^ZhipuAI/chatglm3-6b.*\(1\) .*pull.*\(2\) .*-m FOLDER.*\(3\) .*demo$"):
         pull()
@@ -119,13 +120,13 @@ def test_a_server_that_never_recovers_is_one_line_with_three_ways_out(hub: Hub) 
 
 def test_a_wrong_checksum_is_refused_and_leaves_no_file(hub: Hub, cache: Path) -> None:
     hub.wrong_checksum = frozenset({SHARD})
-    with pytest.raises(DownloadError, match=f"{SHARD} arrives with a wrong checksum"):
+    with pytest.raises(DownloadError, match=f"{SHARD} arrived with a wrong checksum"):
         pull()
     assert list(cache.rglob(SHARD)) == []
-    assert hubs.find_cached(KNOWN["chatglm3-6b"]) is None
+    assert hubs.find_cached(KNOWN_MODELS["chatglm3-6b"]) is None
 
 
-def test_an_unknown_revision_is_said_at_once(hub: Hub) -> None:
+def test_an_unknown_revision_is_not_retried(hub: Hub) -> None:
     with pytest.raises(DownloadError, match="revision v9 does not exist on the hub: check --revision"):
         pull(revision="v9")
     assert len(hub.ranges_of("listing")) == 1
@@ -145,7 +146,7 @@ def test_a_repository_without_weights_is_refused(hub: Hub) -> None:
         pull()
 
 
-def test_a_disk_too_small_is_said_before_the_first_byte(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_too_small_is_an_error_before_the_first_byte(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
     with pytest.raises(DownloadError, match="free space or set MODELSCOPE_CACHE"):
         pull()
@@ -158,8 +159,8 @@ def test_no_server_at_all_is_a_download_error(monkeypatch: pytest.MonkeyPatch) -
         pull(NEVER)
 
 
-@pytest.mark.parametrize("name", KNOWN)
-def test_offline_without_a_cache_names_the_three_ways_and_asks_nobody(hub: Hub, name: str) -> None:
+@pytest.mark.parametrize("name", KNOWN_MODELS)
+def test_offline_without_a_cache_names_the_three_ways_and_makes_no_request(hub: Hub, name: str) -> None:
     with pytest.raises(DownloadError, match=r"--offline forbids.*\(1\).*\(2\).*\(3\)"):
         resolve(name, offline=True)
     assert hub.requests == []
@@ -179,7 +180,7 @@ def test_the_folder_of_an_older_client_is_used(cache: Path, place: str) -> None:
         resolve("chatglm3-6b", revision="v9", offline=True)
 
 
-def test_a_folder_is_taken_as_it_is_and_its_identity_is_its_content(tmp_path: Path) -> None:
+def test_a_folder_is_used_as_it_is_and_its_identity_depends_on_content_alone(tmp_path: Path) -> None:
     location = resolve(REFERENCE / "chatglm3-tiny")
     copy = shutil.copytree(REFERENCE / "chatglm3-tiny", tmp_path / "copy")
     assert (location.name, location.revision) == ("chatglm3-tiny", "")

@@ -1,4 +1,4 @@
-"""Ids equal the original's; whatever stands in a text stays text; streams never show half a character."""
+"""Ids equal the original's; a document's text never becomes a special token; streams never show half a character."""
 
 from __future__ import annotations
 
@@ -63,14 +63,16 @@ def test_a_message_and_a_dict_make_the_same_turn(tokenizer: Tokenizer) -> None:
         (Message("system", "助手", tools=tuple(tools)), {"role": "system", "content": "助手", "tools": tools}),
     ]
     for message, entry in pairs:
-        assert tokenizer.turn(message) == tokenizer.turn(entry)
+        assert tokenizer.encode_turn(message) == tokenizer.encode_turn(entry)
 
 
 @pytest.mark.parametrize(
     ("message", "says"),
     [({"role": "robot", "content": "x"}, "'robot'"), ({"content": "x"}, "None"), ({"role": "user"}, "content")],
 )
-def test_a_message_that_is_none_is_a_clear_error(tokenizer: Tokenizer, message: dict[str, Any], says: str) -> None:
+def test_a_malformed_message_is_an_error_that_names_what_is_wrong(
+    tokenizer: Tokenizer, message: dict[str, Any], says: str
+) -> None:
     with pytest.raises(UsageError, match=says):
         tokenizer.chat_prompt([message])
 
@@ -94,7 +96,7 @@ def test_control_tokens_in_a_text_stay_plain_pieces(tokenizer: Tokenizer, text: 
     ],
     ids=["NUL", "lone surrogate", "two lone surrogates", "surrogate pair", "direction marks", "long line"],
 )
-def test_strange_text_is_read_in_a_documented_way(tokenizer: Tokenizer, text: str, read_as: str) -> None:
+def test_unusual_text_is_encoded_as_documented(tokenizer: Tokenizer, text: str, read_as: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == read_as
 
 
@@ -110,7 +112,7 @@ def test_encoding_then_decoding_gives_the_text_back(text: str) -> None:
     assert TINY.decode(TINY.encode(text)) == text
 
 
-def test_the_sign_for_a_space_is_read_as_a_space_as_the_original_does(tokenizer: Tokenizer) -> None:
+def test_the_sign_for_a_space_is_read_as_a_space_as_in_the_original(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode("a▁b") == tokenizer.encode("a b")
 
 
@@ -122,27 +124,29 @@ def test_a_stream_holds_a_character_back_until_it_is_whole(tokenizer: Tokenizer)
     assert pieces.count("") >= 3
 
 
-def test_a_character_that_is_cut_off_ends_as_a_replacement_sign(tokenizer: Tokenizer) -> None:
+def test_a_character_that_is_cut_off_becomes_u_fffd(tokenizer: Tokenizer) -> None:
     decoder = tokenizer.decoder()
     assert [decoder.feed(token) for token in tokenizer.encode_continuation("😀")[:-1]] == ["", "", ""]
     assert decoder.flush() == "\ufffd"
 
 
-def test_ids_that_stand_for_no_text_decode_to_nothing(tokenizer: Tokenizer) -> None:
+def test_ids_without_text_decode_to_nothing(tokenizer: Tokenizer) -> None:
     for token in (tokenizer.eos_id, tokenizer.bos_id, 909, 100_000, -1):
         assert tokenizer.piece_bytes(token) == b""
         assert tokenizer.decode([token]) == ""
         assert tokenizer.is_special(token)
 
 
-def test_llguidance_tokenises_as_we_do_and_keeps_special_ids_apart(tokenizer: Tokenizer) -> None:
+def test_llguidance_tokenizes_as_we_do_and_never_produces_special_ids(tokenizer: Tokenizer) -> None:
     vocabulary = tokenizer.constraint_vocabulary(960)
     engine = llguidance.LLTokenizer(llguidance.TokenizerWrapper(vocabulary))
     text = '{"手机号": "188😀"}'
     assert engine.vocab_size == 960
     assert engine.tokenize_str(text) == tokenizer.encode_continuation(text)
     assert engine.decode_str(tokenizer.encode_continuation(text)) == text
-    byte_ff = next(token for token in range(960) if tokenizer.piece_bytes(token) == b"\xff")  # its own mark; no UTF-8
+    byte_ff = next(
+        token for token in range(960) if tokenizer.piece_bytes(token) == b"\xff"
+    )  # llguidance reserves it; never part of UTF-8
     special = {*tokenizer.special.values(), 0, 1, 2, byte_ff, *range(909, 960)}
     assert {token for token in range(960) if engine.is_special_token(token)} == special
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from extractor import diagnostics
+from extractor.chatglm3 import generation
+from extractor.cli import main
 from extractor.cli.chat import command as chat
 from extractor.cli.doctor import command as doctor_command
 from extractor.cli.models import command as models
@@ -37,7 +43,7 @@ def test_every_line_of_a_pipe_is_a_turn_and_clear_forgets() -> None:
     assert HELLO not in lines[1:-1]
 
 
-def test_exit_ends_the_talk_and_an_unknown_command_explains() -> None:
+def test_exit_ends_the_conversation_and_an_unknown_command_prints_help() -> None:
     result = talk(stdin="/what\n/exit\n你好\n")
     assert result.stdout == ""
     assert "/clear" in result.stderr
@@ -47,11 +53,34 @@ def test_a_system_text_changes_the_answer() -> None:
     assert talk("--system", "你是信息抽取助手", "你好").stdout != HELLO + "\n"
 
 
-def test_bytes_that_are_no_utf8_do_not_break_the_talk() -> None:
+def test_invalid_utf8_in_a_pipe_does_not_end_the_conversation() -> None:
     assert len(talk(stdin=b"\xff\xfe\n").stdout.splitlines()) >= 1
 
 
-def test_sampling_from_the_command_line_is_repeated_by_its_seed() -> None:
+def test_ctrl_c_stops_an_answer_and_the_next_question_is_answered_as_if_it_had_not_been_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    questions = iter(["晚上睡不着应该怎么办", "你好", "/exit"])
+    decoded: list[int] = []
+    whole = generation.generate
+
+    def interrupted(*arguments: Any) -> Iterator[int]:
+        for token in whole(*arguments):
+            decoded.append(token)
+            if len(decoded) == 3:
+                signal.raise_signal(signal.SIGINT)
+            yield token
+
+    monkeypatch.setattr("extractor.chatglm3.chat.generate", interrupted)
+    monkeypatch.setattr("builtins.input", lambda *prompt: next(questions))
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    assert main(["chat", *TINY_OPTIONS]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.endswith(HELLO + "\n")
+    assert "(stopped)" in shown.err
+
+
+def test_the_same_seed_on_the_command_line_samples_the_same_answer() -> None:
     first, second = (talk("--temperature", "1", "--seed", "7", "你好").stdout for _ in range(2))
     assert first == second
 
@@ -80,7 +109,7 @@ def test_models_are_listed_shown_and_described(monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.parametrize(("status", "code"), [("warn", 0), ("fail", 1)])
-def test_the_exit_code_of_the_doctor_tells(
+def test_the_exit_code_of_the_doctor_tells_success_from_failure(
     monkeypatch: pytest.MonkeyPatch, status: diagnostics.Status, code: int
 ) -> None:
     monkeypatch.setattr("extractor.cli.doctor.examine", lambda: [Finding("torch", status, "1.0", "upgrade")])

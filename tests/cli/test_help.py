@@ -42,7 +42,7 @@ def test_a_command_says_what_it_does_and_what_its_options_are_for(path: tuple[st
 
 
 @pytest.mark.parametrize("path", [path for path in _commands(cli) if len(path) == 1], ids=" ".join)
-def test_a_command_shows_examples_and_stands_in_both_readmes(path: tuple[str, ...]) -> None:
+def test_a_command_shows_examples_and_is_in_both_readmes(path: tuple[str, ...]) -> None:
     command = _command(path)
     epilogs = [command.epilog or ""]
     if isinstance(command, click.Group):
@@ -52,7 +52,7 @@ def test_a_command_shows_examples_and_stands_in_both_readmes(path: tuple[str, ..
         assert f"extractor {path[0]}" in (ROOT / readme).read_text("utf-8"), readme
 
 
-def test_the_list_of_commands_is_cut_off_nowhere() -> None:
+def test_no_line_of_the_list_of_commands_is_cut_off() -> None:
     context = click.Context(cli, max_content_width=80, terminal_width=80)
     commands = cli.get_help(context).partition("Commands:")[2]
     assert "evaluate" in commands

@@ -1,4 +1,4 @@
-"""`read` shows what the model will see; `run` and `extract` take all formats and say where in a file a value stands."""
+"""`read` shows what the model will see; `run` and `extract` take all formats and say where in a file a value occurs."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.cli.conftest import Run, by_id, rows
 from tests.readers.making import mail, pdf, word, workbook, zipped
 
 PHONE = "手机号18888888888"
-WHERE = {
+LOCATIONS = {
     "in/a.pdf": {"page": 2},
     "in/b.docx": {"paragraph": 1},
     "in/c.xlsx#表!2": {"sheet": "表", "cell": "B2"},
@@ -21,7 +21,7 @@ WHERE = {
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Documents that all hold the same phone number, at another place each."""
+    """Documents that all hold the same phone number, each at another location."""
     contents = {
         "a.pdf": pdf(["第一页"], [PHONE]),
         "b.docx": word(PHONE),
@@ -44,13 +44,13 @@ def test_read_prints_the_text(folder: Path, extractor: Run) -> None:
     assert done.stderr == "d.eml/e.pdf:\n"
 
 
-def test_read_shows_as_json_where_the_text_stands(folder: Path, extractor: Run) -> None:
+def test_read_prints_the_locations_of_the_text_as_json(folder: Path, extractor: Run) -> None:
     done = extractor("read", folder / "a.pdf", "--json")
     row = json.loads(done.stdout)
     assert row["text"] == f"第一页\n{PHONE}"
     assert row["segments"] == [
-        {"start": 0, "end": 3, "where": {"page": 1}},
-        {"start": 4, "end": 18, "where": {"page": 2}},
+        {"start": 0, "end": 3, "location": {"page": 1}},
+        {"start": 4, "end": 18, "location": {"page": 2}},
     ]
     assert row["source"]["chars"] == 18
 
@@ -60,17 +60,17 @@ def test_a_table_is_read_by_rows_or_as_a_whole(folder: Path, extractor: Run) -> 
     assert extractor("read", folder / "c.xlsx", "--rows", "whole").stdout == "备注\t手机号\nx\t18888888888\n"
 
 
-def test_what_cannot_be_read_is_named_and_gives_exit_code_1(tmp_path: Path, extractor: Run) -> None:
+def test_a_file_that_cannot_be_read_is_reported_and_gives_exit_code_1(tmp_path: Path, extractor: Run) -> None:
     (tmp_path / "locked.pdf").write_bytes(pdf(["text"], password="secret"))
     done = extractor("read", "locked.pdf")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Failed: locked.pdf: locked: encrypted PDF, a password is needed")
     error = json.loads(extractor("read", "locked.pdf", "--json").stdout)["error"]
-    assert error["reason"] == "locked"
+    assert error["code"] == "locked"
     assert extractor("read", "locked.pdf", "--password", "secret").stdout == "text\n"
 
 
-def test_a_password_can_come_from_the_environment_and_is_nowhere_in_the_output(
+def test_a_password_can_come_from_the_environment_and_is_not_in_the_output(
     tmp_path: Path, extractor: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "locked.pdf").write_bytes(pdf([PHONE], password="topsecret"))
@@ -81,14 +81,14 @@ def test_a_password_can_come_from_the_environment_and_is_nowhere_in_the_output(
     assert "topsecret" not in done.stderr + done.stdout + written
 
 
-def test_the_record_says_in_which_page_paragraph_cell_or_part_a_value_stands(folder: Path, extractor: Run) -> None:
+def test_the_record_says_in_which_page_paragraph_cell_or_part_a_value_occurs(folder: Path, extractor: Run) -> None:
     done = extractor("run", folder, "-s", "contact", "-o", "rows.jsonl")
     assert done.returncode == 0, done.stderr
     found = by_id(rows(folder.parent / "rows.jsonl"))
-    assert found.keys() == {*WHERE, "in/h.txt"}
-    for name, place in WHERE.items():
+    assert found.keys() == {*LOCATIONS, "in/h.txt"}
+    for name, location in LOCATIONS.items():
         assert found[name]["data"]["手机号"] == "18888888888"
-        assert found[name]["locations"]["/手机号"][0] == place
+        assert found[name]["locations"]["/手机号"][0] == location
         assert len(found[name]["locations"]["/手机号"]) == len(found[name]["spans"]["/手机号"])
     assert found["in/h.txt"]["locations"] == {}
 
@@ -121,7 +121,7 @@ def test_rows_are_the_same_whether_the_documents_are_packed_or_not(folder: Path,
     assert {name.replace("in/", "in.zip/") for name in plain} == unpacked.keys()
     for name, row in plain.items():
         other = unpacked[name.replace("in/", "in.zip/")]
-        assert all(row[key] == other[key] for key in ("status", "data", "spans", "where"))
+        assert all(row[key] == other[key] for key in ("status", "data", "spans", "locations"))
         assert row["source"]["sha256"] == other["source"]["sha256"]
 
 

@@ -118,8 +118,14 @@ def test_a_second_signal_ends_within_a_second(documents: Path, tmp_path: Path) -
     assert all(row["status"] for row in rows(output))
 
 
-def test_a_signal_while_the_model_loads_ends_at_once(documents: Path, tmp_path: Path) -> None:
-    child = _start(documents, tmp_path / "rows.jsonl")
+@pytest.mark.parametrize("shell", ["", "trap '' INT;"], ids=["as usual", "SIGINT ignored by the shell"])
+def test_a_signal_while_the_model_loads_ends_at_once(documents: Path, tmp_path: Path, shell: str) -> None:
+    child = subprocess.Popen(
+        ["bash", "-c", f'{shell} exec "$@"', "_", *command("run", documents, *LINE, "-o", tmp_path / "rows.jsonl")],
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     assert child.stderr is not None
     assert b"Model: demo" in child.stderr.readline()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Bytes become text in the encoding they were written in, or a reason is given: never silent nonsense."""
+"""Bytes become text in the encoding they were written in, or there is a Problem: never silent nonsense."""
 
 import codecs
 import json
@@ -90,7 +90,7 @@ def test_any_ten_characters_of_a_text_are_enough(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "utf-16-le", "utf-8"])
-def test_a_long_text_behind_a_long_ascii_head_is_read(encoding: str) -> None:
+def test_a_long_text_after_a_long_ascii_head_is_read(encoding: str) -> None:
     text = "header line of plain ASCII\n" * 5000 + TEXTS["simplified"][-1] * 200
     decoded = decode(text.encode(encoding))
     assert isinstance(decoded, Decoded)
@@ -109,14 +109,14 @@ def test_whatever_is_decoded_is_what_python_decodes(text: str) -> None:
 
 @given(st.binary(max_size=400))
 @settings(max_examples=300, deadline=None)
-def test_any_bytes_give_a_true_text_or_a_reason(data: bytes) -> None:
+def test_any_bytes_give_a_true_text_or_a_problem(data: bytes) -> None:
     decoded = decode(data)
     if isinstance(decoded, Decoded):
         assert data.decode(decoded.encoding) == decoded.text
         assert decoded.text.strip()
         decoded.text.encode("utf-8")
     else:
-        assert decoded.reason in ("empty", "binary", "encoding")
+        assert decoded.code in ("empty", "binary", "encoding")
         assert decoded.message
 
 
@@ -130,7 +130,7 @@ def test_utf8_is_always_read_as_utf8(text: str) -> None:
 def test_nothing_but_white_space_is_empty(data: bytes) -> None:
     decoded = decode(data)
     assert isinstance(decoded, Undecodable)
-    assert decoded.reason == "empty"
+    assert decoded.code == "empty"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_nothing_but_white_space_is_empty(data: bytes) -> None:
 def test_binary_files_are_told_from_text(data: bytes, word: str) -> None:
     decoded = decode(data)
     assert isinstance(decoded, Undecodable)
-    assert decoded.reason == "binary"
+    assert decoded.code == "binary"
     assert word in decoded.message
 
 
@@ -159,22 +159,22 @@ def test_a_stray_nul_does_not_make_a_text_binary() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5"])
-def test_a_broken_byte_is_named_and_not_replaced(encoding: str) -> None:
+def test_a_broken_byte_is_reported_and_not_replaced(encoding: str) -> None:
     text = TEXTS["traditional"][-1]
     data = text[:50].encode(encoding) + b"\xff" + text[50:].encode(encoding)
     decoded = decode(data)
     assert isinstance(decoded, Undecodable)
-    assert decoded.reason == "encoding"
+    assert decoded.code == "encoding"
     assert decoded.nearly == encoding
     assert "byte" in decoded.message
 
 
-def test_bytes_that_are_no_text_of_any_language_are_refused() -> None:
+def test_bytes_that_are_text_in_no_language_are_refused() -> None:
     noise = random.Random(5)
     data = bytes(noise.randrange(0x80, 0x100) for _ in range(400))
     decoded = decode(data)
     assert isinstance(decoded, Undecodable)
-    assert decoded.reason == "encoding"
+    assert decoded.code == "encoding"
 
 
 def test_line_ends_stay_as_they_are() -> None:

@@ -1,4 +1,4 @@
-"""Requests on the tiny reference model, the engine that answers them, and plain decoding to compare it with."""
+"""Requests for the tiny reference model, the engine that answers them, and plain decoding to compare it with."""
 
 from collections.abc import Sequence
 from functools import cache, partial
@@ -12,16 +12,16 @@ from extractor.chatglm3 import Tokenizer, load_model
 from extractor.chatglm3.checkpoint import load_parameters
 from extractor.data import GREEDY, Sampling
 from extractor.engine.constraint import Vocabulary
-from extractor.engine.cuda_graphs import Recorder
-from extractor.engine.engine import Answer, Engine, Limits, Request
-from extractor.engine.model_runner import Runner
+from extractor.engine.cuda_graphs import NewCapture
+from extractor.engine.engine import Engine, Output, Request, SchedulerConfig
+from extractor.engine.model_runner import ModelRunner
 from extractor.task.task import Task, load_task
 
 CHECKPOINT = Path(__file__).parent.parent / "reference" / "chatglm3-tiny"
 TOKENIZER = Tokenizer(CHECKPOINT)
 VOCABULARY = Vocabulary(TOKENIZER, 960)
 CONTACT = load_task("contact")
-LIMITS = Limits(64, 512, 32)
+CONFIG = SchedulerConfig(64, 512, 32)
 
 
 @cache
@@ -30,8 +30,8 @@ def model() -> GlmForCausalLM:
 
 
 @cache
-def runner() -> Runner:
-    return Runner(load_parameters(CHECKPOINT, "float32", "cpu"))
+def runner() -> ModelRunner:
+    return ModelRunner(load_parameters(CHECKPOINT, "float32", "cpu"))
 
 
 def request(
@@ -41,9 +41,9 @@ def request(
     return Request(tuple(ids), max_tokens, sampling, partial(VOCABULARY.constrain, task, text) if constrain else None)
 
 
-def run(engine: Engine) -> dict[int, Answer]:
-    """All answers of what was added, by key."""
-    answers: dict[int, Answer] = {}
+def run(engine: Engine) -> dict[int, Output]:
+    """Return the outputs of all that was added, by key."""
+    answers: dict[int, Output] = {}
     while engine.busy:
         answers.update(engine.step())
     return answers
@@ -51,12 +51,12 @@ def run(engine: Engine) -> dict[int, Answer]:
 
 def answer_all(
     requests: Sequence[Request],
-    limits: Limits = LIMITS,
+    config: SchedulerConfig = CONFIG,
     cache_bytes: int = 2**30,
     stop_ids: Sequence[int] = (),
-    recorder: Recorder | None = None,
-) -> list[Answer]:
-    engine = Engine(runner(), stop_ids or TOKENIZER.stop_ids, limits, cache_bytes, recorder)
+    new_capture: NewCapture | None = None,
+) -> list[Output]:
+    engine = Engine(runner(), stop_ids or TOKENIZER.stop_ids, config, cache_bytes, new_capture)
     keys = [engine.add(each) for each in requests]
     answers = run(engine)
     engine.close()
@@ -65,12 +65,12 @@ def answer_all(
 
 @torch.inference_mode()
 def plain(request: Request) -> tuple[list[int], str]:
-    """What transformers' model gives token by token, with a mask at each choice and forced tokens as they must be."""
+    """Return what transformers' model gives token by token, with masks and the tokens that the grammar forces."""
     constraint = request.constrain() if request.constrain else None
     ids, answer = list(request.ids), list[int]()
     cache_, read = DynamicCache(), 0
     while True:
-        answer += constraint.forced() if constraint else []
+        answer += constraint.jump_forward() if constraint else []
         if constraint and constraint.done and len(answer) <= request.max_tokens:
             return answer, "stop"
         if len(answer) >= request.max_tokens:

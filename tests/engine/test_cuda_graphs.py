@@ -1,4 +1,4 @@
-"""Static steps give what packs give, touch no lane but their own, and are never replayed over tensors that are gone."""
+"""Static batches give what batches give, write to no other slot, and are never replayed over tensors that are gone."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -11,93 +11,101 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from extractor.data import Sampling
-from extractor.engine.batch import SHORT, Pack, Run
-from extractor.engine.cuda_graphs import MOST_ROWS, Forward, Graphs, Kind, Record, StaticStep, uncaptured
-from extractor.engine.engine import Engine, Limits
-from extractor.engine.kv_cache import Cache, KeyShape, Pool, Prefix
-from tests.engine.answering import LIMITS, TOKENIZER, answer_all, plain, request, run, runner
+from extractor.engine.batch import MAX_DECODE_TOKENS, Batch, Segment
+from extractor.engine.cuda_graphs import MAX_ROWS, Capture, CudaGraphs, Forward, GraphKey, StaticBatch, no_capture
+from extractor.engine.engine import Engine, SchedulerConfig
+from extractor.engine.kv_cache import KVCache, KVShape, Prefix, SlotPool
+from tests.engine.answering import CONFIG, TOKENIZER, answer_all, plain, request, run, runner
 from tests.engine.test_engine import FREE, MANY, TEXTS
 
-SHAPE = KeyShape(2, 2, 16, 2, torch.float32, torch.device("cpu"))
+SHAPE = KVShape(2, 2, 16, 2, torch.float32, torch.device("cpu"))
 CAPACITIES = (64, 128, 256)
 
 
 @pytest.fixture(autouse=True)
 def _pools_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their tensors are replaced whenever they grow."""
-    monkeypatch.setattr("extractor.engine.kv_cache._RESERVED", 1)
+    monkeypatch.setattr("extractor.engine.kv_cache._RESERVED_SLOTS", 1)
 
 
 @pytest.fixture
 def eager_to_capture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step is made static when its kind comes up for the first time."""
-    monkeypatch.setattr(Graphs, "_was_seen", lambda *_: True)
+    """A step is captured when its key occurs for the first time."""
+    monkeypatch.setattr(CudaGraphs, "_was_seen", lambda *_: True)
 
 
 class Watched:
-    """Records as CUDA does: what is replayed has the addresses of the time when it was recorded."""
+    """Captures as CUDA does: what is replayed has the addresses that it had when it was captured."""
 
     def __init__(self) -> None:
-        self.recorded = self.replayed = 0
+        self.captured = self.replayed = 0
 
-    def __call__(self) -> Record:
-        def record(compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
-            step = compute.__closure__[1].cell_contents  # type: ignore[index]
-            assert isinstance(step, StaticStep)
-            self.recorded += 1
-            before = _addresses(step)
+    def __call__(self) -> Capture:
+        def capture(compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
+            static = compute.__closure__[1].cell_contents  # type: ignore[index]
+            assert isinstance(static, StaticBatch)
+            self.captured += 1
+            before = _addresses(static)
             output = compute()
 
             def replay() -> Tensor:
-                assert _addresses(step) == before
+                assert _addresses(static) == before
                 self.replayed += 1
                 return output.copy_(compute())
 
             return replay
 
-        return record
+        return capture
 
 
-def _addresses(step: StaticStep) -> list[int]:
-    pools = [pool for pool, _ in step._placed]
-    assert len(pools) == len(step._kind.shares)
+def _addresses(static: StaticBatch) -> list[int]:
+    pools = [pool for pool, _ in static._placed]
+    assert len(pools) == len(static._key.pools)
     kept = [tensor for pool in pools for tensor in (*pool.keys, *pool.values)]
-    if step._kind.prefix is not None:
-        prefix = step._kind.prefix()
+    if static._key.prefix is not None:
+        prefix = static._key.prefix()
         assert prefix is not None
         kept += [*prefix.keys, *prefix.values]
-    return [tensor.data_ptr() for tensor in (step._inputs, *kept)]
+    return [tensor.data_ptr() for tensor in (static._inputs, *kept)]
 
 
 @pytest.mark.usefixtures("eager_to_capture")
 @pytest.mark.parametrize("constrain", [True, False])
 @pytest.mark.parametrize(
-    "limits",
-    [LIMITS, Limits(1, 512, 0), Limits(1, 512, 32), Limits(3, 48, 32), Limits(64, 4096, 640)],
-    ids=["usual", "one by one", "one by one, guessing", "small steps", "large steps, guessing"],
+    "config",
+    [
+        CONFIG,
+        SchedulerConfig(1, 512, 0),
+        SchedulerConfig(1, 512, 32),
+        SchedulerConfig(3, 48, 32),
+        SchedulerConfig(64, 4096, 640),
+    ],
+    ids=["usual", "one by one", "one by one, speculative", "small steps", "large steps, speculative"],
 )
-def test_answers_of_static_steps_are_those_of_plain_decoding(limits: Limits, constrain: bool) -> None:
+def test_answers_of_captured_steps_are_those_of_plain_decoding(config: SchedulerConfig, constrain: bool) -> None:
     watched = Watched()
     requests = [request(text, constrain=constrain, max_tokens=24) for text in (*TEXTS, *MANY)]
-    answers = answer_all(requests, limits, recorder=watched)
+    answers = answer_all(requests, config, new_capture=watched)
     assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
-    assert watched.replayed >= watched.recorded > 0
+    assert watched.replayed >= watched.captured > 0
 
 
 @pytest.mark.usefixtures("eager_to_capture")
 @pytest.mark.parametrize("kibibytes", [1700, 2000, 2600])
-def test_they_are_in_a_cache_that_holds_few_sequences(kibibytes: int) -> None:
+def test_they_are_with_a_cache_that_holds_few_sequences(kibibytes: int) -> None:
     requests = [request(text, constrain=True, max_tokens=80) for text in (*TEXTS, *MANY)]
-    answers = answer_all(requests, cache_bytes=kibibytes * 1024, recorder=Watched())
+    answers = answer_all(requests, cache_bytes=kibibytes * 1024, new_capture=Watched())
     assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
 
 
 @pytest.mark.usefixtures("eager_to_capture")
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_they_are_whoever_joins_and_leaves_when(data: st.DataObject) -> None:
-    """With retries in the lanes of those just finished, all lanes given up in between, and forced tokens."""
-    engine = Engine(runner(), TOKENIZER.stop_ids, Limits(data.draw(st.integers(1, 8)), 96, 24), 2**21, Watched())
+def test_they_are_whenever_sequences_join_and_leave(data: st.DataObject) -> None:
+    """With retries that reuse slots, preemption of everyone in between, and forced tokens."""
+    engine = Engine(
+        runner(), TOKENIZER.stop_ids, SchedulerConfig(data.draw(st.integers(1, 8)), 96, 24), 2**21, Watched()
+    )
     asked, answers = {}, {}
     for _ in range(data.draw(st.integers(2, 14))):
         text = data.draw(st.sampled_from([*TEXTS, *MANY]))
@@ -116,179 +124,179 @@ def test_they_are_whoever_joins_and_leaves_when(data: st.DataObject) -> None:
     assert {key: answers[key].ids for key in asked} == {key: plain(each)[0] for key, each in asked.items()}
 
 
-def test_sampled_answers_are_those_without_static_steps() -> None:
+def test_sampled_answers_are_those_without_captured_steps() -> None:
     asked = [request(text, constrain=False, sampling=Sampling(1.5, seed)) for seed, text in enumerate(TEXTS)]
-    static, usual = answer_all(asked, recorder=uncaptured), answer_all(asked)
+    static, usual = answer_all(asked, new_capture=no_capture), answer_all(asked)
     assert [answer.ids for answer in static] == [answer.ids for answer in usual]
 
 
-def _world(lanes: Sequence[tuple[int, int, int, bool]]) -> tuple[Cache, list[Run], Prefix]:
-    """Lanes in (capacity, tokens before, tokens now, behind the prefix), all of the cache filled with numbers."""
+def _world(slots: Sequence[tuple[int, int, int, bool]]) -> tuple[KVCache, list[Segment], Prefix]:
+    """A cache full of numbers, with slots of (capacity, tokens before, tokens now, after the prefix)."""
     torch.manual_seed(0)
-    cache = Cache(SHAPE, 2**26)
+    cache = KVCache(SHAPE, 2**26)
     taken = []
-    for capacity, *_ in lanes:
-        lane = cache.allocate(capacity)
-        assert lane is not None
-        taken.append(lane)
-    for pool in dict.fromkeys(lane.pool for lane in taken):
+    for capacity, *_ in slots:
+        slot = cache.allocate(capacity)
+        assert slot is not None
+        taken.append(slot)
+    for pool in dict.fromkeys(slot.pool for slot in taken):
         for tensor in (*pool.keys, *pool.values):
             tensor.normal_()
-    keys, values = ([torch.randn_like(each) for each in SHAPE.empty(37)] for _ in range(2))
+    keys, values = ([torch.randn_like(each) for each in SHAPE.zeros_per_layer(37)] for _ in range(2))
     prefix = Prefix(tuple(range(37)), keys, values)
-    runs = [
-        Run(list(range(5, 5 + now)), before, lane, prefix if behind else None, 1)
-        for lane, (_, before, now, behind) in zip(taken, lanes, strict=True)
+    segments = [
+        Segment(list(range(5, 5 + now)), before, slot, prefix if has_prefix else None, 1)
+        for slot, (_, before, now, has_prefix) in zip(taken, slots, strict=True)
     ]
-    return cache, runs, prefix
+    return cache, segments, prefix
 
 
-def _attended(pack: Pack | StaticStep, size: int) -> Forward:
-    """Write and attend with numbers that a token's id and position say."""
+def _attended(batch: Batch | StaticBatch, size: int) -> Forward:
+    """Write and attend with numbers that follow from a token's id and position."""
 
-    def forward(step: Pack | StaticStep) -> Tensor:
-        base = (step.ids[: step.size] * 1000 + step.positions[: step.size]).view(-1, 1, 1).float()
+    def forward(step: Batch | StaticBatch) -> Tensor:
+        base = (step.ids[: step.num_tokens] * 1000 + step.positions[: step.num_tokens]).view(-1, 1, 1).float()
         key = (base * torch.linspace(0.1, 1, SHAPE.groups * size).view(1, SHAPE.groups, size)).sin()
         step.write(1, key, key.cos())
         query = torch.stack([key, -key], dim=2)
-        return step.attend(1, query)[step.wanted]
+        return step.attend(1, query)[step.logits_rows]
 
     return forward  # type: ignore[return-value]
 
 
-def _tensors(runs: Sequence[Run]) -> dict[tuple[int, int], Tensor]:
-    pools = {run.lane.pool for run in runs}
+def _tensors(segments: Sequence[Segment]) -> dict[tuple[int, int], Tensor]:
+    pools = {segment.slot.pool for segment in segments}
     return {(pool.capacity, n): tensor.clone() for pool in pools for n, tensor in enumerate((*pool.keys, *pool.values))}
 
 
-LANES = st.lists(
-    st.tuples(st.sampled_from(CAPACITIES), st.integers(0, 40), st.integers(1, SHORT), st.booleans()),
+SLOTS = st.lists(
+    st.tuples(st.sampled_from(CAPACITIES), st.integers(0, 40), st.integers(1, MAX_DECODE_TOKENS), st.booleans()),
     min_size=1,
     max_size=20,
 )
 
 
 @settings(deadline=None, max_examples=60)
-@given(LANES)
-def test_a_static_step_attends_and_writes_as_a_pack_does_and_touches_nothing_else(
-    lanes: list[tuple[int, int, int, bool]],
+@given(SLOTS)
+def test_a_static_batch_attends_and_writes_as_a_batch_does_and_touches_nothing_else(
+    slots: list[tuple[int, int, int, bool]],
 ) -> None:
-    outputs, stored = [], []
+    outputs, caches = [], []
     for how in ("masked", "fused", "static"):
-        _, runs, _ = _world(lanes)
-        pack = Pack(runs, SHAPE, fuse=how == "fused")
+        _, segments, _ = _world(slots)
+        batch = Batch(segments, SHAPE, fuse=how == "fused")
         if how == "static":
-            kind = Kind.of(pack)
-            assert kind is not None
-            step = StaticStep(kind, SHAPE)
-            for _ in range(2):  # filled again, nothing of the first time is left
-                step.fill(pack)
-                outputs.append(step.run(_attended(step, SHAPE.head_size))[: len(pack.wanted_rows)])
+            key = GraphKey.of(batch)
+            assert key is not None
+            static = StaticBatch(key, SHAPE)
+            for _ in range(2):  # filled again, nothing is left of the first time
+                static.fill(batch)
+                outputs.append(static.run(_attended(static, SHAPE.head_size))[: len(batch.logits_row_list)])
         else:
-            outputs.append(_attended(pack, SHAPE.head_size)(pack)[: len(pack.wanted_rows)])  # type: ignore[arg-type]
-        stored.append(_tensors(runs))
+            outputs.append(_attended(batch, SHAPE.head_size)(batch)[: len(batch.logits_row_list)])  # type: ignore[arg-type]
+        caches.append(_tensors(segments))
     for other in outputs[1:]:
         torch.testing.assert_close(outputs[0], other, atol=1e-5, rtol=1e-4)
-    for other_store in stored[1:]:
-        assert all(torch.equal(other_store[place], tensor) for place, tensor in stored[0].items())
+    for other_cache in caches[1:]:
+        assert all(torch.equal(other_cache[place], tensor) for place, tensor in caches[0].items())
 
 
-def test_packs_that_need_more_than_short_runs_and_one_prefix_have_no_kind() -> None:
-    _, runs, prefix = _world([(64, 3, 1, True), (64, 3, 1, True), (64, 3, SHORT + 1, False)])
+def test_batches_with_prefill_chunks_several_prefixes_or_many_rows_have_no_key() -> None:
+    _, segments, prefix = _world([(64, 3, 1, True), (64, 3, 1, True), (64, 3, MAX_DECODE_TOKENS + 1, False)])
     other = Prefix(prefix.ids, prefix.keys, prefix.values)
-    assert Kind.of(Pack(runs[:2], SHAPE)) is not None
-    assert Kind.of(Pack(runs, SHAPE)) is None
-    assert Kind.of(Pack([runs[0], replace(runs[1], prefix=other)], SHAPE)) is None
-    assert Kind.of(Pack([runs[0]] * (MOST_ROWS + 1), SHAPE)) is None
+    assert GraphKey.of(Batch(segments[:2], SHAPE)) is not None
+    assert GraphKey.of(Batch(segments, SHAPE)) is None
+    assert GraphKey.of(Batch([segments[0], replace(segments[1], prefix=other)], SHAPE)) is None
+    assert GraphKey.of(Batch([segments[0]] * (MAX_ROWS + 1), SHAPE)) is None
 
 
-def _kind(pool: Pool, cache: Cache, prefix: Prefix | None = None) -> Kind | None:
-    lane = cache.allocate(pool.capacity)
-    assert lane is not None
-    kind = Kind.of(Pack([Run([1], 0, lane, prefix, 1)], SHAPE))
-    cache.free(lane)
-    return kind
+def _key(pool: SlotPool, cache: KVCache, prefix: Prefix | None = None) -> GraphKey | None:
+    slot = cache.allocate(pool.capacity)
+    assert slot is not None
+    key = GraphKey.of(Batch([Segment([1], 0, slot, prefix, 1)], SHAPE))
+    cache.free(slot)
+    return key
 
 
-def test_a_kind_is_no_longer_the_same_when_pools_or_prefixes_are_others() -> None:
-    cache, runs, prefix = _world([(64, 0, 1, True)])
-    pool = runs[0].lane.pool
-    cache.free(runs[0].lane)
-    first, behind = _kind(pool, cache), _kind(pool, cache, prefix)
-    assert first == _kind(pool, cache)
-    assert first != behind == _kind(pool, cache, prefix)
+def test_a_key_changes_with_the_pools_and_the_prefix() -> None:
+    cache, segments, prefix = _world([(64, 0, 1, True)])
+    pool = segments[0].slot.pool
+    cache.free(segments[0].slot)
+    first, prefixed = _key(pool, cache), _key(pool, cache, prefix)
+    assert first == _key(pool, cache)
+    assert first != prefixed == _key(pool, cache, prefix)
     pool.grow(2)
-    grown = _kind(pool, cache)
+    grown = _key(pool, cache)
     pool.shrink()
     assert first is not None
-    assert behind is not None
-    assert not first.fresh
-    assert len({first, grown, _kind(pool, cache)}) == 3
-    fresh = _kind(pool, cache, prefix)
-    assert fresh is not None
-    assert fresh.fresh
-    del runs, prefix
-    assert not fresh.fresh
+    assert prefixed is not None
+    assert not first.is_valid
+    assert len({first, grown, _key(pool, cache)}) == 3
+    valid = _key(pool, cache, prefix)
+    assert valid is not None
+    assert valid.is_valid
+    del segments, prefix
+    assert not valid.is_valid
 
 
-def _packs(count: int) -> list[Pack]:
-    """Packs of different kinds."""
-    _, runs, _ = _world([(64, 3, 1, False)] * (64 * (count + 1)))
-    return [Pack(runs[: 64 * number], SHAPE) for number in range(1, count + 1)]
+def _batches(count: int) -> list[Batch]:
+    """Batches with different keys."""
+    _, segments, _ = _world([(64, 3, 1, False)] * (64 * (count + 1)))
+    return [Batch(segments[: 64 * number], SHAPE) for number in range(1, count + 1)]
 
 
-def test_a_kind_is_recorded_when_it_comes_again_and_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("extractor.engine.cuda_graphs._GRAPHS", 2)
+def test_a_key_is_captured_when_it_occurs_again_and_few_graphs_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("extractor.engine.cuda_graphs._MAX_GRAPHS", 2)
     watched = Watched()
-    graphs = Graphs(lambda step: step.ids.float(), SHAPE, watched)
-    one, two, three = _packs(3)
+    graphs = CudaGraphs(lambda step: step.ids.float(), SHAPE, watched)
+    one, two, three = _batches(3)
     assert graphs.forward(one) is None
-    for pack in (one, one, two, two, one, three, three, one):
-        graphs.forward(pack)
-    assert watched.recorded == 3
-    assert graphs.forward(two) is None  # it was dropped, and begins anew
+    for batch in (one, one, two, two, one, three, three, one):
+        graphs.forward(batch)
+    assert watched.captured == 3
+    assert graphs.forward(two) is None  # it was dropped, and starts again
     assert graphs.forward(two) is not None
-    assert watched.recorded == 4
-    graphs.drop()
+    assert watched.captured == 4
+    graphs.clear()
     assert graphs.forward(one) is None
 
 
-def test_what_cannot_be_captured_goes_on_without_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> Record:
-        def record(compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
+def test_what_cannot_be_captured_runs_eagerly_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Capture:
+        def capture(compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
             raise RuntimeError("operation not permitted when stream is capturing")
 
-        return record
+        return capture
 
     requests = [request(text, constrain=True) for text in (*TEXTS, *MANY)]
     with caplog.at_level(logging.WARNING):
-        answers = answer_all(requests, Limits(1, 512, 0), recorder=broken)
+        answers = answer_all(requests, SchedulerConfig(1, 512, 0), new_capture=broken)
     assert [answer.ids for answer in answers] == [plain(each)[0] for each in requests]
     assert caplog.text.count("not captured") == 1
 
 
 @pytest.mark.usefixtures("eager_to_capture")
 def test_out_of_memory_while_capturing_drops_all_graphs_and_halves_the_batch() -> None:
-    recorders = 0
+    captures = 0
 
-    def narrow() -> Record:
-        nonlocal recorders
-        recorders += 1
+    def narrow() -> Capture:
+        nonlocal captures
+        captures += 1
         room = 3
 
-        def record(compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        def capture(compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
             nonlocal room
             room -= 1
-            if not room and recorders < 4:
+            if not room and captures < 4:
                 try:
                     raise torch.OutOfMemoryError("CUDA out of memory")
                 finally:  # as the end of a capture that broke off does
                     raise RuntimeError("capture invalidated")
             return compute
 
-        return record
+        return capture
 
     requests = [request(text, constrain=True) for text in TEXTS]
-    answers = answer_all(requests, recorder=narrow)
+    answers = answer_all(requests, new_capture=narrow)
     assert [answer.ids for answer in answers] == [plain(each)[0] for each in requests]
-    assert recorders >= 2
+    assert captures >= 2

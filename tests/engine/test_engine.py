@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from extractor.data import Sampling
-from extractor.engine.cuda_graphs import Recorder, uncaptured
-from extractor.engine.engine import Engine, Limits
-from extractor.engine.model_runner import Runner
+from extractor.engine.cuda_graphs import NewCapture, no_capture
+from extractor.engine.engine import Engine, SchedulerConfig
+from extractor.engine.model_runner import ModelRunner
+from extractor.engine.scheduler import Scheduler
 from extractor.task.task import make_task
-from tests.engine.answering import CHECKPOINT, LIMITS, TOKENIZER, answer_all, plain, request, run, runner
+from tests.engine.answering import CHECKPOINT, CONFIG, TOKENIZER, answer_all, plain, request, run, runner
 
 TEXTS = [
     "短",
@@ -34,15 +35,25 @@ FREE = make_task(
 )
 
 
+def _tokens_read(engine: Engine) -> int:
+    return engine.statistics.prefill_tokens + engine.statistics.decode_tokens
+
+
 @pytest.mark.parametrize("constrain", [True, False])
 @pytest.mark.parametrize(
-    "limits",
-    [LIMITS, Limits(1, 512, 0), Limits(1, 512, 32), Limits(3, 48, 32), Limits(64, 4096, 640)],
-    ids=["usual", "one by one", "one by one, guessing", "small steps", "large steps, guessing"],
+    "config",
+    [
+        CONFIG,
+        SchedulerConfig(1, 512, 0),
+        SchedulerConfig(1, 512, 32),
+        SchedulerConfig(3, 48, 32),
+        SchedulerConfig(64, 4096, 640),
+    ],
+    ids=["usual", "one by one", "one by one, speculative", "small steps", "large steps, speculative"],
 )
-def test_answers_are_token_for_token_those_of_plain_decoding(limits: Limits, constrain: bool) -> None:
+def test_answers_are_token_for_token_those_of_plain_decoding(config: SchedulerConfig, constrain: bool) -> None:
     requests = [request(text, constrain=constrain) for text in (*TEXTS, *MANY)]
-    answers = answer_all(requests, limits)
+    answers = answer_all(requests, config)
     assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
 
 
@@ -54,9 +65,9 @@ def test_a_schema_without_verbatim_fields_is_decoded_like_plain_decoding_too() -
 
 def test_probabilities_do_not_depend_on_the_batch() -> None:
     requests = [request(text, constrain=True) for text in TEXTS]
-    together = answer_all(requests, Limits(64, 512, 640))
+    together = answer_all(requests, SchedulerConfig(64, 512, 640))
     for one, each in zip(together, requests, strict=True):
-        (other,) = answer_all([each], Limits(1, 512, 0))
+        (other,) = answer_all([each], SchedulerConfig(1, 512, 0))
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
 
 
@@ -82,7 +93,7 @@ def test_a_constrained_answer_of_a_random_model_is_json_of_the_schema_and_verbat
 
 
 def test_forced_tokens_are_certain_canonical_and_cost_no_step_of_their_own() -> None:
-    engine = Engine(runner(), TOKENIZER.stop_ids, Limits(1, 512, 0), 2**30)
+    engine = Engine(runner(), TOKENIZER.stop_ids, SchedulerConfig(1, 512, 0), 2**30)
     engine.add(request(TEXTS[1], constrain=True))
     (answer,) = run(engine).values()
     engine.close()
@@ -90,15 +101,15 @@ def test_forced_tokens_are_certain_canonical_and_cost_no_step_of_their_own() -> 
     shared = next(place for place, token in enumerate(skeleton) if answer.ids[place] != token)
     assert shared >= len(skeleton) - 1  # the last may be written together with what follows
     assert answer.logprobs[:shared] == [0.0] * shared
-    assert engine.statistics.steps == engine.statistics.chosen < len(answer.ids)
+    assert engine.statistics.steps == engine.statistics.sampled_tokens < len(answer.ids)
 
 
-def test_copied_text_is_guessed_and_verified_in_fewer_steps_at_the_same_answer() -> None:
+def test_copied_text_is_drafted_and_accepted_in_fewer_steps_with_the_same_answer() -> None:
     text = "编号ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     only = make_task({"properties": {"x": {"type": "string", "pattern": "^A[A-Z]{20}$"}}, "required": ["x"]})
     steps = []
-    for guessing in (0, 32):
-        engine = Engine(runner(), TOKENIZER.stop_ids, Limits(1, 512, guessing), 2**30)
+    for speculative_rows in (0, 32):
+        engine = Engine(runner(), TOKENIZER.stop_ids, SchedulerConfig(1, 512, speculative_rows), 2**30)
         engine.add(request(text, constrain=True, task=only))
         (answer,) = run(engine).values()
         engine.close()
@@ -107,41 +118,41 @@ def test_copied_text_is_guessed_and_verified_in_fewer_steps_at_the_same_answer()
     assert steps[1][0] <= steps[0][0]
 
 
-def test_the_shared_prefix_is_read_once() -> None:
+def test_the_shared_prefix_is_prefilled_once() -> None:
     requests = [request(text, constrain=False, max_tokens=1) for text in MANY]
-    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 2**30)
+    engine = Engine(runner(), TOKENIZER.stop_ids, CONFIG, 2**30)
     for each in requests:
         engine.add(each)
     run(engine)
     engine.close()
     shared = len(TOKENIZER.encode(PREFIX))
     everything = sum(len(each.ids) for each in requests)
-    assert engine.statistics.tokens < everything - (len(MANY) - 1) * (shared - 8)
+    assert _tokens_read(engine) < everything - (len(MANY) - 1) * (shared - 8)
 
 
-def test_a_retry_reads_only_what_is_new_of_its_prompt() -> None:
+def test_a_retry_prefills_only_what_is_new_in_its_prompt() -> None:
     first = request(TEXTS[2], constrain=False, max_tokens=4)
-    engine = Engine(runner(), TOKENIZER.stop_ids, Limits(64, 512, 0), 2**30)
+    engine = Engine(runner(), TOKENIZER.stop_ids, SchedulerConfig(64, 512, 0), 2**30)
     engine.add(first)
     run(engine)
-    before = engine.statistics.tokens
+    before = _tokens_read(engine)
     retry = replace(first, ids=(*first.ids[:-1], *TOKENIZER.encode("请再试一次")))
     engine.add(retry)
     (answer,) = run(engine).values()
     engine.close()
-    assert engine.statistics.tokens - before < 24
+    assert _tokens_read(engine) - before < 24
     assert answer.ids == plain(retry)[0]
 
 
 @pytest.mark.parametrize("kibibytes", [1700, 2000, 2600])
-def test_a_cache_that_holds_few_sequences_makes_them_wait_and_gives_the_same_answers(kibibytes: int) -> None:
+def test_a_cache_that_holds_few_sequences_preempts_them_and_gives_the_same_answers(kibibytes: int) -> None:
     requests = [request(text, constrain=True, max_tokens=120) for text in (*TEXTS, *MANY)]
     answers = answer_all(requests, cache_bytes=kibibytes * 1024)
     assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
 
 
 def test_the_cache_stays_within_its_budget() -> None:
-    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 1700 * 1024)
+    engine = Engine(runner(), TOKENIZER.stop_ids, CONFIG, 1700 * 1024)
     for text in (*TEXTS, *MANY) * 2:
         engine.add(request(text, constrain=True, max_tokens=200))
     while engine.busy:
@@ -150,10 +161,24 @@ def test_the_cache_stays_within_its_budget() -> None:
     engine.close()
 
 
-def test_a_sequence_that_fits_no_cache_ends_alone_and_the_others_go_on() -> None:
+def test_a_sequence_that_does_not_fit_into_the_cache_ends_and_the_others_continue() -> None:
     requests = [request(text, constrain=False, max_tokens=8) for text in ("短", "长" * 3000, TEXTS[1])]
     answers = answer_all(requests, cache_bytes=300 * 1024)
     assert [answer.finish for answer in answers] == ["length", "memory", "length"]
+
+
+def test_an_output_is_not_lost_when_its_step_runs_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(runner(), TOKENIZER.stop_ids, CONFIG, 300 * 1024)
+    key = engine.add(request("长" * 3000, constrain=False))
+    with monkeypatch.context() as scarce:
+        scarce.setattr(Scheduler, "schedule", _raise_out_of_memory)
+        outputs = dict(engine.step())
+    engine.close()
+    assert outputs[key].finish == "memory"
+
+
+def _raise_out_of_memory(scheduler: Scheduler) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_sampling_depends_on_its_seed_and_on_nothing_else() -> None:
@@ -166,34 +191,34 @@ def test_sampling_depends_on_its_seed_and_on_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 3, 20])
-def test_an_answer_that_runs_out_of_room_says_so(most: int) -> None:
+def test_an_answer_that_reaches_its_limit_of_tokens_says_so(most: int) -> None:
     (answer,) = answer_all([request(TEXTS[1], constrain=True, max_tokens=most)])
     assert (answer.finish, len(answer.ids), len(answer.logprobs)) == ("length", most, most)
 
 
 def test_out_of_memory_halves_the_batch_and_gives_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    really = Runner.forward
+    original = ModelRunner.forward
 
-    def small(self: Runner, pack: object) -> torch.Tensor:
-        if len(pack.runs) > 2:  # type: ignore[attr-defined]
+    def scarce(self: ModelRunner, batch: object) -> torch.Tensor:
+        if len(batch.segments) > 2:  # type: ignore[attr-defined]
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return really(self, pack)  # type: ignore[arg-type]
+        return original(self, batch)  # type: ignore[arg-type]
 
     requests = [request(text, constrain=True) for text in TEXTS]
-    monkeypatch.setattr(Runner, "forward", small)
+    monkeypatch.setattr(ModelRunner, "forward", scarce)
     answers = answer_all(requests)
     assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
 
 
-@pytest.mark.parametrize("recorder", [None, uncaptured])
-def test_an_engine_that_is_let_go_is_gone_at_once(recorder: Recorder | None) -> None:
-    """With its model and its cache: their memory is asked back for right then."""
-    engine = Engine(runner(), TOKENIZER.stop_ids, LIMITS, 2**28, recorder)
+@pytest.mark.parametrize("new_capture", [None, no_capture])
+def test_an_engine_without_references_is_freed_at_once(new_capture: NewCapture | None) -> None:
+    """With its model and its cache, whose memory is needed right then."""
+    engine = Engine(runner(), TOKENIZER.stop_ids, CONFIG, 2**28, new_capture)
     for text in MANY:
         engine.add(request(text, constrain=True, max_tokens=20))
     run(engine)
     engine.close()
-    engines, caches = ref(engine), ref(engine._scheduler.cache)
+    engines, caches = ref(engine), ref(engine._scheduler.kv_cache)
     gc.disable()
     try:
         del engine
@@ -202,19 +227,19 @@ def test_an_engine_that_is_let_go_is_gone_at_once(recorder: Recorder | None) -> 
         gc.enable()
 
 
-def test_an_error_that_is_not_lack_of_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Runner, pack: object) -> torch.Tensor:
+def test_an_error_other_than_out_of_memory_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: ModelRunner, batch: object) -> torch.Tensor:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(Runner, "forward", broken)
+    monkeypatch.setattr(ModelRunner, "forward", broken)
     with pytest.raises(RuntimeError, match="shapes"):
         answer_all([request("x", constrain=False)])
 
 
-def test_a_prompt_that_goes_on_from_one_just_answered_reads_only_what_is_new() -> None:
-    """A retry or a further pass: it goes before what waits, and its constraint may still be in the making."""
+def test_a_prompt_that_continues_one_just_answered_prefills_only_what_is_new() -> None:
+    """A retry or a further pass: it is first in the queue, and its constraint may still be in the making."""
     texts = [f"{number} " + "手机号18888888888 邮箱123456789@qq.com " * 12 for number in range(9)]
-    engine = Engine(runner(), TOKENIZER.stop_ids, Limits(3, 512, 32), 2**30)
+    engine = Engine(runner(), TOKENIZER.stop_ids, SchedulerConfig(3, 512, 32), 2**30)
     first = {engine.add(request(text, constrain=True)): text for text in texts}
     further: dict[int, str] = {}
     answers = {}
@@ -229,4 +254,4 @@ def test_a_prompt_that_goes_on_from_one_just_answered_reads_only_what_is_new() -
     assert [(answers[key].ids, answers[key].finish) for key in further] == expected
     once = sum(len(request(text, constrain=True).ids) for text in texts)
     written = sum(len(answer.ids) for answer in answers.values())
-    assert engine.statistics.tokens < 1.2 * once + written + engine.statistics.guessed * 8
+    assert _tokens_read(engine) < 1.2 * once + written + engine.statistics.draft_tokens * 8

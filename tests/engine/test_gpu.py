@@ -1,4 +1,4 @@
-"""What only a GPU can show: the same tokens in float32, captured steps beside those that are not, int8 and int4."""
+"""What only a GPU can show: the same tokens in float32, captured steps beside eager ones, int8 and int4."""
 
 import json
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from extractor.chatglm3.checkpoint import load_parameters
-from extractor.engine.batch import Pack, Run
-from extractor.engine.cuda_graphs import CudaGraphs, Graphs, Recorder
-from extractor.engine.engine import Engine, Limits
-from extractor.engine.kv_cache import Cache
-from extractor.engine.model_runner import Runner
-from extractor.engine.sampler import unpacked
-from tests.engine.answering import CHECKPOINT, LIMITS, TOKENIZER, plain, request, run
+from extractor.engine.batch import Batch, Segment
+from extractor.engine.cuda_graphs import CudaCapture, CudaGraphs, NewCapture
+from extractor.engine.engine import Engine, SchedulerConfig
+from extractor.engine.kv_cache import KVCache
+from extractor.engine.model_runner import ModelRunner
+from extractor.engine.sampler import unpack_bits
+from tests.engine.answering import CHECKPOINT, CONFIG, TOKENIZER, plain, request, run
 from tests.engine.test_engine import MANY, TEXTS
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -23,20 +23,20 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 DEVICE = torch.device("cuda", 0)
 
 
-def _runner(precision: str) -> Runner:
-    return Runner(load_parameters(CHECKPOINT, precision, "cuda:0"))
+def _runner(precision: str) -> ModelRunner:
+    return ModelRunner(load_parameters(CHECKPOINT, precision, "cuda:0"))
 
 
 @pytest.fixture
 def eager_to_capture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Graphs, "_was_seen", lambda *_: True)
+    monkeypatch.setattr(CudaGraphs, "_was_seen", lambda *_: True)
 
 
 @pytest.mark.usefixtures("eager_to_capture")
-@pytest.mark.parametrize("limits", [LIMITS, Limits(3, 48, 32)], ids=["usual", "small steps"])
-@pytest.mark.parametrize("recorder", [None, partial(CudaGraphs, DEVICE)], ids=["eager", "captured"])
-def test_the_gpu_gives_the_same_tokens_in_float32(recorder: Recorder | None, limits: Limits) -> None:
-    there = Engine(_runner("float32"), TOKENIZER.stop_ids, limits, 2**30, recorder)
+@pytest.mark.parametrize("config", [CONFIG, SchedulerConfig(3, 48, 32)], ids=["usual", "small steps"])
+@pytest.mark.parametrize("new_capture", [None, partial(CudaCapture, DEVICE)], ids=["eager", "captured"])
+def test_the_gpu_gives_the_same_tokens_in_float32(new_capture: NewCapture | None, config: SchedulerConfig) -> None:
+    there = Engine(_runner("float32"), TOKENIZER.stop_ids, config, 2**30, new_capture)
     requests = [request(text, constrain=constrain) for text in (*TEXTS, *MANY) for constrain in (True, False)]
     keys = [there.add(each) for each in requests]
     answers = run(there)
@@ -44,20 +44,20 @@ def test_the_gpu_gives_the_same_tokens_in_float32(recorder: Recorder | None, lim
     assert [answers[key].ids for key in keys] == [plain(each)[0] for each in requests]
 
 
-def _steps(cache: Cache) -> list[list[Run]]:
-    """Three prompts, and steps of their answers in which short runs of one to six tokens follow."""
+def _steps(cache: KVCache) -> list[list[Segment]]:
+    """Three prompts, then decode steps with segments of one to six tokens."""
     prompts = [TOKENIZER.chat_prompt([{"role": "user", "content": text}]) for text in TEXTS[:3]]
-    lanes = [cache.allocate(len(ids) + 60) for ids in prompts]
+    slots = [cache.allocate(len(ids) + 60) for ids in prompts]
     starts = [0] * 3
     steps = []
     for width in (0, 1, 3, 6, 1, 2):
-        runs = []
-        for number, lane in enumerate(lanes):
-            assert lane is not None
+        segments = []
+        for number, slot in enumerate(slots):
+            assert slot is not None
             ids = prompts[number][5 : 5 + width] if width else prompts[number]
-            runs.append(Run(ids, starts[number], lane, None, min(2, len(ids))))
+            segments.append(Segment(ids, starts[number], slot, None, min(2, len(ids))))
             starts[number] += len(ids)
-        steps.append(runs)
+        steps.append(segments)
     return steps
 
 
@@ -67,18 +67,18 @@ def _steps(cache: Cache) -> list[list[Run]]:
 )
 @torch.inference_mode()
 def test_a_captured_step_gives_what_an_eager_one_gives(precision: str, rounding: float) -> None:
-    """But for rounding: steps of other sizes are multiplied by other kernels. Other attention would differ by 1."""
+    """But for rounding: other kernels multiply steps of other sizes. Wrong attention would differ by 1."""
     runner = _runner(precision)
-    graphs = Graphs(runner.forward_static, runner.shape, partial(CudaGraphs, DEVICE))
+    graphs = CudaGraphs(runner.forward_static, runner.kv_shape, partial(CudaCapture, DEVICE))
     captured = 0
-    for runs in _steps(Cache(runner.shape, 2**26)) * 2:  # the second time, graphs are replayed that are there
-        pack = Pack(runs, runner.shape)
-        wanted = len(pack.wanted_rows)
-        expected = runner.forward(pack)[:wanted].clone()
-        found = graphs.forward(pack)
+    for segments in _steps(KVCache(runner.kv_shape, 2**26)) * 2:  # the second time, graphs are replayed
+        batch = Batch(segments, runner.kv_shape)
+        rows = len(batch.logits_row_list)
+        expected = runner.forward(batch)[:rows].clone()
+        found = graphs.forward(batch)
         if found is not None:
             captured += 1
-            assert _difference(found[:wanted], expected) < rounding
+            assert _difference(found[:rows], expected) < rounding
     assert captured == 10
 
 
@@ -87,9 +87,9 @@ def _difference(one: Tensor, other: Tensor) -> float:
 
 
 @pytest.mark.parametrize("precision", ["half", "bfloat16", "int8", "int4"])
-def test_confined_answers_are_json_of_the_schema_and_verbatim(precision: str) -> None:
+def test_constrained_answers_are_json_of_the_schema_and_verbatim(precision: str) -> None:
     texts: Sequence[str] = (*TEXTS[:3], *MANY)
-    engine = Engine(_runner(precision), TOKENIZER.stop_ids, LIMITS, 2**28)
+    engine = Engine(_runner(precision), TOKENIZER.stop_ids, CONFIG, 2**28)
     keys = [engine.add(request(text, constrain=True, max_tokens=2000)) for text in texts]
     answers = run(engine)
     engine.close()
@@ -103,7 +103,7 @@ def test_confined_answers_are_json_of_the_schema_and_verbatim(precision: str) ->
 @pytest.mark.usefixtures("eager_to_capture")
 def test_graphs_survive_pools_that_grow_and_shrink_and_memory_that_runs_out() -> None:
     """In float32, where the tokens must be those of plain decoding."""
-    engine = Engine(_runner("float32"), TOKENIZER.stop_ids, LIMITS, 3 * 2**20, partial(CudaGraphs, DEVICE))
+    engine = Engine(_runner("float32"), TOKENIZER.stop_ids, CONFIG, 3 * 2**20, partial(CudaCapture, DEVICE))
     requests = [request(text, constrain=False) for text in (*TEXTS, *MANY)]
     keys = [engine.add(each) for each in requests]
     answers, steps = {}, 0
@@ -111,11 +111,11 @@ def test_graphs_survive_pools_that_grow_and_shrink_and_memory_that_runs_out() ->
         answers.update(engine.step())
         steps += 1
         if steps == 10:
-            engine._shrink()
+            engine._shrink_batch()
     engine.close()
     assert [answers[key].ids for key in keys] == [plain(each)[0] for each in requests]
 
 
-def test_masks_are_unpacked_there() -> None:
+def test_masks_are_unpacked_on_the_gpu() -> None:
     octets = torch.randint(0, 256, (5, 125), dtype=torch.uint8)
-    assert torch.equal(unpacked(octets.to(DEVICE), 960).cpu(), unpacked(octets, 960))
+    assert torch.equal(unpack_bits(octets.to(DEVICE), 960).cpu(), unpack_bits(octets, 960))

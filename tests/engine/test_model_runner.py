@@ -14,9 +14,9 @@ from benchmarks import checkpoints
 from extractor.chatglm3 import load_model
 from extractor.chatglm3.checkpoint import load_parameters
 from extractor.engine import operations
-from extractor.engine.batch import Pack, Run
-from extractor.engine.kv_cache import Cache, Lane
-from extractor.engine.model_runner import Runner
+from extractor.engine.batch import Batch, Segment
+from extractor.engine.kv_cache import KVCache, Slot
+from extractor.engine.model_runner import ModelRunner
 from extractor.kernels import amx
 
 SHAPE = {
@@ -41,7 +41,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def _expected(checkpoint: Path) -> Tensor:
-    """The logits behind each of two sequences."""
+    """Return the logits after each of two sequences."""
     model = load_model(checkpoint, "float32", "cpu")
     with torch.inference_mode():
         return torch.stack([model(torch.tensor([ids])).logits[0, -1] for ids in _sequences()])
@@ -52,10 +52,10 @@ def _sequences() -> list[list[int]]:
     return [torch.randint(3, 4000, (size,), generator=generator).tolist() for size in (210, 75)]
 
 
-def _lane(cache: Cache, tokens: int) -> Lane:
-    lane = cache.allocate(tokens)
-    assert lane is not None
-    return lane
+def _slot(cache: KVCache, tokens: int) -> Slot:
+    slot = cache.allocate(tokens)
+    assert slot is not None
+    return slot
 
 
 @pytest.mark.parametrize("machine", ["all kernels", "no matrix unit", "no kernels"])
@@ -64,25 +64,27 @@ def _lane(cache: Cache, tokens: int) -> Lane:
 def test_logits_are_those_of_float32_up_to_what_a_precision_loses(
     monkeypatch: pytest.MonkeyPatch, checkpoint: Path, precision: str, machine: str
 ) -> None:
-    """A shared prefix, a prompt in two parts, and the last tokens of two sequences beside each other."""
+    """A shared prefix, a prompt in two chunks, and the last tokens of two sequences beside each other."""
     if machine != "all kernels":
         monkeypatch.setattr(amx, "_library", lambda: None)
     if machine == "no kernels":
         monkeypatch.setattr(operations, "_library", lambda: None)
     long, short = _sequences()
-    runner = Runner(load_parameters(checkpoint, precision, "cpu"))
-    cache, shape = Cache(runner.shape, 2**28), runner.shape
-    lane = _lane(cache, 40)
-    runner.forward(Pack([Run(long[:37], 0, lane, None, 0)], shape))
-    prefix = cache.keep_prefix(tuple(long[:37]), lane)
-    one, other = _lane(cache, 190), _lane(cache, 80)
-    runner.forward(Pack([Run(long[37:150], 0, one, prefix, 0), Run(short[:-3], 0, other, None, 0)], shape))
-    runner.forward(Pack([Run(long[150:-1], 113, one, prefix, 0)], shape))
-    last = [Run(short[-3:], 72, other, None, 1), Run(long[-1:], 172, one, prefix, 1)]
-    pack = Pack(last, shape)
-    hidden = runner.forward(pack)
-    wanted = [row for run in pack.runs for row in [long] * (run.lane is one) + [short] * (run.lane is other)]
-    expected = torch.stack([_expected(checkpoint)[_sequences().index(ids)] for ids in wanted])
+    runner = ModelRunner(load_parameters(checkpoint, precision, "cpu"))
+    cache, shape = KVCache(runner.kv_shape, 2**28), runner.kv_shape
+    slot = _slot(cache, 40)
+    runner.forward(Batch([Segment(long[:37], 0, slot, None, 0)], shape))
+    prefix = cache.store_prefix(tuple(long[:37]), slot)
+    one, other = _slot(cache, 190), _slot(cache, 80)
+    runner.forward(Batch([Segment(long[37:150], 0, one, prefix, 0), Segment(short[:-3], 0, other, None, 0)], shape))
+    runner.forward(Batch([Segment(long[150:-1], 113, one, prefix, 0)], shape))
+    last = [Segment(short[-3:], 72, other, None, 1), Segment(long[-1:], 172, one, prefix, 1)]
+    batch = Batch(last, shape)
+    hidden = runner.forward(batch)
+    sequences = [
+        row for segment in batch.segments for row in [long] * (segment.slot is one) + [short] * (segment.slot is other)
+    ]
+    expected = torch.stack([_expected(checkpoint)[_sequences().index(ids)] for ids in sequences])
     found = runner.logits(hidden[:2])
     assert (found - expected).norm() / expected.norm() < LOST[precision]
     some = torch.tensor([5, 17, 2000, 4991])

@@ -1,4 +1,4 @@
-"""The compiled operations give what torch's operations give, whatever mixture of runs a step has."""
+"""The compiled operations give what torch's operations give, whatever mixture of segments a step has."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from extractor.engine import operations
-from extractor.engine.batch import Pack, Run
-from extractor.engine.kv_cache import Cache, KeyShape, Prefix
+from extractor.engine.batch import Batch, Segment
+from extractor.engine.kv_cache import KVCache, KVShape, Prefix
 from extractor.engine.operations import CompiledOperations, Operations, TorchOperations
 
 LIBRARY = operations._library()
@@ -17,39 +17,39 @@ compiled_only = pytest.mark.skipif(LIBRARY is None, reason="this machine has no 
 CPU = torch.device("cpu")
 
 
-def _shape(head_size: int = 128, heads: int = 4, dtype: torch.dtype = torch.bfloat16) -> KeyShape:
-    return KeyShape(2, 2, head_size, heads, dtype, CPU)
+def _shape(head_size: int = 128, heads: int = 4, dtype: torch.dtype = torch.bfloat16) -> KVShape:
+    return KVShape(2, 2, head_size, heads, dtype, CPU)
 
 
-def _compiled(shape: KeyShape) -> CompiledOperations:
+def _compiled(shape: KVShape) -> CompiledOperations:
     assert LIBRARY is not None
     return CompiledOperations(shape, LIBRARY)
 
 
-def _without_tiles(shape: KeyShape) -> CompiledOperations:
+def _without_tiles(shape: KVShape) -> CompiledOperations:
     """As on a processor without a matrix unit."""
     assert LIBRARY is not None
     return CompiledOperations(shape, LIBRARY, tiles=False)
 
 
-def _prefix(shape: KeyShape, tokens: int) -> Prefix:
-    keys, values = ([torch.randn_like(each) for each in shape.empty(tokens)] for _ in range(2))
+def _prefix(shape: KVShape, tokens: int) -> Prefix:
+    keys, values = ([torch.randn_like(each) for each in shape.zeros_per_layer(tokens)] for _ in range(2))
     return Prefix(tuple(range(tokens)), keys, values)
 
 
-def _world(shape: KeyShape, runs: Sequence[tuple[int, int, Prefix | None]]) -> tuple[Cache, Pack]:
-    """A cache whose lanes hold numbers already, and a step of (tokens, tokens before them, prefix)."""
+def _world(shape: KVShape, segments: Sequence[tuple[int, int, Prefix | None]]) -> tuple[KVCache, Batch]:
+    """A cache whose slots hold numbers already, and a step of (tokens, tokens before them, prefix)."""
     torch.manual_seed(1)
-    cache = Cache(shape, 2**26)
+    cache = KVCache(shape, 2**26)
     made = []
-    for tokens, start, prefix in runs:
-        lane = cache.allocate(start + tokens)
-        assert lane is not None
+    for tokens, start, prefix in segments:
+        slot = cache.allocate(start + tokens)
+        assert slot is not None
         for layer in range(shape.layers):
-            for tensors in (lane.pool.keys, lane.pool.values):
-                tensors[layer][lane.index, :start] = torch.randn_like(tensors[layer][lane.index, :start])
-        made.append(Run(list(range(tokens)), start, lane, prefix, 1))
-    return cache, Pack(made, shape)
+            for tensors in (slot.pool.keys, slot.pool.values):
+                tensors[layer][slot.index, :start] = torch.randn_like(tensors[layer][slot.index, :start])
+        made.append(Segment(list(range(tokens)), start, slot, prefix, 1))
+    return cache, Batch(made, shape)
 
 
 def _in_tiles(plain: Tensor, *, keys: bool) -> Tensor:
@@ -63,37 +63,37 @@ def _in_tiles(plain: Tensor, *, keys: bool) -> Tensor:
     return tiles.reshape(tokens, groups, size)
 
 
-def _lay_out(pack: Pack, made: Operations) -> None:
-    """Bring what stands in lanes and prefixes into the order of these operations."""
-    if made.shape.block == 1:
+def _lay_out(batch: Batch, made: Operations) -> None:
+    """Bring what stands in slots and prefixes into the order of these operations."""
+    if made.shape.block_size == 1:
         return
-    for pool in {run.lane.pool for run in pack.runs}:
+    for pool in {segment.slot.pool for segment in batch.segments}:
         for tensors, keys in ((pool.keys, True), (pool.values, False)):
-            for layer, lanes in enumerate(tensors):
-                tensors[layer] = torch.stack([_in_tiles(lane, keys=keys) for lane in lanes])
-    for prefix in {run.prefix for run in pack.runs if run.prefix is not None}:
+            for layer, slots in enumerate(tensors):
+                tensors[layer] = torch.stack([_in_tiles(slot, keys=keys) for slot in slots])
+    for prefix in {segment.prefix for segment in batch.segments if segment.prefix is not None}:
         for tensors, keys in ((prefix.keys, True), (prefix.values, False)):
             assert isinstance(tensors, list)
             for layer, plain in enumerate(tensors):
                 tensors[layer] = _in_tiles(functional.pad(plain, (0, 0, 0, 0, 0, -len(plain) % 32)), keys=keys)
 
 
-def _stored(pack: Pack, made: Operations, layer: int) -> list[Tensor]:
-    """What stands in the lanes of a layer, in the order of the matrix unit where it takes heads of this size."""
+def _stored(batch: Batch, made: Operations, layer: int) -> list[Tensor]:
+    """What stands in the slots of a layer, in the order of the matrix unit where it takes heads of this size."""
     tiled = made.shape.head_size == 128
     return [
-        _in_tiles(tensors[layer][run.lane.index], keys=keys)
-        if tiled and made.shape.block == 1
-        else tensors[layer][run.lane.index].clone()
-        for run in pack.runs
-        for tensors, keys in ((run.lane.pool.keys, True), (run.lane.pool.values, False))
+        _in_tiles(tensors[layer][segment.slot.index], keys=keys)
+        if tiled and made.shape.block_size == 1
+        else tensors[layer][segment.slot.index].clone()
+        for segment in batch.segments
+        for tensors, keys in ((segment.slot.pool.keys, True), (segment.slot.pool.values, False))
     ]
 
 
-def _inputs(shape: KeyShape, pack: Pack) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+def _inputs(shape: KVShape, batch: Batch) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     torch.manual_seed(2)
-    rows, half = len(pack.ids), shape.head_size // 4
-    width = (shape.groups * shape.heads_of_a_group + 2 * shape.groups) * shape.head_size
+    rows, half = len(batch.ids), shape.head_size // 4
+    width = (shape.groups * shape.heads_per_group + 2 * shape.groups) * shape.head_size
     angle = torch.rand(rows, half) * 6
     return torch.randn(rows, width).to(shape.dtype), (angle.cos().to(shape.dtype), angle.sin().to(shape.dtype))
 
@@ -117,13 +117,13 @@ def test_attention_and_what_is_stored_agree_with_torch(mixture: str, head_size: 
     for make in (_compiled, _without_tiles, TorchOperations):
         torch.manual_seed(0)
         prefix = _prefix(shape, SHARED)
-        runs = [(tokens, start, prefix if shared else None) for tokens, start, shared in MIXTURES[mixture]]
-        _, pack = _world(shape, runs)
-        states, rotary = _inputs(shape, pack)
+        segments = [(tokens, start, prefix if shared else None) for tokens, start, shared in MIXTURES[mixture]]
+        _, batch = _world(shape, segments)
+        states, rotary = _inputs(shape, batch)
         made = make(shape)
-        _lay_out(pack, made)
-        output = made.attend(pack, 1, states, rotary)
-        found.append((output[: pack.size], _stored(pack, made, 1)))
+        _lay_out(batch, made)
+        output = made.attend(batch, 1, states, rotary)
+        found.append((output[: batch.num_tokens], _stored(batch, made, 1)))
     *compiled, (theirs, their_store) = found
     for ours, our_store in compiled:
         torch.testing.assert_close(ours.float(), theirs.float(), atol=0.03, rtol=0.03)
@@ -132,52 +132,54 @@ def test_attention_and_what_is_stored_agree_with_torch(mixture: str, head_size: 
 
 
 @compiled_only
-@pytest.mark.parametrize("runs", [[(1, 400, None), (4, 120, None)], [(90, 520, None), (33, 0, None)]])
-def test_attention_is_as_near_to_float32_as_torchs(runs: list[tuple[int, int, Prefix | None]]) -> None:
+@pytest.mark.parametrize("segments", [[(1, 400, None), (4, 120, None)], [(90, 520, None), (33, 0, None)]])
+def test_attention_is_as_near_to_float32_as_torchs(segments: list[tuple[int, int, Prefix | None]]) -> None:
     outputs = []
     for make in (_compiled, TorchOperations):
         shape = _shape()
-        _, pack = _world(shape, runs)
-        states, rotary = _inputs(shape, pack)
+        _, batch = _world(shape, segments)
+        states, rotary = _inputs(shape, batch)
         made = make(shape)
-        _lay_out(pack, made)
-        outputs.append(made.attend(pack, 0, states, rotary)[: pack.size].float())
-    exact = _exact(pack, shape)  # over what torch's operations left in the lanes
+        _lay_out(batch, made)
+        outputs.append(made.attend(batch, 0, states, rotary)[: batch.num_tokens].float())
+    exact = _exact(batch, shape)  # over what torch's operations left in the slots
     ours, theirs = ((output - exact).abs().mean() for output in outputs)
     assert ours <= 1.2 * theirs
 
 
-def _exact(pack: Pack, shape: KeyShape) -> Tensor:
-    """Attention in float32 over what stands in the lanes, and the queries rotated in float32."""
-    states, (cos, sin) = (part for part in _inputs(shape, pack))
-    heads = shape.groups * shape.heads_of_a_group
+def _exact(batch: Batch, shape: KVShape) -> Tensor:
+    """Attention in float32 over what stands in the slots, and the queries rotated in float32."""
+    states, (cos, sin) = (part for part in _inputs(shape, batch))
+    heads = shape.groups * shape.heads_per_group
     query = states.view(len(states), -1, shape.head_size)[:, :heads].float()
     half = cos.shape[-1]
     one, other = query[..., :half].clone(), query[..., half : 2 * half].clone()
     c, s = cos.float().unsqueeze(1), sin.float().unsqueeze(1)
     query[..., :half], query[..., half : 2 * half] = one * c - other * s, other * c + one * s
     outputs = []
-    for run, first in zip(pack.runs, pack.firsts, strict=True):
-        key, value = (tensors[0][run.lane.index].float() for tensors in (run.lane.pool.keys, run.lane.pool.values))
-        for place in range(len(run.ids)):
-            seen = run.start + place + 1
+    for segment, first in zip(batch.segments, batch.first_rows, strict=True):
+        key, value = (
+            tensors[0][segment.slot.index].float() for tensors in (segment.slot.pool.keys, segment.slot.pool.values)
+        )
+        for place in range(len(segment.ids)):
+            seen = segment.start + place + 1
             for head in range(heads):
-                group = head // shape.heads_of_a_group
+                group = head // shape.heads_per_group
                 scores = key[:seen, group] @ query[first + place, head] / shape.head_size**0.5
                 outputs.append(scores.softmax(0) @ value[:seen, group])
-    return torch.stack(outputs).view(pack.size, -1)
+    return torch.stack(outputs).view(batch.num_tokens, -1)
 
 
 @compiled_only
-def test_what_a_lane_held_before_reaches_no_answer() -> None:
+def test_what_a_slot_held_before_reaches_no_answer() -> None:
     outputs = []
     for left in (0.0, float("nan")):
         shape = _shape()
-        _, pack = _world(shape, [(45, 0, None)])
-        for tensors in (pack.runs[0].lane.pool.keys, pack.runs[0].lane.pool.values):
+        _, batch = _world(shape, [(45, 0, None)])
+        for tensors in (batch.segments[0].slot.pool.keys, batch.segments[0].slot.pool.values):
             tensors[0].fill_(left)
-        states, rotary = _inputs(shape, pack)
-        outputs.append(_compiled(shape).attend(pack, 0, states, rotary)[: pack.size])
+        states, rotary = _inputs(shape, batch)
+        outputs.append(_compiled(shape).attend(batch, 0, states, rotary)[: batch.num_tokens])
     assert torch.equal(*outputs)
 
 
@@ -194,7 +196,7 @@ def test_norms_agree_with_torch_to_a_rounding(columns: int) -> None:
 @pytest.mark.parametrize(
     "shape", [_shape(dtype=torch.float32), _shape(head_size=24), _shape(heads=65), _shape(head_size=272)]
 )
-def test_what_the_kernels_do_not_take_goes_to_torch(shape: KeyShape) -> None:
+def test_what_the_kernels_do_not_take_goes_to_torch(shape: KVShape) -> None:
     assert isinstance(operations.operations(shape), TorchOperations)
 
 

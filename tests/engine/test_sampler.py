@@ -1,4 +1,4 @@
-"""Masks as they go to a device, and the choice of tokens in one pass."""
+"""Masks as they are sent to a device, and greedy sampling in one kernel."""
 
 import numpy as np
 import pytest
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from extractor.engine import operations
-from extractor.engine.kv_cache import KeyShape
+from extractor.engine.kv_cache import KVShape
 from extractor.engine.operations import CompiledOperations
-from extractor.engine.sampler import unpacked
+from extractor.engine.sampler import unpack_bits
 
 LIBRARY = operations._library()
 
@@ -19,25 +19,25 @@ LIBRARY = operations._library()
 def test_bits_are_unpacked_as_numpy_unpacks_them(bits: np.ndarray, size: int) -> None:
     octets = bits.view(np.uint8)
     expected = np.unpackbits(octets, axis=1, count=size, bitorder="little").astype(bool)
-    assert torch.equal(unpacked(torch.from_numpy(octets), size), torch.from_numpy(expected))
+    assert torch.equal(unpack_bits(torch.from_numpy(octets), size), torch.from_numpy(expected))
 
 
 needs_kernels = pytest.mark.skipif(
-    LIBRARY is None or not hasattr(LIBRARY, "pick_rows"), reason="this machine has no kernel for choosing"
+    LIBRARY is None or not hasattr(LIBRARY, "pick_rows"), reason="this machine has no kernel for greedy sampling"
 )
 
 
 @needs_kernels
 @pytest.mark.parametrize("size", [1, 16, 100, 4992, 65024])
 @pytest.mark.parametrize("masked", [True, False])
-def test_the_compiled_choice_is_that_of_torch(size: int, masked: bool) -> None:
+def test_greedy_sampling_by_the_kernel_is_that_of_torch(size: int, masked: bool) -> None:
     assert LIBRARY is not None
     torch.manual_seed(size)
     logits = (torch.randn(9, size) * 4).bfloat16()  # so coarse that the largest are often equal
     logits[3] = 7.0
     bits = np.random.default_rng(size).integers(0, 2**32, (9, (size + 31) // 32), np.uint32)
     bits[0] = 2**32 - 1
-    compiled = CompiledOperations(KeyShape(1, 1, 128, 1, torch.bfloat16, torch.device("cpu")), LIBRARY)
+    compiled = CompiledOperations(KVShape(1, 1, 128, 1, torch.bfloat16, torch.device("cpu")), LIBRARY)
     picked = compiled.pick(logits, bits if masked else None)
     expected = logits.float()
     if masked:

@@ -29,6 +29,10 @@ def _read(*inputs: str, **options: object) -> list[Document | FailedDocument]:
     return list(ingest.read(inputs, ReadOptions(**options)))  # type: ignore[arg-type]
 
 
+def _code(item: Document | FailedDocument) -> str:
+    return item.problem.code if isinstance(item, FailedDocument) else "read"
+
+
 def _ids(*inputs: str) -> list[str]:
     return [item.id for item in _read(*inputs)]
 
@@ -52,7 +56,7 @@ def test_a_file_becomes_a_document_that_says_where_it_came_from() -> None:
     assert document.source.chars == 16
 
 
-def test_a_folder_is_read_in_order_without_hidden_files_and_litter() -> None:
+def test_a_folder_is_read_in_order_without_hidden_files_and_junk() -> None:
     _make(dict.fromkeys(["in/b.txt", "in/a/2.md", "in/a/1.txt", "in/c.log", "in/.hidden/x.txt", "in/.DS_Store"], "文"))
     _make(dict.fromkeys(["in/Thumbs.db", "in/__MACOSX/b.txt", "in/~$b.txt", "in/desktop.ini"], "文"))
     assert _ids("in") == ["in/a/1.txt", "in/a/2.md", "in/b.txt", "in/c.log"]
@@ -110,7 +114,7 @@ def test_the_output_of_the_run_is_left_out_of_its_input() -> None:
     assert [item.id for item in _read("in", exclude=("in/results.jsonl",))] == ["in/a.txt"]
 
 
-def test_every_file_gives_a_document_or_a_reason() -> None:
+def test_every_file_gives_a_document_or_a_problem() -> None:
     _make(
         {
             "in/a.txt": "文",
@@ -127,7 +131,7 @@ def test_every_file_gives_a_document_or_a_reason() -> None:
             "in/h.md": " \n",
         }
     )
-    outcome = {item.id: getattr(item, "reason", "read") for item in _read("in")}
+    outcome = {item.id: _code(item) for item in _read("in")}
     assert outcome == {
         "in/a.txt": "read",
         "in/b.txt": "empty",
@@ -140,7 +144,7 @@ def test_every_file_gives_a_document_or_a_reason() -> None:
     }
 
 
-def test_an_unknown_format_is_told_with_the_known_ones() -> None:
+def test_the_message_for_an_unknown_format_lists_the_known_ones() -> None:
     _make({"photo.jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF"})
     failure = _only("photo.jpg")
     assert failure.problem.code == "unsupported"
@@ -149,7 +153,7 @@ def test_an_unknown_format_is_told_with_the_known_ones() -> None:
     assert ".txt" in failure.problem.message
 
 
-def test_a_document_above_the_limit_is_not_read_and_the_option_is_named() -> None:
+def test_a_document_above_the_limit_is_not_read_and_the_message_names_the_option() -> None:
     _make({"a.txt": "文" * 100})
     failure = _only("a.txt", max_bytes=299)
     assert failure.problem.code == "too-large"
@@ -167,11 +171,11 @@ def test_a_file_without_permission_is_a_failure() -> None:
     assert "permission" in failure.problem.message
 
 
-def test_links_to_nothing_folders_with_suffixes_and_loops_are_no_trouble() -> None:
+def test_links_to_nothing_folders_with_suffixes_and_loops_do_no_harm() -> None:
     _make({"in/folder.txt/a.txt": "文"})
     os.symlink("nothing", "in/broken.txt")
     os.symlink(os.path.abspath("in"), "in/folder.txt/loop")
-    outcome = {item.id: getattr(item, "reason", "read") for item in _read("in")}
+    outcome = {item.id: _code(item) for item in _read("in")}
     assert outcome == {"in/broken.txt": "io", "in/folder.txt/a.txt": "read"}
     with pytest.raises(InputError, match="link"):
         ingest.read(["in/broken.txt"])
@@ -187,7 +191,7 @@ def test_a_named_pipe_does_not_stop_the_run(argument: str) -> None:
     assert "regular file" in failure.problem.message
 
 
-def test_a_file_that_vanishes_while_the_run_goes_on_is_a_failure() -> None:
+def test_a_file_that_is_removed_during_the_run_is_a_failure() -> None:
     _make({"in/a.txt": "一", "in/b.txt": "二"})
     documents = ingest.read(["in"])
     first = next(documents)
@@ -195,7 +199,7 @@ def test_a_file_that_vanishes_while_the_run_goes_on_is_a_failure() -> None:
     (second,) = documents
     assert first.id == "in/a.txt"
     assert isinstance(second, FailedDocument)
-    assert (second.id, second.reason) == ("in/b.txt", "io")
+    assert (second.id, second.problem.code) == ("in/b.txt", "io")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file names are text on Windows")

@@ -1,4 +1,4 @@
-"""The documents behind records are found again, or it is said why not."""
+"""The documents behind records are found again, or there is a Problem that says why not."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import pytest
 
 from extractor import ingest
 from extractor.data import Source
+from extractor.errors import Problem
 from extractor.ingest import ReadOptions
-from extractor.ingest.reload import Problem, reload
+from extractor.ingest.reload import reload
 from tests.cli.conftest import SAMPLES
 
 
@@ -43,10 +44,10 @@ def test_relative_paths_are_those_under_the_root(tmp_path: Path, monkeypatch: py
         "in#1/rows.jsonl#1": "one",
         "in#1/rows.jsonl#3": "two",
     }
-    assert {found.reason for _, found in reload(sources) if isinstance(found, Problem)} == {"missing"}
+    assert {found.code for _, found in reload(sources) if isinstance(found, Problem)} == {"gone"}
 
 
-def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> None:
+def test_changed_removed_and_unreadable_documents_are_told_apart(tmp_path: Path) -> None:
     for name in ("changed", "gone", "bad", "same"):
         (tmp_path / f"{name}.txt").write_text(f"text of {name}", encoding="utf-8")
     (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n', encoding="utf-8")
@@ -56,20 +57,19 @@ def test_what_has_changed_gone_or_turned_bad_is_told_apart(tmp_path: Path) -> No
     (tmp_path / "bad.txt").write_bytes(bytes(range(256)))
     (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n', encoding="utf-8")
     found = {name.rpartition("/")[2]: text for name, text in reload(sources)}
-    reasons = {name: text.reason if isinstance(text, Problem) else text for name, text in found.items()}
-    assert reasons == {
+    assert {name: text.code if isinstance(text, Problem) else text for name, text in found.items()} == {
         "changed.txt": "changed",
-        "gone.txt": "missing",
+        "gone.txt": "gone",
         "bad.txt": "changed",
         "same.txt": "text of same",
         "rows.jsonl#1": "one",
-        "rows.jsonl#2": "missing",
+        "rows.jsonl#2": "gone",
     }
 
 
 def test_standard_input_cannot_be_read_again() -> None:
     sources = {"a": Source("stdin#1", "0" * 64), "b": Source("", "0" * 64)}
-    assert {name: found.reason for name, found in reload(sources) if isinstance(found, Problem)} == {
-        "a": "missing",
-        "b": "missing",
+    assert {name: found.code for name, found in reload(sources) if isinstance(found, Problem)} == {
+        "a": "gone",
+        "b": "gone",
     }

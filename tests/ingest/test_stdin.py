@@ -1,4 +1,4 @@
-"""Standard input is JSON Lines, a row at a time, or one text."""
+"""Standard input is JSON Lines, row by row, or one document."""
 
 import io
 import os
@@ -19,7 +19,7 @@ class Stdin:
 def _read(monkeypatch: pytest.MonkeyPatch, data: bytes, **options: object) -> dict[str, str]:
     monkeypatch.setattr(sys, "stdin", Stdin(data))
     items = ingest.read(["-"], ReadOptions(**options))  # type: ignore[arg-type]
-    return {item.id: item.text if isinstance(item, Document) else f"!{item.reason}" for item in items}
+    return {item.id: item.text if isinstance(item, Document) else f"!{item.problem.code}" for item in items}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_text_may_be_in_any_encoding_and_a_row_is_utf8(monkeypatch: pytest.Mon
     assert list(_read(monkeypatch, data).values()) == ["a", "!encoding", "号"]
 
 
-def test_a_row_is_a_document_as_soon_as_it_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_is_a_document_as_soon_as_it_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as pipe:
         stdin = Stdin(b"")
@@ -66,7 +66,7 @@ def test_a_row_is_a_document_as_soon_as_it_has_come(monkeypatch: pytest.MonkeyPa
         assert list(documents) == []
 
 
-def test_stdin_can_stand_among_files(monkeypatch: pytest.MonkeyPatch, tmp_path: "os.PathLike[str]") -> None:
+def test_stdin_can_be_one_input_among_files(monkeypatch: pytest.MonkeyPatch, tmp_path: "os.PathLike[str]") -> None:
     monkeypatch.chdir(tmp_path)
     with open("a.txt", "w", encoding="utf-8") as stream:
         stream.write("一")

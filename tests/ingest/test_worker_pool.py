@@ -1,6 +1,6 @@
 """Readers that crash, hang or fill the memory fail their file alone, and their processes never outlive the run.
 
-The library that parses HTML is replaced by one that does what the page says: the processes around it are the real ones.
+The library that parses HTML is replaced by one that does what the page says; the processes around it are real.
 """
 
 import os
@@ -33,8 +33,8 @@ class LexborHTMLParser:
 """
 READ_AND_WAIT = """
 import sys, time
-from extractor import readers
-documents = readers.read([sys.argv[1]])
+from extractor import ingest
+documents = ingest.read([sys.argv[1]])
 next(documents)
 print(1, flush=True)
 time.sleep(60)
@@ -44,7 +44,7 @@ ENDS = {"segfault": "SIGSEGV", "exit": "exit code 3", "raise": "KeyError: 'boom'
 
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to fill and to stand in, where HTML is parsed by a library that is out to do harm."""
+    """An empty working directory, where HTML is parsed by a hostile library."""
     library = tmp_path / "library" / "selectolax"
     library.mkdir(parents=True)
     (library / "__init__.py").touch()
@@ -72,8 +72,8 @@ def test_a_reader_that_dies_fails_its_file_alone_and_says_how_it_died(hostile: P
     found = list(ingest.read(["*"]))
     assert [item.id for item in found] == sorted(path.name for path in hostile.iterdir())
     (failed,) = [item for item in found if isinstance(item, FailedDocument)]
-    assert (failed.id, failed.code) == ("05.html", "crashed")
-    assert words in failed.message
+    assert (failed.id, failed.problem.code) == ("05.html", "crashed")
+    assert words in failed.problem.message
     assert len(failed.source.sha256) == 64
     assert [item.text for item in found if isinstance(item, Document)] == [f"text {number}" for number in range(12)]
 
@@ -84,18 +84,18 @@ def test_readers_that_hang_fail_after_their_time_and_the_others_are_read(hostile
         (hostile / f"{number}.rtf").write_bytes(_rtf(number))
     found = list(ingest.read(["*"], ReadOptions(timeout=2.0)))
     assert [item.id for item in found] == sorted(path.name for path in hostile.iterdir())
-    assert {item.reason for item in found if isinstance(item, FailedDocument)} == {"timeout"}
+    assert {item.problem.code for item in found if isinstance(item, FailedDocument)} == {"timeout"}
     assert sum(isinstance(item, Document) for item in found) == 3
     assert "not read within 2 seconds" in failure(found[:1]).message
     assert "--read-timeout" in failure(found[:1]).message
 
 
-def test_what_a_library_prints_is_no_answer(hostile: Path) -> None:
+def test_what_a_library_prints_is_not_taken_for_an_answer(hostile: Path) -> None:
     (hostile / "a.html").write_text("<html>hang</html>")
     assert failure(list(ingest.read(["a.html"], ReadOptions(timeout=2.0)))).code == "timeout"
 
 
-def test_documents_that_came_out_of_an_archive_before_the_crash_are_kept(hostile: Path) -> None:
+def test_documents_of_an_archive_from_before_the_crash_are_kept(hostile: Path) -> None:
     data = zipped({"a.txt": b"first", "b.rtf": _rtf(2), "c.html": b"<html>segfault</html>", "d.txt": b"last"})
     (hostile / "a.zip").write_bytes(data)
     assert texts(list(ingest.read(["a.zip"]))) == {
@@ -105,16 +105,16 @@ def test_documents_that_came_out_of_an_archive_before_the_crash_are_kept(hostile
     }
 
 
-def test_a_missing_package_is_named_with_the_line_that_brings_it(hostile: Path) -> None:
+def test_the_message_for_a_missing_package_says_how_to_install_it(hostile: Path) -> None:
     fake = hostile.parent / "library" / "selectolax" / "lexbor.py"
     fake.write_text("raise ModuleNotFoundError(\"No module named 'selectolax'\", name='selectolax')")
     (hostile / "a.html").write_text("<html><body>x</body></html>")
     (hostile / "b.rtf").write_bytes(_rtf(1))
     missing, read = ingest.read(["*"])
     assert isinstance(missing, FailedDocument)
-    assert missing.reason == "extra"
-    assert "selectolax" in missing.message
-    assert "pip install 'chatglm3-extractor[docs]'" in missing.message
+    assert missing.problem.code == "extra"
+    assert "selectolax" in missing.problem.message
+    assert "pip install 'chatglm3-extractor[docs]'" in missing.problem.message
     assert isinstance(read, Document)
 
 
@@ -158,7 +158,7 @@ def test_an_archive_is_never_held_in_memory(read: Read, tmp_path: Path) -> None:
     assert peak < 2_000_000
 
 
-def test_processes_end_with_the_reading_and_when_it_is_left(tmp_path: Path) -> None:
+def test_processes_end_with_the_last_document_and_when_reading_is_abandoned(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"{number:02d}.rtf").write_bytes(_rtf(number))
     assert len(list(ingest.read([str(tmp_path)]))) == 20

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import GlmForCausalLM
 
-from extractor.chatglm3 import ChatGLM3, load_model, read_shape, resolve
+from extractor.chatglm3 import ChatGLM3, load_model, read_dims, resolve
 from extractor.chatglm3.hub import DEMO_FOLDER
 from extractor.chatglm3.model_dims import CHATGLM3_6B
 from extractor.chatglm3.quantize import quantize
@@ -81,7 +81,7 @@ def test_every_linear_layer_is_quantised_and_the_rest_is_in_half_precision(preci
 def test_a_quantised_model_holds_as_many_bytes_as_its_precision_says(precision: str) -> None:
     model = load_model(DEMO_FOLDER, precision, "cpu")
     held = sum(tensor.nbytes for tensor in model.state_dict().values())
-    assert held == pytest.approx(PRECISIONS[precision].weight_bytes(read_shape(DEMO_FOLDER)), rel=0.02)
+    assert held == pytest.approx(PRECISIONS[precision].weight_bytes(read_dims(DEMO_FOLDER)), rel=0.02)
 
 
 def test_the_6b_model_needs_less_memory_and_the_same_cache_in_integers() -> None:

@@ -26,7 +26,7 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
 
 
 def read_all(folder: Path, contents: Sequence[bytes], suffix: str) -> list[str]:
-    """The text of each content, or `!` and the reason why there is none; read as the files of one folder."""
+    """Return the text of each content, or `!` and the code of its problem; read as the files of one folder."""
     for number, content in enumerate(contents):
         (folder / f"{number:04d}{suffix}").write_bytes(content)
     found = list(ingest.read([str(folder)]))
@@ -35,7 +35,7 @@ def read_all(folder: Path, contents: Sequence[bytes], suffix: str) -> list[str]:
 
 
 def texts(found: list[Document | FailedDocument]) -> dict[str, str]:
-    """Ids with their texts, or with `!` and the reason why there is none."""
+    """Return ids with their texts, or with `!` and the code of their problem."""
     return {item.id: item.text if isinstance(item, Document) else f"!{item.problem.code}" for item in found}
 
 
@@ -45,12 +45,16 @@ def only(found: list[Document | FailedDocument]) -> Document:
     return document
 
 
-def failure(found: list[Document | FailedDocument]) -> Problem:
+def failed(found: list[Document | FailedDocument]) -> FailedDocument:
     (item,) = found
     assert isinstance(item, FailedDocument), item
-    return item.problem
+    return item
 
 
-def places(document: Document) -> list[tuple[str, dict[str, object]]]:
-    """The text of each segment, and where it stands."""
+def failure(found: list[Document | FailedDocument]) -> Problem:
+    return failed(found).problem
+
+
+def locations(document: Document) -> list[tuple[str, dict[str, object]]]:
+    """Return the text of each segment, and its location."""
     return [(document.text[each.start : each.end], dict(each.location)) for each in document.segments]

@@ -1,4 +1,4 @@
-"""Archives: each file in one is a document, and one that is made to fill the machine is stopped."""
+"""Archives: each file in one is a document, and a bomb is stopped."""
 
 import gzip
 import io
@@ -43,7 +43,7 @@ def test_names_from_before_unicode_are_read(read: Read) -> None:
     assert "a.zip/合同说明.txt" in texts(read("a.zip", bytes(data).replace(b"XXXXXXXX", name)))
 
 
-def test_names_lead_nowhere_and_are_unique(read: Read) -> None:
+def test_names_stay_inside_the_archive_and_are_unique(read: Read) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name in ("../../etc/passwd.txt", "/abs.txt", "a\\b.txt", "x.txt"):
@@ -55,14 +55,14 @@ def test_names_lead_nowhere_and_are_unique(read: Read) -> None:
     ]
 
 
-def test_a_packed_file_is_read_by_what_it_is_called_inside(read: Read) -> None:
+def test_a_compressed_file_is_read_by_its_name_inside(read: Read) -> None:
     assert texts(read("a.txt.gz", gzip.compress("文本".encode()))) == {"a.txt.gz/a.txt": "文本"}
     rows = b"".join(b'{"text": "row %d"}\n' % number for number in range(1000))
     assert len(read("r.jsonl.gz", gzip.compress(rows), max_bytes=1000)) == 1000
     assert only(read("page.gz", gzip.compress(b"<html><body>seen</body></html>"))).text == "seen"
 
 
-def test_a_tar_inside_is_named(read: Read) -> None:
+def test_the_message_for_a_tar_archive_says_to_unpack_it(read: Read) -> None:
     data = gzip.compress(b"a.txt" + bytes(252) + b"ustar\x0000" + bytes(500))
     assert "a tar archive: unpack it" in failure(read("a.tar.gz", data)).message
     assert "a tar archive: unpack it" in failure(read("a.tgz", data)).message
@@ -96,26 +96,26 @@ def test_a_bomb_of_archives_in_archives_is_stopped_with_the_whole_file(read: Rea
     assert failure(read("a.zip", data, max_bytes=1 << 20)[-1:]).code == "bomb"
 
 
-def test_an_archive_that_is_packed_too_deep_is_named(read: Read) -> None:
+def test_archives_that_are_nested_too_deep_are_a_bomb(read: Read) -> None:
     data = b"text"
     for _ in range(8):
         data = zipped({"x.zip" if data != b"text" else "a.txt": data})
     assert failure(read("a.zip", data)).code == "bomb"
 
 
-def test_an_archive_of_too_many_files_is_named(read: Read) -> None:
+def test_an_archive_of_too_many_files_is_a_bomb(read: Read) -> None:
     data = zipped({f"{number}.txt": b"" for number in range(10_001)}, zipfile.ZIP_STORED)
     assert "10,001 files" in failure(read("a.zip", data)).message
 
 
 @pytest.mark.parametrize("name", ["a.docx", "a.xlsx"])
-def test_an_office_file_can_be_a_bomb_as_well(read: Read, name: str) -> None:
+def test_an_office_file_can_be_a_bomb_too(read: Read, name: str) -> None:
     part = "word/document.xml" if name == "a.docx" else "xl/workbook.xml"
     data = zipped({"[Content_Types].xml": b"<Types/>", part: b"<x>" + b" " * (64 << 20) + b"</x>"})
     assert failure(read(name, data)).code == "bomb"
 
 
-def test_a_locked_member_is_named_and_opens_with_its_password(read: Read) -> None:
+def test_a_locked_member_opens_with_its_password_only(read: Read) -> None:
     data = locked_zip("a.txt", b"secret text", b"secret")
     assert failure(read("a.zip", data)).code == "locked"
     assert failure(read("a.zip", data, password="wrong")).code in ("locked", "damaged")
@@ -157,7 +157,13 @@ def test_an_empty_archive_is_empty_and_a_cut_one_is_damaged(read: Read) -> None:
     assert failure(read("a.gz", gzip.compress(b"text" * 1000)[:30])).code == "damaged"
 
 
-def test_what_was_read_before_the_damage_is_kept(read: Read) -> None:
+def test_an_archive_that_begins_with_a_stored_document_is_still_an_archive(read: Read) -> None:
+    data = zipped({"a.pdf": pdf(["甲方"]), "b.rtf": b"{\\rtf1 text}"}, zipfile.ZIP_STORED)
+    assert texts(read("a.zip", data)) == {"a.zip/a.pdf": "甲方", "a.zip/b.rtf": "text"}
+    assert texts(read("unnamed", data)) == {"unnamed/a.pdf": "甲方", "unnamed/b.rtf": "text"}
+
+
+def test_files_around_a_damaged_one_are_kept(read: Read) -> None:
     data = bytearray(zipped({"a.txt": b"first", "b.txt": b"second", "c.txt": b"third"}, zipfile.ZIP_STORED))
     data[data.index(b"second")] ^= 1
     assert list(texts(read("a.zip", bytes(data))).values()) == ["first", "!damaged", "third"]

@@ -1,11 +1,11 @@
-"""Word: everything that can be seen on its pages, in order, and in which paragraph or cell it stands."""
+"""Word: everything that can be seen on its pages, in order, and in which paragraph or cell it is."""
 
 from typing import Any
 
 from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 
-from tests.readers.conftest import Read, failure, only, places
+from tests.readers.conftest import Read, failure, locations, only
 from tests.readers.making import locked_office, word, zipped
 
 W = nsdecls("w")
@@ -31,7 +31,7 @@ def test_paragraphs_and_tables_come_in_the_order_of_the_body(read: Read) -> None
 
     document = only(read("a.docx", word("第一段", "", "第二段", change=change)))
     assert document.text == "第一段\n第二段\n姓名\t电话\n张三\t138\n最后"
-    assert places(document) == [
+    assert locations(document) == [
         ("第一段", {"paragraph": 1}),
         ("第二段", {"paragraph": 3}),
         ("姓名", {"table": 1, "row": 1, "cell": 1}),
@@ -51,7 +51,7 @@ def test_an_empty_cell_keeps_the_others_in_their_columns(read: Read) -> None:
     assert only(read("a.docx", word("题", change=change))).text == "题\n\t中\n\t\t右"
 
 
-def test_a_table_in_a_cell_stands_in_that_cell(read: Read) -> None:
+def test_a_nested_table_is_in_its_cell(read: Read) -> None:
     def change(document: Any) -> None:
         outer = document.add_table(1, 2)
         outer.cell(0, 0).text = "外"
@@ -60,30 +60,30 @@ def test_a_table_in_a_cell_stands_in_that_cell(read: Read) -> None:
 
     document = only(read("a.docx", word(change=change)))
     assert document.text.split() == ["外", "内", "旁"]
-    where = {text: place for text, place in places(document)}
-    assert where["内"] == {"table": 2, "row": 1, "cell": 2}
-    assert where["旁"] == {"table": 1, "row": 1, "cell": 2}
+    found = dict(locations(document))
+    assert found["内"] == {"table": 2, "row": 1, "cell": 2}
+    assert found["旁"] == {"table": 1, "row": 1, "cell": 2}
 
 
-def test_headers_come_first_and_footers_last_each_once(read: Read) -> None:
+def test_headers_come_first_and_footers_last_and_each_once(read: Read) -> None:
     def change(document: Any) -> None:
         document.sections[0].header.paragraphs[0].text = "页眉"
         document.sections[0].footer.paragraphs[0].text = "页脚"
         document.add_section().header.is_linked_to_previous = True
 
     document = only(read("a.docx", word("正文", change=change)))
-    assert places(document) == [("页眉", {"header": 1}), ("正文", {"paragraph": 1}), ("页脚", {"footer": 1})]
+    assert locations(document) == [("页眉", {"header": 1}), ("正文", {"paragraph": 1}), ("页脚", {"footer": 1})]
 
 
-def test_a_text_box_follows_its_paragraph_and_stands_there_once(read: Read) -> None:
+def test_a_text_box_follows_its_paragraph_once(read: Read) -> None:
     def change(document: Any) -> None:
         document.element.body.insert(0, parse_xml(TEXT_BOX.format(w=W)))
 
     document = only(read("a.docx", word(change=change)))
-    assert places(document) == [("前后", {"paragraph": 1}), ("框内", {"textbox": 1})]
+    assert locations(document) == [("前后", {"paragraph": 1}), ("框内", {"textbox": 1})]
 
 
-def test_of_tracked_changes_the_text_is_the_one_after_them(read: Read) -> None:
+def test_tracked_changes_count_as_accepted(read: Read) -> None:
     def change(document: Any) -> None:
         _paragraph(
             document,

@@ -7,20 +7,20 @@ from pathlib import Path
 
 from extractor import ingest
 from extractor.data import Document
-from tests.readers.conftest import Read, failure, only, places, read_all, texts
+from tests.readers.conftest import Read, failure, locations, only, read_all, texts
 from tests.readers.making import mail, pdf, word, zipped
 from tests.readers.texts import TEXTS, USUAL
 
 RAW = b"From: a@example.com\r\nMessage-ID: <1@x>\r\n"
 
 
-def test_a_mail_is_its_headers_and_its_text_and_says_which_part_is_which(read: Read) -> None:
+def test_a_mail_is_its_headers_and_its_text_each_with_its_location(read: Read) -> None:
     document = only(read("a.eml", bytes(mail("合同确认", "您好：\n手机号18888888888\n"))))
     assert document.text == (
         "From: 张三 <zhang@example.com>\nTo: li@example.com\nDate: Mon, 01 Jan 2024 08:00:00 +0800\nSubject: 合同确认\n"
         "\n您好：\n手机号18888888888"
     )
-    assert places(document)[3:] == [
+    assert locations(document)[3:] == [
         ("合同确认", {"part": "header", "header": "Subject"}),
         ("您好：\n手机号18888888888", {"part": "1", "type": "text/plain"}),
     ]
@@ -59,10 +59,10 @@ def test_of_two_forms_the_plain_one_is_the_text_and_html_is_read_as_it_looks(rea
     alone.set_content("<p>第一<b>段</b><p>第二段<script>x</script>", subtype="html", charset="gb18030", cte="base64")
     document = only(read("b.eml", bytes(alone)))
     assert document.text == "From: a@example.com\n\n第一段\n第二段"
-    assert places(document)[-1] == ("第一段\n第二段", {"part": "1", "type": "text/html"})
+    assert locations(document)[-1] == ("第一段\n第二段", {"part": "1", "type": "text/html"})
 
 
-def test_pictures_in_the_text_are_listed_and_are_no_documents(read: Read) -> None:
+def test_pictures_in_the_text_are_listed_and_are_not_documents(read: Read) -> None:
     message = mail("x", "见图")
     message.add_related(b"\x89PNG\r\n\x1a\n", "image", "png", cid="<logo>", filename="logo.png")
     assert only(read("a.eml", bytes(message))).text.endswith("见图\n\nAttachment: logo.png")
@@ -122,23 +122,23 @@ def test_lines_that_were_broken_for_sending_are_joined(read: Read) -> None:
     assert only(read("a.eml", data)).text.endswith("One line.\nTwo.\n-- \nme")
 
 
-def test_a_mail_without_a_known_suffix_is_told_by_its_header_and_a_memo_is_none(read: Read) -> None:
+def test_a_mail_without_a_known_suffix_is_told_by_its_headers_and_a_memo_is_not_a_mail(read: Read) -> None:
     assert "Subject: 合同" in only(read("message", bytes(mail("合同", "x")))).text
     memo = "From: Zhang\nTo: Li\nSubject: x\nPhone: 138\n"
     assert only(read("memo", memo)).text == memo
 
 
-def test_what_is_no_mail_is_named(read: Read) -> None:
+def test_what_is_not_a_mail_is_mislabelled(read: Read) -> None:
     assert failure(read("a.eml", "just a text\nof two lines")).code == "mislabelled"
     assert failure(read("a.eml", "<html><body>no mail</body></html>")).code == "mislabelled"
     assert failure(read("a.eml", zipped({"a.txt": b"x"}))).code == "mislabelled"
 
 
-def test_an_undecodable_text_fails_the_mail_and_not_what_is_attached(read: Read) -> None:
+def test_an_undecodable_text_fails_the_mail_and_not_its_attachments(read: Read) -> None:
     noise = b64encode(b"".join(sha256(bytes([number])).digest() for number in range(20)))
     part = b"--b\r\nContent-Transfer-Encoding: base64\r\n\r\n" + noise + b"\r\n"
     attached = b"--b\r\nContent-Disposition: attachment; filename=a.txt\r\n\r\nfine\r\n--b--"
-    failed, document = read("m.eml", RAW + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part + attached)
-    assert failed.id == "m.eml"
-    assert not isinstance(failed, Document)
+    mail_failed, document = read("m.eml", RAW + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part + attached)
+    assert mail_failed.id == "m.eml"
+    assert not isinstance(mail_failed, Document)
     assert texts([document]) == {"m.eml/a.txt": "fine"}

@@ -1,4 +1,4 @@
-"""Files that are broken somewhere or are not what they are called give a text or a reason, never a crash or a hang."""
+"""Files that are damaged or mislabelled give a text or a problem, never a crash or a hang."""
 
 import gzip
 import json
@@ -10,6 +10,7 @@ import pytest
 
 from extractor import ingest
 from extractor.data import Document, FailedDocument
+from extractor.errors import Code
 from extractor.ingest import ReadOptions
 from tests.readers.conftest import Read, failure
 from tests.readers.making import locked_office, mail, pdf, word, workbook, zipped
@@ -32,14 +33,14 @@ FORMATS: Mapping[str, bytes] = {
     ".md": ("# 题\n\n" + "\n".join(LONG)).encode(),
 }
 LOCKED = {".pdf": pdf(LONG, password="x"), ".docx": locked_office(word("a"), "x")}
-NAMED = {
+EXPECTED: set[Code] = {
     *("empty", "binary", "encoding", "malformed", "too-large", "locked", "damaged", "no-text", "mislabelled"),
     *("unsupported", "bomb"),
 }
 
 
 def _read_all(folder: Path, contents: Mapping[str, bytes]) -> dict[str, list[Document | FailedDocument]]:
-    """What each file gives; all of them are read in one go."""
+    """Return what each file gives; all of them are read in one go."""
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     found: dict[str, list[Document | FailedDocument]] = {name: [] for name in contents}
@@ -54,14 +55,14 @@ def _check(found: Mapping[str, list[Document | FailedDocument]]) -> None:
         assert items, f"{name} gave nothing"
         for item in items:
             if isinstance(item, FailedDocument):
-                assert item.reason in NAMED, (name, item)
-                assert item.message
+                assert item.problem.code in EXPECTED, (name, item)
+                assert item.problem.message
             else:
                 assert item.text.strip(), name
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_whatever_is_cut_off_gives_a_text_or_a_reason(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_is_cut_off_gives_a_text_or_a_problem(tmp_path: Path, suffix: str) -> None:
     data, chance = FORMATS[suffix], random.Random(suffix)
     cuts = {0, 1, 2, 3, 4, 5, 8, 100, len(data) - 1, len(data) - 2, *(chance.randrange(len(data)) for _ in range(40))}
     found = _read_all(tmp_path, {f"{cut:06d}{suffix}": data[:cut] for cut in sorted(cuts) if cut < len(data)})
@@ -70,7 +71,7 @@ def test_whatever_is_cut_off_gives_a_text_or_a_reason(tmp_path: Path, suffix: st
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_whatever_is_damaged_gives_a_text_or_a_reason(tmp_path: Path, suffix: str) -> None:
+def test_a_file_that_is_damaged_gives_a_text_or_a_problem(tmp_path: Path, suffix: str) -> None:
     chance = random.Random(suffix)
     contents = {}
     for number in range(40):
@@ -82,13 +83,14 @@ def test_whatever_is_damaged_gives_a_text_or_a_reason(tmp_path: Path, suffix: st
 
 
 @pytest.mark.parametrize("suffix", LOCKED)
-def test_a_locked_file_that_is_cut_off_gives_a_reason(tmp_path: Path, suffix: str) -> None:
+def test_a_locked_file_that_is_cut_off_gives_a_problem(tmp_path: Path, suffix: str) -> None:
     data = LOCKED[suffix]
     found = _read_all(tmp_path, {f"{cut:06d}{suffix}": data[:cut] for cut in range(1, len(data), len(data) // 20)})
-    assert all(isinstance(item, FailedDocument) and item.reason in NAMED for items in found.values() for item in items)
+    items = [item for items in found.values() for item in items]
+    assert all(isinstance(item, FailedDocument) and item.problem.code in EXPECTED for item in items)
 
 
-def test_every_format_under_every_other_name_gives_a_text_or_a_reason(tmp_path: Path) -> None:
+def test_every_format_under_every_other_suffix_gives_a_text_or_a_problem(tmp_path: Path) -> None:
     contents = {
         f"{format[1:]} as {suffix[1:]}{suffix}": data
         for format, data in FORMATS.items()
@@ -129,7 +131,7 @@ def test_every_format_under_every_other_name_gives_a_text_or_a_reason(tmp_path: 
         ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "a PNG image"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_named(read: Read, name: str, content: bytes, words: str) -> None:
+def test_the_message_says_what_is_wrong_with_a_file(read: Read, name: str, content: bytes, words: str) -> None:
     assert words in failure(read(name, content)).message
 
 

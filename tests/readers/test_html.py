@@ -1,4 +1,4 @@
-"""HTML: what a browser would show, in whatever encoding the page is."""
+"""HTML: what a browser would show, whatever the encoding of the page."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_a_page_is_read_whether_it_declares_its_encoding_or_not_or_a_wrong_one(r
 
 
 @pytest.mark.parametrize("declared", ["gb2312", "GBK", "x-gbk", "gb_2312-80", "big5"])
-def test_an_encoding_is_taken_for_the_wider_one_that_browsers_take_it_for(read: Read, declared: str) -> None:
+def test_an_encoding_is_taken_for_the_wider_one_as_browsers_do(read: Read, declared: str) -> None:
     page = f"<meta charset={declared}>" + ("臺灣，恒生銀行" if declared == "big5" else "朱镕基、陶喆")
     encoding = "cp950" if declared == "big5" else "gb18030"
     assert only(read("a.html", page.encode(encoding))).text == page.partition(">")[2]
@@ -69,20 +69,20 @@ def test_a_byte_order_mark_counts_more_than_what_is_declared(read: Read) -> None
         assert only(read("a.html", PAGE.format("gb2312", "正文").encode(encoding))).text == "题\n正文"
 
 
-def test_an_xml_declaration_counts_as_one(read: Read) -> None:
+def test_an_xml_declaration_counts_as_a_declaration(read: Read) -> None:
     page = '<?xml version="1.0" encoding="windows-1251"?><html><body>Заказ</body></html>'
     document = only(read("a.xhtml", page.encode("cp1251")))
     assert (document.text, document.source.encoding) == ("Заказ", "cp1251")
 
 
-def test_a_few_broken_bytes_in_a_clear_encoding_are_owned_up_to(read: Read) -> None:
+def test_a_few_broken_bytes_are_replaced_and_the_recorded_encoding_says_so(read: Read) -> None:
     page = PAGE.format("gb2312", "正文正文正文正文" * 20).encode("gb18030").replace(b"</body>", b"\xff</body>")
     document = only(read("a.html", page))
     assert document.text.endswith("\ufffd")
     assert document.source.encoding == "gb18030 (1 broken bytes read as U+FFFD)"
 
 
-def test_a_page_without_anything_to_see_is_empty(read: Read) -> None:
+def test_a_page_without_visible_text_is_empty(read: Read) -> None:
     assert failure(read("a.html", "<html><body><script>render()</script></body></html>")).code == "empty"
 
 

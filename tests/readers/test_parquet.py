@@ -33,20 +33,20 @@ def test_rows_of_many_groups_and_of_texts_in_dictionaries_come_in_their_order(re
 
 
 @pytest.mark.parametrize(
-    ("columns", "reason", "says"),
+    ("columns", "code", "says"),
     [
         ({"a": ["x"], "b": [1]}, "malformed", "--text-column; there are a, b"),
         ({"text": [1]}, "malformed", "holds int64, not text"),
         ({"text": pa.array([], pa.string())}, "empty", "the table is empty"),
     ],
 )
-def test_a_table_without_text_says_so(read: Read, columns: dict[str, Any], reason: str, says: str) -> None:
+def test_a_table_without_text_says_so(read: Read, columns: dict[str, Any], code: str, says: str) -> None:
     found = failure(read("in.parquet", _parquet(columns)))
-    assert found.reason == reason
+    assert found.code == code
     assert says in found.message
 
 
-def test_damage_and_false_names_fail_the_file_alone(read: Read) -> None:
+def test_damaged_and_mislabelled_files_fail_alone(read: Read) -> None:
     whole = _parquet({"text": ["x"] * 100})
     assert failure(read("cut.parquet", whole[:-20])).code == "damaged"
     assert failure(read("false.parquet", "just text")).code == "mislabelled"

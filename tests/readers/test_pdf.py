@@ -1,11 +1,11 @@
-"""PDF: Chinese text on its pages, forms, locks, and scans that are named as such."""
+"""PDF: Chinese text on its pages, forms, passwords, and scans that are reported as such."""
 
 from pathlib import Path
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 
-from tests.readers.conftest import Read, failure, only, places
+from tests.readers.conftest import Read, failed, failure, locations, only
 from tests.readers.making import pdf
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples-public" / "documents" / "pdf"
@@ -15,14 +15,14 @@ CONTRACT = (["合同编号：HT-2024-001", "甲方：北京某某科技有限公
 def test_chinese_text_is_read_page_by_page(read: Read) -> None:
     document = only(read("a.pdf", pdf(*CONTRACT)))
     assert document.text == "合同编号：HT-2024-001\n甲方：北京某某科技有限公司\n手机号18888888888\n金额 1,234.50 元"
-    assert places(document) == [
+    assert locations(document) == [
         ("合同编号：HT-2024-001\n甲方：北京某某科技有限公司", {"page": 1}),
         ("手机号18888888888\n金额 1,234.50 元", {"page": 2}),
     ]
     assert document.location(document.text.index("18888888888")) == {"page": 2}
 
 
-def test_a_word_broken_at_a_lines_end_is_whole_and_a_number_keeps_its_hyphen(read: Read) -> None:
+def test_a_word_hyphenated_at_the_end_of_a_line_is_whole_and_a_number_keeps_its_hyphen(read: Read) -> None:
     document = only(read("a.pdf", pdf(["a hyphen-", "ated word", "tel 010-", "12345678"])))
     assert "hyphenated word" in document.text
     assert "010-" in document.text
@@ -42,26 +42,24 @@ def test_a_locked_file_opens_with_its_password(read: Read, password: str) -> Non
 
 
 @pytest.mark.parametrize(("password", "words"), [(None, "a password is needed"), ("wrong", "does not open it")])
-def test_a_locked_file_without_the_password_is_a_failure_that_says_so(
-    read: Read, password: str | None, words: str
-) -> None:
-    locked = failure(read("a.pdf", pdf(["text"], password="secret"), password=password))
-    assert locked.reason == "locked"
-    assert words in locked.message
-    assert "--password" in locked.message
+def test_a_locked_file_without_the_password_says_so(read: Read, password: str | None, words: str) -> None:
+    locked = failed(read("a.pdf", pdf(["text"], password="secret"), password=password))
+    assert locked.problem.code == "locked"
+    assert words in locked.problem.message
+    assert "--password" in locked.problem.message
     assert len(locked.source.sha256) == 64
 
 
 def test_a_scan_has_no_text_layer_and_says_so(read: Read) -> None:
     scan = failure(read("a.pdf", pdf([], [])))
-    assert scan.reason == "no-text"
+    assert scan.code == "no-text"
     assert "no text layer: 2 pages" in scan.message
 
 
 def test_a_scanned_page_among_others_is_marked(read: Read) -> None:
     document = only(read("a.pdf", pdf(["one"], [], ["three"])))
     assert document.text == "one\n\nthree"
-    assert places(document) == [("one", {"page": 1}), ("", {"page": 2, "text": False}), ("three", {"page": 3})]
+    assert locations(document) == [("one", {"page": 1}), ("", {"page": 2, "text": False}), ("three", {"page": 3})]
     assert document.location(document.text.index("three")) == {"page": 3}
 
 

@@ -26,7 +26,7 @@ def _read(name: str, content: str | bytes, **options: object) -> list[Document |
 
 def _texts(name: str, content: str | bytes, **options: object) -> dict[str, str]:
     return {
-        item.id: item.text if isinstance(item, Document) else f"!{item.reason}"
+        item.id: item.text if isinstance(item, Document) else f"!{item.problem.code}"
         for item in _read(name, content, **options)
     }
 
@@ -52,7 +52,7 @@ def test_the_hash_of_a_row_is_that_of_its_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "reason", "word"),
+    ("line", "code", "word"),
     [
         ('{"id": "a", "text": ', "malformed", "not JSON"),
         ("plain text", "malformed", "not JSON"),
@@ -65,22 +65,22 @@ def test_the_hash_of_a_row_is_that_of_its_text() -> None:
         ("[" * 100_000, "malformed", "not JSON"),
     ],
 )
-def test_a_broken_row_fails_alone(line: str, reason: str, word: str) -> None:
+def test_a_broken_row_fails_alone(line: str, code: str, word: str) -> None:
     before, broken, after = _read("r.jsonl", f'{{"text": "一"}}\n{line}\n{{"text": "二"}}\n')
     assert isinstance(broken, FailedDocument)
-    assert broken.reason == reason
-    assert word in broken.message
+    assert broken.problem.code == code
+    assert word in broken.problem.message
     assert broken.source.path == "r.jsonl#2"
     assert isinstance(before, Document)
     assert isinstance(after, Document)
 
 
-def test_an_id_that_comes_again_is_replaced_by_the_place_of_the_row() -> None:
+def test_an_id_that_occurs_again_is_replaced_by_the_number_of_the_row() -> None:
     rows = '{"id": "a", "text": "一"}\n{"id": "a", "text": "二"}\n{"id": "a", "text": "一"}\n'
     assert _texts("r.jsonl", rows) == {"a": "一", "r.jsonl#2": "二", "r.jsonl#3": "一"}
 
 
-def test_an_id_that_another_row_has_taken_by_its_place_stays_distinct() -> None:
+def test_an_id_that_is_the_number_of_another_row_stays_distinct() -> None:
     rows = '{"id": "r.jsonl#2", "text": "一"}\n{"text": "二"}\n'
     assert _texts("r.jsonl", rows) == {"r.jsonl#2": "一", "r.jsonl#2#2": "二"}
 
@@ -96,7 +96,7 @@ def test_a_file_of_rows_can_be_one_document() -> None:
     assert _texts("r.csv", "a,b\n1,2\n", rows="whole") == {"r.csv": "a,b\n1,2\n"}
 
 
-def test_a_lone_surrogate_is_read_and_owned_up_to() -> None:
+def test_a_lone_surrogate_is_replaced_and_the_recorded_encoding_says_so() -> None:
     (document,) = _read("r.jsonl", '{"text": "a\\ud800b \\ud83d\\ude00"}')
     assert isinstance(document, Document)
     assert document.text == "a\ufffdb \U0001f600"
@@ -104,7 +104,7 @@ def test_a_lone_surrogate_is_read_and_owned_up_to() -> None:
     document.text.encode("utf-8")
 
 
-def test_escaped_nul_nan_and_great_numbers_are_read() -> None:
+def test_escaped_nul_nan_and_large_numbers_are_read() -> None:
     rows = '{"text": "a\\u0000b", "n": NaN}\n{"text": "c", "n": 123456789012345678901234567890}\n'
     assert _texts("r.jsonl", rows) == {"r.jsonl#1": "a\0b", "r.jsonl#2": "c"}
 
@@ -123,16 +123,16 @@ def test_a_line_that_is_not_of_the_encoding_fails_alone(name: str) -> None:
     lines = [b'{"text": "\xe6\x89\x8b"}', b'{"text": "\xff"}', b'{"text": "\xe6\x9c\xba\xe5\x8f\xb7"}']
     if name == "r.csv":
         lines = [b"text", "手机号码，电话号码".encode(), b"\xff", "邮箱".encode()]
-    items = _read(name, b"\n".join(lines))
-    assert [getattr(item, "reason", "read") for item in items] == ["read", "encoding", "read"]
+    found = _texts(name, b"\n".join(lines)).values()
+    assert [text.startswith("!") and text for text in found] == [False, "!encoding", False]
 
 
 @pytest.mark.parametrize("name", ["r.jsonl", "r.csv"])
-@pytest.mark.parametrize(("content", "reason"), [(b"", "empty"), (b"\n\n", "empty"), (b"PK\x03\x04\x00\x00", "binary")])
-def test_a_file_without_rows_is_one_failure(name: str, content: bytes, reason: str) -> None:
+@pytest.mark.parametrize(("content", "code"), [(b"", "empty"), (b"\n\n", "empty"), (b"PK\x03\x04\x00\x00", "binary")])
+def test_a_file_without_rows_is_one_failure(name: str, content: bytes, code: str) -> None:
     (failure,) = _read(name, content)
     assert isinstance(failure, FailedDocument)
-    assert (failure.id, failure.problem.code) == (name, reason)
+    assert (failure.id, failure.problem.code) == (name, code)
     assert len(failure.source.sha256) == 64
 
 
@@ -156,7 +156,7 @@ def test_a_csv_row_is_a_document_of_its_columns() -> None:
     }
 
 
-def test_a_csv_column_of_the_text_fields_name_is_the_text() -> None:
+def test_a_csv_column_with_the_name_of_the_text_field_is_the_text() -> None:
     assert _texts("t.csv", "id,text\n1,一\n2,\n3,三\n") == {"1": "一", "2": "!empty", "3": "三"}
 
 
@@ -175,7 +175,7 @@ def test_a_csv_column_of_the_text_fields_name_is_the_text() -> None:
         ("t.csv", '"甲","乙"\n"1","2"\n'),
     ],
 )
-def test_a_tables_delimiter_is_found(name: str, content: str) -> None:
+def test_the_delimiter_of_a_table_is_detected(name: str, content: str) -> None:
     assert list(_texts(name, content).values()) == ["甲: 1\n乙: 2"]
 
 

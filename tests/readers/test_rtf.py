@@ -40,7 +40,7 @@ def test_text_is_read_as_it_is_written(tmp_path: Path) -> None:
     assert found == [expected for _, expected in CASES]
 
 
-def test_the_code_page_is_recorded_and_broken_bytes_are_owned_up_to(read: Read) -> None:
+def test_the_code_page_is_recorded_and_so_are_broken_bytes(read: Read) -> None:
     assert only(read("a.rtf", rb"{\rtf1\ansi\ansicpg936 \'d6\'d0}")).source.encoding == "gb18030"
     document = only(read("a.rtf", rb"{\rtf1\ansi\ansicpg936 a\'d6 b}"))
     assert document.source.encoding == "gb18030 (1 broken bytes read as U+FFFD)"
@@ -55,7 +55,7 @@ def test_a_document_without_text_is_empty(read: Read) -> None:
     assert failure(read("a.rtf", rb"{\rtf1{\pict 00}}")).code == "empty"
 
 
-def test_rtf_that_is_called_doc_is_read(read: Read) -> None:
+def test_rtf_with_the_suffix_doc_is_read(read: Read) -> None:
     assert only(read("a.doc", rb"{\rtf1 text}")).text == "text"
 
 

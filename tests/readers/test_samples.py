@@ -1,4 +1,4 @@
-"""The documents that ship, and the shared ones with what is known to stand in them."""
+"""The documents that ship, and the shared ones with what is known to be in them."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_a_shared_document_holds_what_is_known_of_it(known: dict[str, object]) -
     found = list(ingest.read([path], ReadOptions(**whole)))  # type: ignore[arg-type]
     if known.get("expected_error"):
         assert str(known["expected_error"]) in " ".join(
-            item.message for item in found if not isinstance(item, Document)
+            item.problem.message for item in found if not isinstance(item, Document)
         )
         found = list(ingest.read([path], ReadOptions(password=str(known["password"]))))
     text = "".join("".join(item.text for item in found if isinstance(item, Document)).split())

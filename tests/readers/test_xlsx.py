@@ -1,4 +1,4 @@
-"""Excel: cells as people see them, rows or sheets as documents, and in which cell a value stands."""
+"""Excel: cells as people see them, rows or sheets as documents, and the location of each cell."""
 
 import datetime
 import io
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from extractor.readers._support.number_formats import shown
-from tests.readers.conftest import Read, failure, only, places, texts
+from tests.readers.conftest import Read, failure, locations, only, texts
 from tests.readers.making import locked_office, workbook, zipped
 
 STAFF = {"员工": [["姓名", "电话", "备注"], ["张三", 13800138000, None], [], ["李四", "139", "急"]]}
@@ -22,7 +22,7 @@ def test_a_row_below_the_header_is_a_document(read: Read) -> None:
         "a.xlsx#员工!4": "姓名: 李四\n电话: 139\n备注: 急",
     }
     assert first.source.path == "a.xlsx#员工!2"
-    assert places(only([first])) == [
+    assert locations(only([first])) == [
         ("张三", {"sheet": "员工", "cell": "A2"}),
         ("13800138000", {"sheet": "员工", "cell": "B2"}),
     ]
@@ -115,7 +115,7 @@ def test_formats_and_long_numbers_survive_the_file(read: Read) -> None:
     assert only(read("a.xlsx", data, rows="whole")).text == "2024/1/5\t¥1,234.50\t007\tTRUE\t两\n行"
 
 
-def test_a_formula_that_nobody_calculated_is_shown_as_it_is(read: Read) -> None:
+def test_a_formula_that_was_never_calculated_is_shown_as_the_formula(read: Read) -> None:
     data = workbook({"S": [["单价", "数量", "合计"], [2, 3, "=A2*B2"]]})
     assert only(read("a.xlsx", data)).text == "单价: 2\n数量: 3\n合计: =A2*B2"
 

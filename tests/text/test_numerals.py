@@ -1,4 +1,4 @@
-"""Every number and every date is read in every notation, where it stands."""
+"""Every number and every date is found in every notation, where it occurs."""
 
 from datetime import date
 from decimal import Decimal
@@ -45,7 +45,7 @@ def _places(text: str, value: float | str) -> list[str]:
 
 
 @given(st.integers(0, 10**12 - 1) | st.integers(0, 100_000))
-def test_every_count_is_read_in_every_notation(number: int) -> None:
+def test_every_count_is_found_in_every_notation(number: int) -> None:
     notations = [
         f"{number:,}",
         f"{number:,}".translate(WIDE),
@@ -57,7 +57,7 @@ def test_every_count_is_read_in_every_notation(number: int) -> None:
 
 
 @given(st.integers(1, 10**8), st.integers(1, 9), st.integers(0, 9))
-def test_every_sum_of_money_is_read_in_every_notation(yuan: int, jiao: int, fen: int) -> None:
+def test_every_amount_of_money_is_found_in_every_notation(yuan: int, jiao: int, fen: int) -> None:
     value = Decimal(yuan) + Decimal(jiao) / 10 + Decimal(fen) / 100
     digits = BANKING[0]
     spoken = f"{_chinese(yuan, *BANKING)}元{digits[jiao]}角" + (f"{digits[fen]}分" if fen else "")
@@ -67,7 +67,7 @@ def test_every_sum_of_money_is_read_in_every_notation(yuan: int, jiao: int, fen:
 
 
 @given(st.dates(date(1000, 1, 1)))
-def test_every_day_is_read_in_every_notation(day: date) -> None:
+def test_every_day_is_found_in_every_notation(day: date) -> None:
     months = ("January February March April May June July August September October November December").split()
     chinese = "".join(PLAIN[0][int(digit)] for digit in str(day.year)).replace("零", "〇")
     parts = [_chinese(part, *PLAIN).replace("一十", "十") for part in (day.month, day.day)]
@@ -95,5 +95,5 @@ def test_every_day_is_read_in_every_notation(day: date) -> None:
         ("廿五", 25),
     ],
 )
-def test_what_is_said_short_means_what_is_meant(text: str, value: int) -> None:
+def test_numerals_in_short_form_have_their_full_value(text: str, value: int) -> None:
     assert set(numbers(text)) == {((0, len(text)), Decimal(value))}

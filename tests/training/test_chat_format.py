@@ -13,7 +13,6 @@ pytest.importorskip("torch")
 import torch
 
 from training.batches import LENGTHS, Source, batches, reply_weights
-from training.evaluate import Case, Walk, cases, schema_fields
 from training.model import ChatGLM, Shape, checkpoint_config
 from training.prompts import SPECIAL, STOP, Codec, answer, render
 from training.synth.documents import Asked, example
@@ -46,7 +45,7 @@ def test_the_weighted_answer_has_the_ids_of_the_whole_answer(codec: Codec) -> No
         assert ids[-1] == STOP
 
 
-def test_a_value_has_the_same_ids_wherever_it_stands(codec: Codec) -> None:
+def test_a_value_has_the_same_ids_wherever_it_occurs(codec: Codec) -> None:
     for value in ("root", "xiaohua123", "万俟澄", "5,960.00", 'it"s\\x', "Ab-7_z@q.cn"):
         after_label = codec.encode(f"\n账号：{value}，")
         in_quotes = codec.encode(f'\n"{value}"')
@@ -74,22 +73,14 @@ def test_the_book_s_prompt_puts_the_document_first(codec: Codec) -> None:
     )
 
 
-def test_a_constrained_value_stands_in_the_document_whatever_the_model_wants(codec: Codec) -> None:
-    asked, patterns = schema_fields("contact")
-    text = '账号：a"b 手机13412345678'
-    walk = Walk(Case("x", text, asked, patterns, dict.fromkeys(a.name for a in asked), "x"), codec, [])
-    generator = torch.Generator().manual_seed(1)
-    while not walk.done:
-        walk.choose(torch.randn(4992, generator=generator))
-    assert len(walk.values) == 4
-    assert all(v is None or v in text for v in walk.values)
-
-
-def test_the_development_documents_are_well_formed() -> None:
-    found = cases(ROOT / "training" / "dev.jsonl")
-    assert len(found) >= 40
-    for case in found:
-        assert all(v is None or v in case.text for v in case.gold.values())
+@pytest.mark.parametrize("name", ["dev", "test", "book"])
+def test_the_documents_used_for_measuring_hold_the_values_of_their_gold(name: str) -> None:
+    rows = [json.loads(line) for line in (ROOT / "training" / f"{name}.jsonl").read_text("utf-8").splitlines()]
+    assert len(rows) == {"dev": 42, "test": 18, "book": 1}[name]
+    for row in rows:
+        fields = json.loads((ROOT / "schemas" / f"{row['schema']}.json").read_text("utf-8"))["properties"]
+        assert row["gold"].keys() == fields.keys()
+        assert all(value is None or value in row["text"] for value in row["gold"].values())
 
 
 def test_the_small_model_equals_transformers_glm() -> None:

@@ -1,4 +1,4 @@
-"""The synthetic documents: reproducible, true to their answers, and none of the documents we are measured on."""
+"""The synthetic documents: reproducible, true to their answers, and none of the documents used for measuring."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_another_seed_gives_other_documents() -> None:
     assert made(20) != made(20, "other")
 
 
-def test_every_value_stands_in_its_document() -> None:
+def test_every_value_occurs_in_its_document() -> None:
     for found in made(400):
         assert all(value in found.text for value in strings(found))
 
@@ -57,8 +57,8 @@ def test_a_fair_share_of_the_examples_has_free_fields() -> None:
     assert 0.2 < tasks.count("free") / len(tasks) < 0.45
 
 
-def test_none_of_the_documents_to_measure_with_is_generated_or_quoted() -> None:
-    """No value that the development set asks for stands in the word lists or sentence frames."""
+def test_no_document_used_for_measuring_is_generated_or_quoted() -> None:
+    """No value of the development set occurs in the word lists or sentence frames."""
     sources = "".join(p.read_text(encoding="utf-8") for p in (TRAINING / "synth").rglob("*.txt"))
     for line in (TRAINING / "dev.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
@@ -77,7 +77,7 @@ def test_none_of_the_documents_to_measure_with_is_generated_or_quoted() -> None:
         ("{n}!", {"7!"}),
     ],
 )
-def test_a_pattern_stands_for_exactly_these_texts(pattern: str, texts: set[str]) -> None:
+def test_a_pattern_expands_to_exactly_these_texts(pattern: str, texts: set[str]) -> None:
     sequence = parse(pattern)
     assert {expand(sequence, Random(n), lambda name: "7") for n in range(60)} == texts
 

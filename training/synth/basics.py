@@ -52,7 +52,7 @@ def letters(rng: Random, count: int, alphabet: str = LOWER) -> str:
 
 
 def pseudo(rng: Random) -> str:
-    """A pronounceable made-up Latin word."""
+    """Return a pronounceable made-up Latin word."""
     return "".join(rng.choice("bcdfghjklmnprstvwxyz") + rng.choice("aeiou") for _ in range(rng.randint(1, 3))) + (
         rng.choice(["", "n", "ng", "r", "s", "t"])
     )
@@ -63,6 +63,6 @@ def latin(rng: Random) -> str:
 
 
 def junk(rng: Random) -> str:
-    """A made-up Chinese word, so that unknown text is nothing new."""
+    """Return a made-up Chinese word, so that unknown text is nothing new."""
     source = LEVEL_1 if rng.random() < 0.97 else LEVEL_2
     return "".join(rng.choices(source, k=rng.choice([1, 2, 2, 2, 3])))

@@ -13,7 +13,7 @@ from training.synth.wish import Wish, noise
 
 
 def chat(rng: Random, wish: Wish) -> str:
-    """A dialogue: some values answer a question, others are told."""
+    """Return a dialogue: some values answer a question, others are told."""
     speakers = _speakers(rng, wish.english)
     turns: list[list[str]] = []
     left = [f for f in wish.fields if f.value is not None]

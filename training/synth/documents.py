@@ -42,7 +42,7 @@ class Example:
 
 
 def example(rng: Random, easy: bool = False) -> Example:
-    """A random example; one whose values do not all stand in its text is thrown away and drawn again."""
+    """Draw a random example; one whose values do not all occur in its text is rejected and drawn again."""
     while True:
         found = _draw(rng, easy)
         if len(found.text) < 1200 and _sound(found):
@@ -87,7 +87,7 @@ def _layout(rng: Random) -> tuple[str, Layout]:
 
 
 def _longer(rng: Random, text: str, english: bool) -> str:
-    """The same among paragraphs of something else."""
+    """Return the same among paragraphs of something else."""
     room = rng.randint(200, 1100)
     parts = [text]
     while sum(map(len, parts)) < room:
@@ -133,7 +133,7 @@ def random_text(rng: Random, count: int) -> str:
 
 
 def _scenario(rng: Random, topic: str) -> Example:
-    """A whole document from one pattern: what the pattern does not state is absent."""
+    """Return a whole document from one pattern: what the pattern does not state is absent."""
     rows = [line.split("\t", 1) for line in lines("scenarios")]
     pattern = parse(rng.choice([text for kind, text in rows if kind == topic]))
     said: dict[str, str] = {}

@@ -66,13 +66,13 @@ def _labels() -> dict[tuple[str, str], Sequence]:
 
 
 def label(rng: Random, kind: str, english: bool) -> str:
-    """What a document might call a field of this kind."""
+    """Return what a document might call a field of this kind."""
     pattern = _labels()[kind, "en" if english else "zh"]
     return expand(pattern, rng, str)
 
 
 def value(rng: Random, kind: str, english: bool) -> str:
-    """A value as a document of this language has it."""
+    """Return a value as a document of this language has it."""
     if english and kind in {"person", "name"}:
         return values.english_name(rng) if rng.random() < 0.85 else values.chinese_name(rng)
     if english and kind == "address":
@@ -85,7 +85,7 @@ def value(rng: Random, kind: str, english: bool) -> str:
 
 
 def free_label(rng: Random, english: bool) -> str:
-    """The name of a field that exists only in this document."""
+    """Return the name of a field that exists only in this document."""
     if english:
         parts = [basics.latin(rng) for _ in range(rng.choice([1, 1, 2]))]
         return rng.choice([" ", "_", " "]).join(parts).capitalize() if rng.random() < 0.6 else "_".join(parts)
@@ -104,7 +104,7 @@ def free_label(rng: Random, english: bool) -> str:
 
 
 def named(rng: Random, names: dict[str, str], missing: float, english: bool) -> list[Field]:
-    """The bundled fields of a schema; account and password go together most of the time."""
+    """Return the bundled fields of a schema; account and password go together most of the time."""
     out = []
     together = rng.random() < missing
     for name, kind in names.items():
@@ -136,7 +136,7 @@ def free(rng: Random, english: bool) -> list[Field]:
 
 
 def _described(rng: Random, name: str, doc_label: str) -> tuple[str, str]:
-    """Sometimes the label stands in the description only."""
+    """Move the label into the description of some fields."""
     style = rng.random()
     if style < 0.06:
         return rng.choice(["f", "字段", "key", "项"]) + str(rng.randint(1, 20)), doc_label

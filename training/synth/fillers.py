@@ -62,14 +62,14 @@ SIMPLE: dict[str, Callable[[Random], str]] = {
 
 
 def fill(name: str, rng: Random) -> str:
-    """The text of a filler slot, or of a decoy `{!kind}`."""
+    """Return the text of a filler slot, or of a decoy `{!kind}`."""
     if name.startswith("!"):
         return decoy(name[1:], rng)
     return SIMPLE[name](rng)
 
 
 def decoy(kind: str, rng: Random, english: bool = False) -> str:
-    """A value that looks right and is not meant."""
+    """Return a value that looks right and is not meant."""
     if kind == "address" and english:
         return places.english_address(rng)
     return values.KINDS[kind](rng)
@@ -82,14 +82,14 @@ def sentence(rng: Random, english: bool) -> str:
 
 
 def trap(rng: Random, topic: str, english: bool) -> str:
-    """A sentence with a number, mail or name that must not be taken for a value."""
+    """Return a sentence with a number, mail or name that must not be taken for a value."""
     language = "en" if english else "zh"
     chosen = rng.choice(patterns(f"traps_{topic}_{language}"))
     return expand(chosen, rng, lambda name: fill(name, rng))
 
 
 def stray_label(rng: Random, english: bool) -> str:
-    """A label nobody asks for."""
+    """Return a label nobody asks for."""
     if english:
         return rng.choice([basics.latin(rng).capitalize(), f"{basics.latin(rng).capitalize()} {basics.latin(rng)}"])
     return rng.choice(
@@ -103,7 +103,7 @@ def stray_label(rng: Random, english: bool) -> str:
 
 
 def stray_value(rng: Random, english: bool) -> str:
-    """What stands behind such a label."""
+    """Return a value for such a label."""
     if english:
         return rng.choice(
             [

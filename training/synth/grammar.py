@@ -107,18 +107,18 @@ def slots(sequence: Sequence) -> Iterator[str]:
 
 @cache
 def words(name: str) -> tuple[str, ...]:
-    """The words of `words/NAME.txt`."""
+    """Return the words of `words/NAME.txt`."""
     return tuple((HERE / "words" / f"{name}.txt").read_text(encoding="utf-8").split())
 
 
 @cache
 def lines(name: str) -> tuple[str, ...]:
-    """The non-empty lines of `frames/NAME.txt`."""
+    """Return the non-empty lines of `frames/NAME.txt`."""
     text = (HERE / "frames" / f"{name}.txt").read_text(encoding="utf-8")
     return tuple(line for line in text.split("\n") if line)
 
 
 @cache
 def patterns(name: str) -> tuple[Sequence, ...]:
-    """The patterns of `frames/NAME.txt`, one a line."""
+    """Return the patterns of `frames/NAME.txt`, one a line."""
     return tuple(parse(line) for line in lines(name))

@@ -1,4 +1,4 @@
-"""Documents with several people, places and organisations, in the order in which they stand."""
+"""Documents with several people, places and organisations, in the order in which they occur."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from training.synth.grammar import expand, patterns, words
 
 
 def people(rng: Random) -> tuple[str, dict[str, list[str]]]:
-    """A text and its people: names, phones, organisations and roles, each once."""
+    """Return a text and its people: names, phones, organisations and roles, each once."""
     found: dict[str, list[str]] = {"姓名": [], "电话": [], "单位": [], "职务": []}
     makers = {
         "p": ("姓名", values.person if rng.random() < 0.1 else values.chinese_name),
@@ -65,7 +65,7 @@ def _place(rng: Random) -> str:
 
 
 def ner(rng: Random) -> tuple[str, dict[str, list[str]]]:
-    """A text and its names of people, places and organisations."""
+    """Return a text and its names of people, places and organisations."""
     found: dict[str, list[str]] = {"PER": [], "LOC": [], "ORG": []}
 
     def slot(name: str) -> str:

@@ -26,7 +26,7 @@ def prose(rng: Random, wish: Wish, said: list[str], amount: float) -> str:
 
 
 def narrative(rng: Random, wish: Wish) -> str:
-    """Running text."""
+    """Write running text."""
     said = statements(rng, wish.fields, wish.topic, wish.english, wish.clue)
     head = rng.choice(
         [
@@ -44,7 +44,7 @@ def narrative(rng: Random, wish: Wish) -> str:
 
 
 def letter(rng: Random, wish: Wish) -> str:
-    """A letter with salutation and signature."""
+    """Return a letter with salutation and signature."""
     said = statements(rng, wish.fields, wish.topic, wish.english, wish.clue)
     body = prose(rng, wish, said, wish.noise)
     if wish.english:
@@ -84,7 +84,7 @@ def _paragraph(rng: Random, wish: Wish) -> str:
 
 
 def snippet(rng: Random, wish: Wish) -> str:
-    """A connection string or command with a login in it, among ordinary sentences."""
+    """Return a connection string or command with a login in it, among ordinary sentences."""
     known = {f.kind: f.value for f in wish.fields if not f.free and f.value}
     if "account" not in known or "password" not in known:
         return narrative(rng, wish)
@@ -108,7 +108,7 @@ def snippet(rng: Random, wish: Wish) -> str:
 
 
 def resume(rng: Random, wish: Wish) -> str:
-    """A curriculum vitae: many years and numbers, a line with how to reach its owner."""
+    """Return a curriculum vitae: many years and numbers, a line with how to reach its owner."""
     english = wish.english
     sign = rng.choice(["\n", "\n", " | ", "　", "，", " / "])
     reach = [
@@ -134,6 +134,6 @@ def resume(rng: Random, wish: Wish) -> str:
 
 
 def sentence_of(rng: Random, name: str, english: bool) -> str:
-    """A line of a file of frames, in the right script."""
+    """Return a line of a file of frames, in the right script."""
     fitting = [line for line in lines(name) if line.isascii() == english]
     return expand(parse(rng.choice(fitting)), rng, lambda slot: SIMPLE[slot](rng))

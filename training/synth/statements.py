@@ -58,7 +58,7 @@ def _gold(slot: str) -> list[str]:
 
 
 def by_clue(rng: Random, fields: list[Field], topic: str, english: bool) -> tuple[str, set[str]] | None:
-    """A clue sentence for one or more of the fields, and the kinds it states; None where no sentence fits."""
+    """Return a clue sentence for one or more of the fields, and the kinds it states; None where no sentence fits."""
     known = {f.kind: f.value for f in fields if f.value is not None and not f.free}
     fitting = [(kinds, p) for kinds, p in _frames(topic, english) if kinds and kinds <= known.keys()]
     fitting = [(kinds, p) for kinds, p in fitting if not _shared(p) or rng.random() < 0.3]
@@ -102,5 +102,5 @@ def statements(rng: Random, fields: list[Field], topic: str | None, english: boo
 
 
 def relabel(rng: Random, field: Field, english: bool) -> str:
-    """The label a table uses for a field."""
+    """Return the label a table uses for a field."""
     return field.label if field.free or rng.random() < 0.6 else label(rng, field.kind, english)

@@ -39,7 +39,7 @@ def _rows(rng: Random, wish: Wish) -> list[tuple[str, str]]:
 
 
 def _dressed(rng: Random, field: Field) -> str:
-    """A value with what may stand around it: an amount has a currency, a date an hour."""
+    """Return a value with what may surround it: an amount has a currency, a date an hour."""
     value = field.value or ""
     if field.kind in {"amount", "sum"} and rng.random() < 0.5:
         return rng.choice(
@@ -74,7 +74,7 @@ def _pairs(rng: Random, rows: list[str]) -> str:
 
 
 def inline(rng: Random, wish: Wish) -> str:
-    """A notice: labels and values in one paragraph."""
+    """Return a notice: labels and values in one paragraph."""
     separator = rng.choice(["：", "：", ":", "", " ", "是", "为"])
     stop = rng.choice(["；", "；", "，", "、", " ", "　", " / ", " | ", "。", ", ", "; "])
     rows = [f"{k}{' ' if not separator and k[-1:].isascii() else separator}{v}" for k, v in _rows(rng, wish)]
@@ -166,7 +166,7 @@ def around(rng: Random, wish: Wish, text: str) -> str:
 
 
 def config(rng: Random, wish: Wish) -> str:
-    """A settings file, JSON, YAML or environment variables."""
+    """Return a settings file, JSON, YAML or environment variables."""
     rows = _rows(rng, wish)
     style = rng.randrange(5)
     if style == 0:
@@ -185,7 +185,7 @@ def config(rng: Random, wish: Wish) -> str:
 
 
 def two_records(rng: Random, wish: Wish) -> str:
-    """An old block and the current one, told apart by their headings."""
+    """Return an old block and the current one, told apart by their headings."""
     old = [Field(f.name, f.kind, f.label, decoy(f.kind, rng, wish.english)) for f in wish.fields if rng.random() < 0.8]
     heads = rng.choice(
         [
@@ -212,7 +212,7 @@ def two_records(rng: Random, wish: Wish) -> str:
 
 
 def short(rng: Random, wish: Wish) -> str:
-    """A few bare pairs: what the first minutes of training see."""
+    """Return a few bare pairs: what the first minutes of training see."""
     rows = [f"{f.label}{rng.choice(['：', ':', ' ', '是'])}{f.value}" for f in wish.fields if f.value is not None]
     rows += [f"{stray_label(rng, wish.english)}：{stray_value(rng, wish.english)}" for _ in range(rng.randint(0, 2))]
     rng.shuffle(rows)

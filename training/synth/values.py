@@ -153,7 +153,7 @@ def password(rng: Random) -> str:
 
 
 def _no_edges(text: str, rng: Random) -> str:
-    """A comma or stop at the edge would be indistinguishable from the sentence's own."""
+    """Drop a comma or stop at the edge: it would be indistinguishable from the sentence's own."""
     return rng.choice(LETTERS) + text.strip(".?,;:") + rng.choice(LETTERS + DIGITS)
 
 

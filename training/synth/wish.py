@@ -27,7 +27,7 @@ Layout = Callable[[Random, Wish], str]
 
 
 def noise(rng: Random, wish: Wish) -> str:
-    """A filler or a trap."""
+    """Return a filler or a trap."""
     english = wish.english if rng.random() < 0.92 else not wish.english
     if wish.topic and rng.random() < 0.4:
         return trap(rng, wish.topic, english)
@@ -37,7 +37,7 @@ def noise(rng: Random, wish: Wish) -> str:
 
 
 def title(rng: Random, wish: Wish) -> str:
-    """A heading line."""
+    """Return a heading line."""
     if wish.english:
         return rng.choice(
             [f"{basics.latin(rng).capitalize()} {basics.latin(rng)}", sentence(rng, True), values.english_company(rng)]

@@ -1,22 +1,21 @@
-"""A Markdown table, for people. It knows nothing of earlier runs: every run writes it anew."""
+"""A Markdown table, for people. It knows nothing of earlier runs: every run writes the whole of it."""
 
 from __future__ import annotations
 
 from typing import IO
 
-from extractor.data import Json, Record
-from extractor.sinks import Sink, SinkOptions
+from extractor.plugins import Json, Record, Sink, SinkOptions
 
 SUFFIXES = (".md",)
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
-    """A file with a column for each field of the schema."""
+    """Return the sink of a file with a column for each field of the schema."""
     return MarkdownSink(path, [field.name for field in options.task.fields] if options.task else [])
 
 
 class MarkdownSink:
-    """Writes a row at a time."""
+    """A table that is written row by row."""
 
     _file: IO[str]
 
@@ -34,9 +33,11 @@ class MarkdownSink:
         self._file.close()
 
     def done(self, id: str, sha256: str) -> None:
+        """Return None: no row of an earlier run is left."""
         return None
 
     def write(self, record: Record) -> None:
+        """Write one row."""
         data = record.data or {}
         self._row(record.id, record.status, *(data.get(name) for name in self._fields))
 

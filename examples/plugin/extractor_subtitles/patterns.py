@@ -6,12 +6,11 @@ import json
 import re
 from collections import deque
 
-from extractor.config import ModelConfig
-from extractor.data import Completion, Prompt
+from extractor.plugins import Completion, ModelConfig, Prompt
 
 
 class Backend:
-    """Answers one prompt after the other. A text counts as one token a character."""
+    """Prompts are answered one after the other. A character counts as a token."""
 
     name = identity = "patterns"
     context = 1_000_000
@@ -20,9 +19,11 @@ class Backend:
         self._waiting: deque[Prompt] = deque()
 
     def submit(self, prompt: Prompt) -> None:
+        """Queue a prompt."""
         self._waiting.append(prompt)
 
     def collect(self) -> list[Completion]:
+        """Return the answer to the oldest prompt; none where there is no prompt."""
         if not self._waiting:
             return []
         prompt = self._waiting.popleft()
@@ -30,6 +31,7 @@ class Backend:
         return [Completion(prompt, json.dumps(found, ensure_ascii=False))]
 
     def count_tokens(self, text: str) -> int:
+        """Return the number of characters."""
         return len(text)
 
     def __enter__(self) -> Backend:
@@ -40,6 +42,6 @@ class Backend:
 
 
 def _first(pattern: str | None, text: str) -> str | None:
-    """The first match anywhere in the text: `^` and `$` of a schema's pattern stand for the ends of a value."""
+    """Return the first match anywhere in the text: `^` and `$` of a schema's pattern are the ends of a value."""
     found = re.search(pattern.removeprefix("^").removesuffix("$"), text) if pattern else None
     return found[0] if found else None

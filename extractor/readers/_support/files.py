@@ -1,4 +1,4 @@
-"""What every reader is given (a file and options) and gives back when it fails. Knows no formats."""
+"""What every reader is given, a file and options, and what it returns when it fails. Knows no formats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ReadOptions:
     """How inputs become documents.
 
     `text_field` and `id_field` name the fields (columns) of rows that hold text and id. `rows` makes each row of a
-    table or JSON file a document (`split`) or the sheet, the file, as it stands (`whole`). `stdin` says what comes
+    table or JSON file a document (`split`) or the whole sheet or file, as it is (`whole`). `stdin` says what comes
     through `-`: `auto` is JSONL where the first line that is not blank is a JSON object, else one document. One above
     `max_bytes` is not read. `exclude` names files to leave out of folders: the output of the run itself, above all.
     `password` opens locked files; a file that is read in a process of its own may take `timeout` seconds a document.
@@ -50,10 +50,10 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file to read: the id its document gets, its path for people, and how to open it (each call anew).
+    """One file to read: the id that its document gets, its path for people, and how to open it (each call afresh).
 
-    `location` is where it lies on the disk, empty for what is inside another file: at `depth`, and sharing the
-    `budget` of the archive that it came from.
+    `location` is its path on the disk or its address, empty for what is inside another file: at `depth`, and sharing
+    the `budget` of the archive that it came from.
     """
 
     id: str
@@ -68,13 +68,13 @@ class File:
         return os.path.splitext(self.path)[1].lower()
 
     def inside(self, name: str, open: Callable[[], BinaryIO], budget: Budget | None = None) -> File:
-        """A file in this one; it can be opened as long as this one is being read."""
+        """Return a file inside this one; it can be opened as long as this one is being read."""
         return File(f"{self.id}/{name}", f"{self.path}/{name}", open, "", self.depth + 1, budget or self.budget)
 
     def document(
         self, text: str, sha256: str, encoding: str | None = None, segments: Sequence[Segment] = ()
     ) -> Document:
-        """The whole file as one document."""
+        """Return the whole file as one document."""
         return Document(self.id, text, Source(self.path, sha256, encoding, len(text)), tuple(segments))
 
     def failed(self, problem: Problem, sha256: str = "") -> FailedDocument:
@@ -83,8 +83,10 @@ class File:
 
 
 def open_regular(location: str) -> BinaryIO:
-    """Open a file, or what is at an address, for reading; raises OSError for what is none, and never waits for a pipe's
-    other end."""
+    """Open a file, or what is at an address, for reading, without ever waiting for the other end of a pipe.
+
+    Raises OSError for what is not a regular file.
+    """
     if addresses.is_address(location):
         return addresses.open_file(location)
     descriptor = os.open(location, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -95,7 +97,7 @@ def open_regular(location: str) -> BinaryIO:
 
 
 def read_bytes(file: File, limit: int) -> bytes:
-    """All bytes of a file. Raises ReadError where there are more than `limit`."""
+    """Return all bytes of a file. Raises ReadError where there are more than `limit`."""
     with file.open() as stream:
         data = read_up_to(stream, limit + 1)
     if len(data) > limit:
@@ -104,7 +106,7 @@ def read_bytes(file: File, limit: int) -> bytes:
 
 
 def hash_of(file: File, limit: int) -> str:
-    """The hash of a file's bytes; empty where they cannot be read or are more than `limit`."""
+    """Return the SHA-256 of a file's bytes; empty where they cannot be read or are more than `limit`."""
     try:
         return hashlib.sha256(read_bytes(file, limit)).hexdigest()
     except (ReadError, OSError):
@@ -112,7 +114,7 @@ def hash_of(file: File, limit: int) -> str:
 
 
 def read_up_to(stream: BinaryIO, limit: int) -> bytes:
-    """At most `limit` bytes; takes no more memory than there is to read, as a single read would."""
+    """Return at most `limit` bytes; unlike a single read, take no more memory than there is to read."""
     blocks = []
     while limit > 0 and (block := stream.read(min(limit, BLOCK_BYTES))):
         blocks.append(block)
@@ -121,19 +123,19 @@ def read_up_to(stream: BinaryIO, limit: int) -> bytes:
 
 
 def too_large(what: str, limit: int) -> str:
-    """One line that says what to do about a document above the limit."""
+    """Return one line that says what to do about a document above the limit."""
     return f"{what} has more than {limit:,} bytes: raise --max-bytes, or split it"
 
 
 def io_message(error: OSError) -> str:
-    """One line that says what to do about a file that cannot be read."""
+    """Return one line that says what to do about a file that cannot be read."""
     if isinstance(error, PermissionError):
         return "permission denied: make the file readable and run again"
     if isinstance(error, FileNotFoundError):
-        return "not there: it vanished while the run went on, or it is a link to nothing"
+        return "not there: it was removed during the run, or it is a link to nothing"
     return error.strerror or str(error)
 
 
 def sha256_of(text: str) -> str:
-    """The hash of a row's text, which stands for the row: its other fields may change freely."""
+    """Return the SHA-256 of a row's text, which identifies the row: its other fields may change freely."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,7 +1,7 @@
 """HTML as people see it: the visible text, block by block, table rows as lines with a tab between cells.
 
-The title comes first. Scripts, styles, comments and what is marked as hidden are left out; so are characters that have
-no width. White space is what a browser makes of it. Knows no files: `html` and `eml` do.
+The title comes first. Scripts, styles, comments and what is marked as hidden are left out; so are zero-width
+characters. White space collapses as in a browser. Knows no files: `html` and `eml` do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ META = re.compile(rb"<meta\b[^>]*?charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNOREC
 XML = re.compile(rb"\s*<\?xml[^>]*?encoding\s*=\s*[\"']([\w.:-]+)", re.IGNORECASE)
 COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
 
-UNSEEN = frozenset("script style template noscript head iframe object audio video datalist".split())
+NOT_RENDERED = frozenset("script style template noscript head iframe object audio video datalist".split())
 BLOCKS = frozenset(
     "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure"
     " footer form h1 h2 h3 h4 h5 h6 header hr html legend li main menu nav ol option optgroup p pre section select"
@@ -29,14 +29,14 @@ BLOCKS = frozenset(
 )
 CELLS = frozenset(("td", "th"))
 KEPT = frozenset(("pre", "textarea", "listing", "xmp"))
-TYPED = frozenset(("", "text", "email", "tel", "url", "number", "date", "search", "submit", "button", "reset"))
+SHOWN_INPUTS = frozenset(("", "text", "email", "tel", "url", "number", "date", "search", "submit", "button", "reset"))
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.IGNORECASE)
 SPACE = re.compile(r"[ \t\r\n\f\v\u00a0]+")
-WIDTHLESS = re.compile("[\u00ad\u200b\u2060\ufeff\0]")
+ZERO_WIDTH = re.compile("[\u00ad\u200b\u2060\ufeff\0]")
 
 
 def decode(data: bytes, label: str | None = None) -> Decoded | Undecodable:
-    """The markup of a page: a byte-order mark counts first, then the header's label, then what the page declares."""
+    """Decode a page: a byte-order mark counts first, then the label of a mail's header, then what the page declares."""
     head = COMMENT.sub(b"", data[:HEAD_BYTES])
     found = XML.match(head) or META.search(head)
     label_inside = found[1].decode("ascii", "replace") if found else None
@@ -46,7 +46,7 @@ def decode(data: bytes, label: str | None = None) -> Decoded | Undecodable:
 
 
 def visible_text(markup: str) -> str:
-    """The text that a browser would show."""
+    """Return the text that a browser would show."""
     from selectolax.lexbor import LexborHTMLParser
 
     page = LexborHTMLParser(markup)
@@ -56,12 +56,16 @@ def visible_text(markup: str) -> str:
         flow.add(title.text())
         flow.end_line()
     for node, entered in _walk(page.root):
-        _see(flow, node, entered)
+        _render(flow, node, entered)
     return flow.text
 
 
 class Flow:
-    """Text in the making: white space is held back until there is something for it to separate."""
+    """Rendered text: white space is held back until there is something for it to separate.
+
+    `_gap` is the white space before the next text: a space, line feeds, or the tab after a cell. `_kept` is how many
+    elements around the next text keep their white space as it is written (`<pre>`).
+    """
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -69,7 +73,8 @@ class Flow:
         self._kept = 0
 
     def add(self, text: str) -> None:
-        text = WIDTHLESS.sub("", text)
+        """Append the text of a node."""
+        text = ZERO_WIDTH.sub("", text)
         if self._kept:
             self._put(text.replace("\u00a0", " ").replace("\r\n", "\n"))
             return
@@ -81,21 +86,23 @@ class Flow:
             self._gap = " " if words.endswith(" ") else ""
 
     def begin_line(self) -> None:
-        """A block begins; the first one of a cell stays behind its tab."""
+        """Begin a block; the first one of a cell stays after its tab."""
         self._gap = self._gap if "\t" in self._gap else "\n"
 
     def end_line(self) -> None:
+        """End a block."""
         self._gap = "\n"
 
     def end_cell(self) -> None:
-        """The next cell is on the same line."""
+        """End a cell: the next one is on the same line."""
         self._gap = "\t"
 
     def break_line(self) -> None:
-        """A line that ends where it is told to; two in a row leave a blank one."""
+        """End a line at `<br>`; two in a row leave a blank line."""
         self._gap = self._gap + "\n" if self._gap.startswith("\n") else "\n"
 
     def keep(self, change: int) -> None:
+        """Enter (1) or leave (-1) an element whose white space is kept."""
         self._kept += change
 
     def _put(self, text: str) -> None:
@@ -111,11 +118,15 @@ class Flow:
 
 
 def _walk(root: LexborNode | None) -> Iterator[tuple[LexborNode, bool]]:
-    """Every node that can be seen, when it is entered and when it is left, however deep they are nested."""
+    """Yield every visible node, with True when it is entered and False when it is left.
+
+    Depth first and without recursion, because pages may be nested deeper than Python's stack. Nodes are told apart by
+    `mem_id`: the parser makes a new Python object for a node each time.
+    """
     node = root
     while node is not None:
         yield node, True
-        child = node.first_child if _is_seen(node) else None
+        child = node.first_child if _is_visible(node) else None
         if child is not None:
             node = child
             continue
@@ -128,14 +139,14 @@ def _walk(root: LexborNode | None) -> Iterator[tuple[LexborNode, bool]]:
         node = node.next if node is not None else None
 
 
-def _is_seen(node: LexborNode) -> bool:
-    if not node.is_element_node or node.tag in UNSEEN:
+def _is_visible(node: LexborNode) -> bool:
+    if not node.is_element_node or node.tag in NOT_RENDERED:
         return not node.is_element_node
     attributes = node.attributes
     return "hidden" not in attributes and not HIDDEN.search(attributes.get("style") or "")
 
 
-def _see(flow: Flow, node: LexborNode, entered: bool) -> None:
+def _render(flow: Flow, node: LexborNode, entered: bool) -> None:
     tag = node.tag
     if tag in BLOCKS:
         flow.begin_line() if entered else flow.end_line()
@@ -153,10 +164,10 @@ def _enter(flow: Flow, node: LexborNode) -> None:
     elif node.tag == "br":
         flow.break_line()
     elif node.tag == "input":
-        flow.add(_typed(node))
+        flow.add(_form_value(node))
 
 
-def _typed(node: LexborNode) -> str:
-    """What stands in a field of a form."""
+def _form_value(node: LexborNode) -> str:
+    """Return what a form field shows."""
     attributes = node.attributes
-    return f" {attributes.get('value') or ''} " if (attributes.get("type") or "").lower() in TYPED else ""
+    return f" {attributes.get('value') or ''} " if (attributes.get("type") or "").lower() in SHOWN_INPUTS else ""

@@ -1,6 +1,6 @@
-"""Limits for what unpacks, against archives that are made to fill memory or disk; and how reading is broken off.
+"""Limits for what unpacks, against archives that are made to fill memory or disk; and the errors that end reading.
 
-Nothing is believed of what an archive says about itself: bytes are counted as they come out.
+Nothing that an archive says about itself is believed: bytes are counted as they come out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MEMBERS = 10_000
 NESTING = 5
 RATIO = 200
-"""What one byte may unpack to, once `RATIO_FROM` bytes have come: text packs to a tenth, seldom to a hundredth."""
+"""What one byte may unpack to, once `RATIO_FROM` bytes have come out: text packs to a tenth, rarely to a hundredth."""
 RATIO_FROM = 16 << 20
 DOCUMENTS = 64
 """How many of the largest documents (`max_bytes`) an archive may unpack to, with all that is inside it."""
@@ -36,12 +36,17 @@ class ReadError(Exception):
         super().__init__(message)
         self.problem = Problem(code, message)
 
+    @classmethod
+    def of(cls, problem: Problem) -> ReadError:
+        """Return the error for a problem that is known already."""
+        return ReadError(problem.code, problem.message)
+
 
 class Bomb(ReadError):
     """An archive is beyond the limits. It ends the reading of the whole file on the disk."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("bomb", f"{message}; what is left of it was not read: unpack it yourself and give the folder")
+        super().__init__("bomb", f"{message}; the rest of it was not read: unpack it yourself and give the folder")
 
 
 class Budget:
@@ -51,14 +56,15 @@ class Budget:
         self._total = self._left = DOCUMENTS * max_bytes
 
     def spend(self, count: int) -> None:
-        """Raises Bomb when there is nothing left."""
+        """Take bytes from the budget. Raises Bomb when there is nothing left."""
         self._left -= count
         if self._left < 0:
             raise Bomb(f"the archive unpacks to more than {self._total:,} bytes ({DOCUMENTS} times --max-bytes)")
 
 
 class Unpacking(io.RawIOBase):
-    """A stream that unpacks: it is counted, and damage becomes a failure. `packed` tells the bytes behind it."""
+    """A stream that unpacks: its bytes are counted, and damage becomes a ReadError. `packed` returns the bytes read so
+    far, or in all, of what it unpacks."""
 
     def __init__(self, stream: BinaryIO, packed: Callable[[], int], budget: Budget) -> None:
         self._stream = stream
@@ -78,6 +84,7 @@ class Unpacking(io.RawIOBase):
         return self._stream.seek(offset, whence)
 
     def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill the buffer. Raises ReadError for damage, and Bomb beyond the budget or the ratio."""
         view = memoryview(buffer).cast("B")
         try:
             data = self._stream.read(len(view))
@@ -96,11 +103,11 @@ class Unpacking(io.RawIOBase):
 
 
 def unpacking(stream: BinaryIO, packed: Callable[[], int], budget: Budget) -> BinaryIO:
-    """The stream, counted."""
+    """Return the stream, buffered and counted."""
     return cast(BinaryIO, io.BufferedReader(Unpacking(stream, packed, budget), io.DEFAULT_BUFFER_SIZE * 8))
 
 
 def damaged(what: str, error: BaseException | str) -> ReadError:
-    """A file that begins as its format should and is broken further on, in words of the library that read it."""
+    """Return the error for a file that begins as its format should and is broken further on, in the library's words."""
     detail = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
     return ReadError("damaged", f"the {what} is damaged or cut off ({detail}): get it again, or repair it")

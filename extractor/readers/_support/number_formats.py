@@ -1,7 +1,7 @@
 """Numbers and dates as a spreadsheet shows them: number format codes, as far as people use them.
 
-The grammar is that of ECMA-376 part 1, section 18.8.31. What depends on the reader's locale (the short date) is shown
-as an ISO date. Left out are fractions, colours, and the spelled-out numbers of East Asia, which come as digits.
+The grammar is that of ECMA-376 part 1, section 18.8.31. What depends on the locale of whoever looks (the short date) is
+shown as an ISO date. Fractions, colours, and the spelled-out numbers of East Asia are not supported: digits come out.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ Moment = datetime.date | datetime.time
 LOCAL_DATES = frozenset(("mm-dd-yy", "[$-F800]dddd\\,\\ mmmm\\ dd\\,\\ yyyy"))
 GENERAL = frozenset(("", "general", "@"))
 STORED_DIGITS = 15
+# Groups of both grammars: quoted text, an escaped character, a space as wide as a character, a currency, a placeholder,
+# and any other character, which is literal.
 LITERAL = r'"([^"]*)"|\\(.)|(_).|\*.|\[\$([^\]-]*)[^\]]*\]'
 IN_NUMBERS = re.compile(LITERAL + r"|\[[^\]]*\]|(E[+-]0+|[0#?.,%/]|general)|(.)", re.IGNORECASE | re.DOTALL)
 IN_DATES = re.compile(
@@ -32,7 +34,7 @@ DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 
 
 def shown(value: object, code: str) -> str:
-    """A cell's value under a number format."""
+    """Return a cell's value as text in a number format."""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, datetime.timedelta):
@@ -45,7 +47,7 @@ def shown(value: object, code: str) -> str:
 
 
 class Token(NamedTuple):
-    """A piece of a format: a place for a part of the value, or text that stands there as it is."""
+    """A part of a format: a placeholder for a part of the value, or literal text."""
 
     is_place: bool
     text: str
@@ -53,7 +55,10 @@ class Token(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _tokens(section: str, grammar: re.Pattern[str]) -> Sequence[Token]:
-    """What is quoted or escaped is text, `_` leaves a space, `*` and colours show nothing, `[$¥-804]` is a currency."""
+    """Split a format by one of the two grammars, which have the same six groups.
+
+    What is quoted or escaped is text, `_` leaves a space, `*` and colours show nothing, `[$¥-804]` is a currency.
+    """
     found = []
     for match in grammar.finditer(section):
         quoted, escaped, space, currency, place, other = match.groups()
@@ -80,7 +85,7 @@ def _number(value: float, code: str) -> str:
 
 
 def _general(value: float) -> str:
-    """All digits that are stored, without an exponent where there are that many."""
+    """Return all digits that are stored, without an exponent where there are not more than those."""
     if isinstance(value, int):
         return str(value)
     text = f"{value:.{STORED_DIGITS}g}"
@@ -88,8 +93,11 @@ def _general(value: float) -> str:
 
 
 def _section(value: float, code: str) -> tuple[str, float]:
-    """The part of a format for a value: for positive, negative, zero, or by conditions. The one for negative values
-    brings its own sign."""
+    """Return the section of a format for a value, and the value to show in it.
+
+    Sections are for positive, negative and zero values, or have conditions. The one for negative values has its own
+    sign.
+    """
     sections = SEPARATOR.split(code)
     for section in sections:
         if (condition := CONDITION.search(section)) and _holds(value, condition[1], float(condition[2])):
@@ -108,7 +116,7 @@ def _holds(value: float, relation: str, limit: float) -> bool:
 
 
 def _filled(value: float, tokens: Sequence[Token]) -> str:
-    """The digits of a number in the places that a format has for them."""
+    """Return the digits of a number in the placeholders of a format. Each comma at the end divides by 1000."""
     layout = "".join(token.text for token in tokens if token.is_place)
     whole, _, part = layout.replace("%", "").partition(".")
     if "e" in part or "e" in whole:
@@ -123,7 +131,7 @@ def _filled(value: float, tokens: Sequence[Token]) -> str:
 
 
 def _whole(tokens: Sequence[Token], digits: str, grouped: bool) -> str:
-    """From the point to the left; the first place takes all digits that are left."""
+    """Fill the placeholders before the decimal point, from right to left; the leftmost takes all remaining digits."""
     places = sum(token.is_place and token.text in "0#?" for token in tokens)
     out: list[str] = []
     count = 0
@@ -141,7 +149,7 @@ def _whole(tokens: Sequence[Token], digits: str, grouped: bool) -> str:
 
 
 def _part(tokens: Sequence[Token], digits: str) -> str:
-    """From the point to the right; zeros at the end are shown where the format has a 0."""
+    """Fill the placeholders after the decimal point; zeros at the end are shown where the format has a 0."""
     out: list[str] = []
     for token in tokens:
         if not token.is_place or token.text in ".%":
@@ -171,19 +179,19 @@ def _iso(value: Moment) -> str:
 
 
 def _with_minutes(tokens: Sequence[Token]) -> list[Token]:
-    """`m` behind an hour or before a second is a minute."""
+    """Return the tokens with minutes as `n`: an `m` after an hour or before a second is a minute, else a month."""
     places = [index for index, token in enumerate(tokens) if token.is_place]
     out = list(tokens)
     for before, index, after in zip([None, *places], places, [*places[1:], None], strict=False):
-        behind_hour = before is not None and "h" in tokens[before].text
+        after_hour = before is not None and "h" in tokens[before].text
         before_second = after is not None and "s" in tokens[after].text
-        if tokens[index].text in ("m", "mm") and (behind_hour or before_second):
+        if tokens[index].text in ("m", "mm") and (after_hour or before_second):
             out[index] = Token(True, tokens[index].text.replace("m", "n"))
     return out
 
 
 def _field(value: Moment, name: str, halves: bool) -> str:
-    """One part of a date or a time; nothing where the value does not have it."""
+    """Return one part of a date or a time; nothing where the value does not have it."""
     if name[0] in "yedm" or name in ("aaa", "aaaa"):
         return "" if isinstance(value, datetime.time) else _of_date(value, name)
     clock = value.time() if isinstance(value, datetime.datetime) else value

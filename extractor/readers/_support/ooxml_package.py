@@ -1,4 +1,4 @@
-"""What Word and Excel files have in common: a ZIP of XML that is checked before a library trusts it, or encrypted."""
+"""What Word and Excel files share: a ZIP of XML, checked before a library trusts it, or an encrypted one in OLE."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import zipfile
 
 from extractor.readers._support.files import File, ReadOptions, read_bytes
 from extractor.readers._support.limits import DAMAGE, DOCUMENTS, RATIO, RATIO_FROM, Bomb, ReadError, damaged
+from extractor.readers._support.signatures import OLE, OleStream
 
-OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 XML = (".xml", ".rels")
+ENCRYPTED = OleStream("EncryptedPackage")
+"""What every encrypted one shows, whichever of them it is (section 2.3.4.4 of Microsoft's MS-OFFCRYPTO)."""
 
 
 def package(file: File, options: ReadOptions) -> tuple[bytes, bytes]:
-    """The bytes of a file and of the ZIP in it, which are others where it is encrypted.
+    """Return the bytes of a file and of its ZIP, which differ where it is encrypted.
 
     Raises OSError where it cannot be opened, ReadError where it is locked, damaged or unpacks to too much.
     """
@@ -29,7 +31,7 @@ def package(file: File, options: ReadOptions) -> tuple[bytes, bytes]:
 
 
 def _check(data: bytes, limit: int) -> None:
-    """Read all XML once: checksums are right and it is no bomb. The sizes that members declare are kept by zipfile."""
+    """Read all XML once, for its checksums and its size: zipfile gives no more of a member than it declares."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)

@@ -18,8 +18,8 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """The place of a row: line `number` (from 1) of a file, in an encoding, with its own id if it has one."""
+class FileRow:
+    """Row `number` (from 1) of a file, in an encoding, with its own id if it has one."""
 
     file: File
     number: int | str
@@ -33,10 +33,14 @@ class Row:
             return f"{self.file.id}#{self.number}"
         return SURROGATE.sub("\ufffd", str(own))
 
-    def document(self, text: str, segments: Sequence[Segment] = ()) -> Document | FailedDocument:
-        """The row's text as a document.
+    @property
+    def path(self) -> str:
+        return f"{self.file.path}#{self.number}"
 
-        A lone surrogate (JSON can escape one) is no character and no model can read it: it becomes U+FFFD, one for
+    def document(self, text: str, segments: Sequence[Segment] = ()) -> Document | FailedDocument:
+        """Return the row's text as a document.
+
+        A lone surrogate (JSON can escape one) is not a character and no model can read it: it becomes U+FFFD, one for
         one so that offsets hold, and the recorded encoding says so.
         """
         if not text.strip():
@@ -46,8 +50,5 @@ class Row:
         return Document(self.id, readable, Source(self.path, sha256_of(text), encoding, len(text)), tuple(segments))
 
     def failed(self, problem: Problem, raw: str) -> FailedDocument:
+        """Return the failure of the row, which is written `raw` in the file."""
         return FailedDocument(self.id, Source(self.path, sha256_of(raw), self.encoding), problem)
-
-    @property
-    def path(self) -> str:
-        return f"{self.file.path}#{self.number}"

@@ -1,4 +1,4 @@
-"""Text that is put together piece by piece, each with its place in the file."""
+"""Text that is built from segments, each with its location in the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from extractor.data import Json, Segment
 
 
 class TextBuilder:
-    """Grows a text; what is placed becomes a segment, what is written only stands between them."""
+    """Builds a text: what is added becomes a segment, what is written only separates segments."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -19,19 +19,20 @@ class TextBuilder:
         return self._length
 
     def write(self, text: str) -> None:
+        """Append text that has no location."""
         self._parts.append(text)
         self._length += len(text)
 
-    def place(self, text: str, where: Mapping[str, Json]) -> None:
-        """Write text that stands at a place. An empty one says that there is nothing at that place."""
-        self.segments.append(Segment(self._length, self._length + len(text), where))
+    def add(self, text: str, location: Mapping[str, Json]) -> None:
+        """Append a segment. An empty text says that there is nothing at the location."""
+        self.segments.append(Segment(self._length, self._length + len(text), location))
         self.write(text)
 
-    def line(self, text: str, where: Mapping[str, Json]) -> None:
-        """Place text on a line of its own."""
+    def add_line(self, text: str, location: Mapping[str, Json]) -> None:
+        """Append a segment on a line of its own."""
         if self._length:
             self.write("\n")
-        self.place(text, where)
+        self.add(text, location)
 
     @property
     def text(self) -> str:

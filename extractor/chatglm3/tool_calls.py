@@ -1,4 +1,4 @@
-"""What the model wrote becomes turns of a chat: plain text or a tool call as parsed data. Nothing is evaluated.
+"""What the model wrote, as turns of a chat: plain text, or a tool call as parsed data. Nothing is evaluated.
 
 An assistant's turn is a metadata line and the content. The line is empty for plain text; for a tool call it is the
 tool's name, and the content is a Python call in a code fence: `tool_call(city='北京', days=3)`. This module knows
@@ -12,38 +12,41 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-Turn = dict[str, Any]
-"""`{"role": "assistant", "metadata": ..., "content": ...}`, the shape of the original's history."""
+from extractor.chatglm3.chat_format import Turn
 
 Response = str | dict[str, Any]
 """Plain text, or a tool call `{"name", "parameters"}`, or other content for a tool `{"name", "content"}`."""
 
 LONGEST_NAME = 64
-"""A first line longer than this is no tool name, so the answer is text from its beginning."""
+"""A first line of more characters is not a tool's name, so the answer is text from its beginning."""
 
 _NAME = re.compile(r"[ \t]*[\w.\-]{1,64}[ \t]*")
 _FENCE = re.compile(r"```[^\n]*\n(.*?)\n?```", re.DOTALL)
 _PLACEHOLDER, _TRAINED = "[[训练时间]]", "2023年"
-"""The chat model writes the placeholder when asked for its training date; the original fills it in so."""
+"""The chat model writes the placeholder when asked for its training date; the original replaces it like this."""
 
 
 def assistant_turn(text: str) -> Turn:
-    """The turn that a piece of answer makes: its metadata line split off where there is one."""
+    """Split the text of an answer into the metadata line, if there is one, and the content."""
     line, newline, rest = text.partition("\n")
     if newline and not line.strip():
-        return {"role": "assistant", "metadata": "", "content": rest.strip().replace(_PLACEHOLDER, _TRAINED)}
+        return _text_turn(rest)
     if newline and is_tool_line(line):
         return {"role": "assistant", "metadata": line.strip(), "content": rest}
+    return _text_turn(text)
+
+
+def _text_turn(text: str) -> Turn:
     return {"role": "assistant", "metadata": "", "content": text.strip().replace(_PLACEHOLDER, _TRAINED)}
 
 
 def is_tool_line(line: str) -> bool:
-    """Whether the first line of an answer can be a tool's name: one word, at most 64 characters."""
+    """Tell whether the first line of an answer can be a tool's name: one word, at most 64 characters."""
     return _NAME.fullmatch(line) is not None
 
 
 def response_of(turn: Mapping[str, Any]) -> Response:
-    """What a caller gets for a turn: text, or for a tool its name and its parameters (raw content if not a call)."""
+    """Return what a caller gets for a turn: its text, or a tool's name with parameters (raw content if not a call)."""
     if not turn["metadata"]:
         return str(turn["content"])
     parameters = parse_tool_call(str(turn["content"]))
@@ -53,7 +56,7 @@ def response_of(turn: Mapping[str, Any]) -> Response:
 
 
 def parse_tool_call(content: str) -> dict[str, Any] | None:
-    """The keyword arguments of `tool_call(key=literal, ...)`, inside a code fence or bare; None if it is anything else.
+    """Return the arguments of `tool_call(key=literal, ...)`, inside a code fence or bare; None for anything else.
 
     Only literals are read (text, numbers, booleans, None, lists, tuples, dicts, negative numbers); names, calls and
     operators are refused, and nothing is ever run.
