@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from extractor.data import Json
 from extractor.task.schema_node import Name, SchemaNode
 from extractor.task.walk import Walk
+from extractor.text.meaning import amount
 from extractor.text.strict_json import WrittenFloat, WrittenInt
 
 NULL_WORDS = frozenset(
@@ -106,10 +107,14 @@ class Coercer:
     def _number(self, value: Json, node: SchemaNode) -> Json:
         value = self._scalar(value)
         text = unicodedata.normalize("NFKC", value).strip() if isinstance(value, str) else ""
-        if len(text) < _LONGEST_NUMBER and _NUMBER.fullmatch(text):
-            number = float(text.replace(",", ""))
-            exact = int(text.replace(",", "")) if re.fullmatch(r"[+-]?[\d,]+", text) else number
-            return self._noted("types", exact)
+        if len(text) >= _LONGEST_NUMBER:
+            return value
+        if _NUMBER.fullmatch(text):
+            plain = text.replace(",", "")
+            return self._noted("types", int(plain) if re.fullmatch(r"[+-]?\d+", plain) else float(plain))
+        number = amount(text) if text else None
+        if number is not None and (number == number.to_integral_value() or "number" in node.types):
+            return self._noted("types", int(number) if number == number.to_integral_value() else float(number))
         return value
 
     def _boolean(self, value: Json, node: SchemaNode) -> Json:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Hashable, Iterator
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 
 from extractor.data import Json, Span
-from extractor.text.numerals import clocks, dates, numbers
+from extractor.text.numerals import clocks, dates, narrow, numbers
 from extractor.text.places import written
 
 _LONGEST = 60
@@ -45,14 +45,22 @@ def _day(text: str) -> Hashable | None:
 
 
 def _moment(text: str) -> Hashable | None:
-    """Return the date and time that the whole text is, whatever the time zone."""
+    """Return the date and time that the whole text is: in UTC with a time zone, which makes it another moment."""
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=None)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         pass
+    else:
+        return moment if moment.tzinfo is None else moment.astimezone(UTC)
     found = {(day, _only(text[end:].strip(), clocks)) for (start, end), day in dates(text) if start == 0}
     moments = {datetime.combine(day, hour) for day, hour in found if isinstance(hour, time)}
     return moments.pop() if len(moments) == 1 else None
+
+
+def amount(text: str) -> Decimal | None:
+    """Return the number that the whole of a text is, in whatever notation: `1,200`, `八万`, `百分之五`."""
+    found = {value for span, value in numbers(narrow(text.strip())) if span == (0, len(text.strip()))}
+    return found.pop() if len(found) == 1 else None
 
 
 def _amount(text: str) -> Hashable | None:

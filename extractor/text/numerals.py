@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, time
+from datetime import date, time, timedelta, timezone
 from decimal import Decimal
 
 from extractor.data import Span
 
-_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0x2212: 0x2D}
+_MINUS = dict.fromkeys((0x2212, 0xFE63, 0x2011, 0x2010), 0x2D)
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, **_MINUS}
 
 
 def narrow(text: str) -> str:
@@ -38,7 +39,7 @@ _ANY_DIGIT = "".join(_DIGITS)
 _CHINESE = "".join((*_DIGITS, *_SCALES, *_TENS))
 
 _NUMERAL = re.compile(
-    rf"""(?P<arabic>(?:(?<![^\s:(=,¥￥$])[+-])?(?:\d{{1,3}}(?:,\d{{3}})++(?!\d)|\d++)(?:\.\d++)?)
+    rf"""(?P<arabic>(?:\d{{1,3}}(?:[,_]\d{{3}})++(?![\d_])|\d++)(?:\.\d++)?)
          (?P<scale>\s?[{"".join(_SCALES)}]{{1,3}}|[%‰])?
     |   (?P<chinese>[{_CHINESE}]++(?:点[{_ANY_DIGIT}]++[{"".join(_MYRIADS)}]?)?)""",
     re.VERBOSE | re.ASCII,
@@ -63,11 +64,39 @@ def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
             if value is not None:
                 yield match.span(), value
             continue
-        bare = Decimal(match["arabic"].replace(",", ""))
-        yield match.span("arabic"), bare
+        bare = Decimal(match["arabic"].replace(",", "").replace("_", ""))
+        for start, end, sign in _signed(text, *match.span("arabic")):
+            yield (start, end), sign * bare
         if match["scale"]:
-            yield match.span(), bare * _scale(match["scale"].strip())
+            for start, end, sign in _signed(text, *match.span()):
+                yield (start, end), sign * bare * _scale(match["scale"].strip())
     yield from _composed(text)
+
+
+_CURRENCIES = "¥$€£￥"
+_AFTER_SIGN = re.compile(r"\s?[%‰℃°]")
+
+
+def _signed(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield the range of a number with its sign, and the sign as a factor: each way to read it.
+
+    A minus belongs to the number (`-5`, `-¥5`, `: -5`), but between digits or letters it is a hyphen (`3-5`, `A-5`).
+    After another character, as a Chinese one, it may be either, unless what follows is a percentage or a temperature.
+    A number alone in brackets may be a loss, as accountants write it, or just in brackets.
+    """
+    sign_at = start - 1 - (start > 1 and text[start - 1] in _CURRENCIES)
+    if sign_at >= 0 and text[sign_at] in "+-":
+        before = text[sign_at - 1] if sign_at else " "
+        factor = -1 if text[sign_at] == "-" else 1
+        hyphen = before.isascii() and (before.isalnum() or before in ")-")
+        if not hyphen:
+            yield sign_at, end, factor
+        if hyphen or (before.isalpha() and not _AFTER_SIGN.match(text, end)):
+            yield start, end, 1
+        return
+    yield start, end, 1
+    if text[start - 1 : start] == "(" and text[end : end + 1] == ")":
+        yield start - 1, end + 1, -1
 
 
 def _composed(text: str) -> Iterator[tuple[Span, Decimal]]:
@@ -147,6 +176,9 @@ _DATES = tuple(
         r"(?<!\d)(?P<m>\d{1,2})[-/.](?P<d>\d{1,2})[-/.](?P<y>\d{4})(?!\d)",
     )
 )
+_ZONE = re.compile(
+    r"\s?(?:(?P<utc>Z|UTC|GMT)(?![\w+-])|(?:UTC|GMT)?(?P<sign>[+-])(?P<h>\d{2}):?(?P<m>\d{2})(?!\d))", re.ASCII
+)
 _CLOCK = re.compile(
     r"""(?<!\d)(?:(?P<late>下午|晚上|傍晚)|上午|早上|凌晨|中午)?\s?(?P<h>\d{1,2})\s?(?:[:时点點]\s?(?P<m>\d{1,2})|[时点點])
         (?:\s?[:分]\s?(?P<s>\d{1,2}))?(?:\s?[分秒])?(?:\s?(?:(?P<pm>pm|p\.m\.)|am\b|a\.m\.))?""",
@@ -173,6 +205,17 @@ def clocks(text: str) -> Iterator[tuple[Span, time]]:
             yield match.span(), time(hour, int(match["m"] or 0), int(match["s"] or 0))
         except ValueError:  # 25:61
             continue
+
+
+def zone_after(text: str, place: int) -> tuple[int, timezone] | None:
+    """Return the time zone that is written right after a time, and where it ends; None where there is none."""
+    match = _ZONE.match(text, place)
+    if match is None:
+        return None
+    offset = timedelta(hours=int(match["h"] or 0), minutes=int(match["m"] or 0))
+    if offset >= timedelta(hours=24):
+        return None
+    return match.end(), timezone(-offset if match["sign"] == "-" else offset)
 
 
 def _count(text: str) -> int:

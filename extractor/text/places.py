@@ -12,13 +12,14 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import TypeVar
 
 from extractor.data import Json, Span
-from extractor.text.numerals import clocks, dates, narrow, numbers
+from extractor.text.borders import Borders
+from extractor.text.numerals import clocks, dates, narrow, numbers, zone_after
 
 Places = Sequence[Span]
 _Key = TypeVar("_Key", bound=Hashable)
@@ -57,10 +58,10 @@ class TextIndex:
 
     text: str
 
-    def find_exact(self, value: Json) -> Places:
-        """Return the places of a value as it is written."""
-        part = written(value)
-        return solid(self.text, occurrences(self.text, part))
+    def find_exact(self, value: Json, *, any_border: bool = False) -> Places:
+        """Return the places of a value as it is written, those that begin and end at borders (`borders`)."""
+        found = occurrences(self.text, written(value))
+        return list(found) if any_border else [span for span in found if self._borders.fit(span)]
 
     def find_by_meaning(self, value: Json) -> Places:
         """Return the places of a value whatever its notation; exact ones only, where there are any.
@@ -103,14 +104,48 @@ class TextIndex:
         return on_days or _united(self._clocks.get(hour, ()) for hour in _meanings(part, clocks)) or self._in_iso(part)
 
     def _in_iso(self, part: str) -> Places:
-        """Return places of a moment as the formats `time` and `date-time` write it, whatever the time zone."""
+        """Return places of a moment as the formats `time` and `date-time` write it.
+
+        A moment with a time zone is only where the text names one that makes it the same moment; one without is where
+        its date and time are, whatever zone the text names.
+        """
         try:
             if part[2:3] == ":":
-                return self._clocks.get(time.fromisoformat(part).replace(tzinfo=None), ())
-            moment = datetime.fromisoformat(part).replace(tzinfo=None)
+                return self._times(time.fromisoformat(part))
+            moment = datetime.fromisoformat(part)
         except ValueError:
             return ()
+        if moment.tzinfo is not None:
+            return self._zoned.get(moment.astimezone(UTC), ())
         return list(_together(self._dates.get(moment.date(), ()), self._clocks.get(moment.time(), ())))
+
+    def _times(self, wanted: time) -> Places:
+        """Return places of a time of day; with a time zone those that name the same one."""
+        found = self._clocks.get(wanted.replace(tzinfo=None), ())
+        if wanted.tzinfo is None:
+            return found
+        zones = ((start, end, zone_after(self._narrow, end)) for start, end in found)
+        return [(start, zone[0]) for start, _, zone in zones if zone and zone[1].utcoffset(None) == wanted.utcoffset()]
+
+    @cached_property
+    def _zoned(self) -> Mapping[datetime, Places]:
+        """Every moment of the text that names a time zone, in UTC."""
+        found: list[tuple[Span, datetime]] = []
+        hours = sorted((span, hour) for hour, spans in self._clocks.items() for span in spans)
+        for day, spans in self._dates.items():
+            for start, end in spans:
+                at = bisect_left(hours, ((end, end), time.min))
+                if at == len(hours) or hours[at][0][0] - end > _DATE_TO_TIME:
+                    continue
+                (_, over), hour = hours[at]
+                if zone := zone_after(self._narrow, over):
+                    moment = datetime.combine(day, hour, zone[1])
+                    found.append(((start, zone[0]), moment.astimezone(UTC)))
+        return _by_value(found)
+
+    @cached_property
+    def _borders(self) -> Borders:
+        return Borders(self.text)
 
     @cached_property
     def _narrow(self) -> str:
