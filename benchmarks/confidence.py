@@ -34,7 +34,7 @@ from extractor.data import Completion, Document, Extraction, Json, Source
 from extractor.evaluation import Answer, evaluate
 from extractor.pipeline import Pipeline
 from extractor.stages.grounding import ground
-from extractor.stages.parsing import parse, value_ranges
+from extractor.stages.parsing import parse
 from extractor.task.task import Task, load_task, make_task
 from training.synth.documents import example
 
