@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from extractor.data import Extraction, Json, Outcome, Prompt, Provenance, SampledAnswer, Withheld
+from extractor.stages.merging.merger import Merger
 from extractor.stages.merging.record_errors import groups, parts
-from extractor.stages.merging.uniting import Merger
 from extractor.task.json_pointer import scalars
 
 

@@ -54,7 +54,7 @@ class Coercer:
     steps: dict[str, None] = field(default_factory=dict)
 
     def coerce(self, value: Json, schema: Json, optional: bool = False) -> Json:
-        """Return the value as the schema asks for it; `optional` if null may stand for it."""
+        """Return the value as the schema asks for it; `optional` if null may take its place."""
         sub = self.resolve(schema)
         branches = (*sub.get("anyOf", ()), *sub.get("oneOf", ()))
         if branches:
@@ -115,7 +115,7 @@ class Coercer:
         return value
 
     def _list(self, value: Json, sub: Schema) -> Json:
-        """Coerce the items; null words are not items, and one that stands alone makes an empty list."""
+        """Coerce the items; null words are dropped, so that one without a list around it makes an empty list."""
         items = value if isinstance(value, list) else self._changed("types", [value])
         schema = self.resolve(sub.get("items", {}))
         options = schema.get("enum", ())

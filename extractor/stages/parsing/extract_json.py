@@ -1,8 +1,8 @@
-"""Finds the JSON in a text that should be JSON and parses it: strictly if possible, else by the first strategy that can.
+"""Finds the JSON in a text that should be JSON, and parses it by the first strategy that can.
 
 In order: the text as it is; fenced code blocks; a text escaped as a whole; brackets amid prose; repaired syntax
-(`repair`); missing outer braces; the `json_repair` library; lines of the form `键：值`. No strategy supplies a value that
-is not in the text. This module knows no task and no schema.
+(`repair`); missing outer braces; the `json_repair` library; lines of the form `键：值`. No strategy supplies a value
+that is not in the text. This module knows no task and no schema.
 """
 
 from __future__ import annotations
@@ -111,8 +111,8 @@ _INSIDE = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]｛｝［］]', re.DO
 def _bracketed(text: str) -> Iterator[Bracketed]:
     """Yield the outermost bracketed parts, in time linear in the text.
 
-    Quotes count inside brackets only: in prose they may stand for inches. Kinds of brackets are not told apart: a
-    mismatch is for `repair` to deal with.
+    Quotes count inside brackets only: in prose they may mean inches. All kinds of brackets count alike: a mismatch is
+    for `repair` to deal with.
     """
     start = position = depth = 0
     while match := (_INSIDE if depth else _OUTSIDE).search(text, position):

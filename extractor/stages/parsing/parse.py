@@ -45,7 +45,7 @@ def parse(completion: Completion) -> Outcome:
 
 
 def _names(task: Task) -> tuple[str, ...]:
-    """List what may stand for a field in an answer: its name or its title."""
+    """List the keys that a field may have in an answer: its name, then its title."""
     names = [field.name for field in task.fields]
     titles = [field.title for field in task.fields if field.title]
     return tuple(dict.fromkeys([*names, *titles]))

@@ -137,7 +137,7 @@ def _quote_words(tokens: list[Token]) -> list[Token]:
 
 
 def _quoted_run(run: list[Token]) -> list[Token]:
-    """Make one string of a run of words, unless it is a literal or number, or spans lines: then it is no one value."""
+    """Make one string of a run of words, unless it is a literal or number, or spans lines, as one value never does."""
     text = "".join(token.text for token in run)
     word = text.rstrip()
     if not word or "\n" in word or load(word):

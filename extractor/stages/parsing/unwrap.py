@@ -1,7 +1,7 @@
 """Finds the one object of an answer that wraps it, splits it, lists it as pairs or encodes it in a string.
 
-It is told apart by the names of the fields, so a wrapper is only removed if a field is inside. This module knows the
-names and titles of the fields, and nothing of their schemas.
+It is recognised by the names of the fields: a wrapper is only removed if a field is inside. This module knows the names
+and titles of the fields, and nothing of their schemas.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DEEPEST = 3
 
 
 def unwrap(parsed: ParsedJson, names: Sequence[str]) -> ParsedJson:
-    """Return the one object of an answer, or the value as it is where there is no one object.
+    """Return the one object of an answer, or the value as it is where there is not exactly one.
 
     `[{...}]` and `{"result": {...}}` hold one object; `[{"手机号": ..}, {"邮箱": ..}]` are the members of one;
     `[{"keyword": "手机号", "content": ..}, ..]` are its pairs (the prompt of the book invites this).
