@@ -34,8 +34,9 @@ from extractor.data import Completion, Document, Extraction, Json, Source
 from extractor.evaluation import Answer, evaluate
 from extractor.pipeline import Pipeline
 from extractor.stages.grounding import ground
-from extractor.stages.parsing import parse, value_ranges
+from extractor.stages.parsing import parse
 from extractor.task.task import Task, load_task, make_task
+from extractor.text.strict_json import value_ranges
 from training.synth.documents import example
 
 HEAD = ("confidence of a value", "AUROC", "against the first, 95 %", "calibration error", "keep 90 %", "keep 75 %")

@@ -34,7 +34,7 @@ GROUNDS: tuple[Ground, ...] = get_args(Ground)
 UNGROUNDED: tuple[Ungrounded, ...] = get_args(Ungrounded)
 
 FLAGS = ("ungrounded", "example")
-"""Marks in `grounded` of values kept without a place: one that should have a place; one that an example has as well."""
+"""Marks in `grounded` of values without a place: `ungrounded`, kept all the same; `example`, in an example as well."""
 
 RECORD_VERSION = 2
 """Version of the envelope that `Record` describes."""
@@ -207,8 +207,8 @@ class Extraction:
     `data` has every property of the schema, `null` where the chunk has none. `spans`, `grounded` and `confidence`
     are keyed by JSON Pointer into `data`. `spans` lists the chosen range of each value, in document offsets;
     `grounded` says how it was chosen (`only`, `order`, `first`, `normalized`, ...) or what is odd about a value
-    without a place (`ungrounded`, `example`). `parsed` names how the answer was read (`strict` when nothing had to be
-    repaired). `withheld` are values that the answer had and `data` no longer has.
+    without a place (`ungrounded`, `example`). `parsed` names the steps of parsing the answer (`strict` when nothing had
+    to be repaired). `withheld` are values that the answer had and `data` no longer has.
     """
 
     completion: Completion
@@ -291,7 +291,7 @@ class SampledAnswer:
     sampling: Sampling
 
     def as_json(self) -> dict[str, Json]:
-        """Return the entry of `provenance.sampled`; the first pass goes without saying."""
+        """Return the entry of `provenance.sampled`; `pass` is left out for the first."""
         which = {"chunk": self.chunk, "attempt": self.attempt}
         later = {"pass": self.pass_number} if self.pass_number > 1 else {}
         return {**which, **later, **asdict(self.sampling)}
@@ -299,12 +299,13 @@ class SampledAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """How the values of a record were read and found, and what of it was left to chance.
+    """How the values of a record were parsed and grounded, and which answers were sampled.
 
-    `parsed`: how answers were read; `grounded`: how the place of each value was chosen, by pointer; `withheld`: values
-    taken out; `decoding`: what constrained the answers, where a backend has several ways; `unconstrained`: fields that
-    the grammar could not express; `sampled`: answers that were sampled; `found_in_pass`: the pass that found a value,
-    by pointer, where it was not the first. `chunks`, `groups` and `passes` count what the document was asked about in.
+    `parsed`: how answers were parsed; `grounded`: how the place of each value was chosen, by pointer; `withheld`:
+    values taken out; `decoding`: what constrained the answers, where a backend has several ways; `unconstrained`:
+    fields that the grammar could not express; `sampled`: answers that were not decoded greedily; `found_in_pass`: the
+    pass that found a value, by pointer, where it was not the first. `chunks`, `groups` and `passes` count the parts,
+    groups of fields and passes in which the document was asked about.
     """
 
     parsed: tuple[str, ...] = ()
@@ -319,9 +320,9 @@ class Provenance:
     passes: int = 1
 
     def as_json(self) -> dict[str, Json]:
-        """Return what a row says: only what there is to say, but for how a document with an answer was read."""
-        read = {"parsed": list(self.parsed), "grounded": dict(self.grounded)} if self.parsed else {}
-        told = {
+        """Return what a row says: empty entries are left out, except how a document with an answer was parsed."""
+        parsed = {"parsed": list(self.parsed), "grounded": dict(self.grounded)} if self.parsed else {}
+        optional = {
             "withheld": [each.as_json() for each in self.withheld],
             "decoding": list(self.decoding),
             "unconstrained": list(self.unconstrained),
@@ -330,7 +331,7 @@ class Provenance:
         }
         counts = {"chunks": self.chunks, "groups": self.groups, "passes": self.passes}
         several = {name: count for name, count in counts.items() if count > 1}
-        return {**read, **{name: value for name, value in told.items() if value}, **several}
+        return {**parsed, **{name: value for name, value in optional.items() if value}, **several}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,21 @@
-"""One error tree. A message says what is wrong and what to do next; the command line maps a branch to an exit code.
+"""One error tree, one Problem, one closed set of codes. Messages say what is wrong and what to do next.
+
+Errors end a run. The command line maps a branch of the tree to an exit code:
 
     ExtractorError
     ├── UsageError            exit 2: the command, a schema or a prompt is wrong
-    │   ├── SchemaError       a schema that is no schema, or that asks for something refused (a remote `$ref`)
+    │   ├── SchemaError       a schema that is not valid, or that asks for something refused (a remote `$ref`)
     │   ├── PromptError       a template that does not parse or names an unknown variable
     │   └── InputError        an input path that does not exist
-    ├── ModelError            exit 3: the model could not be had
+    ├── ModelError            exit 3: the model could not be loaded, or its server not used
     │   ├── CheckpointError   files that are missing, broken or not ChatGLM3
     │   └── DownloadError     the hub did not answer, or `--offline` forbade to ask
     └── OutputError           exit 4: rows could not be written (exit 2 for the two below: nothing was touched)
         ├── OutputLocked      another run is writing the same output
         └── OutputMismatch    the output belongs to a run with other settings
 
-An expected failure of one document or of one answer (bad JSON, an ungrounded value, an unreadable file) is never an
-exception of this tree: it is a value, a `Problem`.
+The expected failure of one document or of one answer (bad JSON, an ungrounded value, an unreadable file) is never an
+exception of this tree: it is a value, a `Problem` with one of the `CODES`. This module knows no stage and imports none.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ CODES: Mapping[Code, str] = {
     # the text of a document or row
     "empty": "there is no text: no bytes, or only white space",
     "binary": "the bytes are not text",
-    "encoding": "the text encoding cannot be told, or some bytes break it",
+    "encoding": "the text encoding is not recognised, or some bytes break it",
     "malformed": "a row or file is not in the format that it claims (broken JSON, CSV, ...)",
     "too-large": "more bytes than --max-bytes",
     # a file of a document format
@@ -121,7 +123,7 @@ class InputError(UsageError):
 
 
 class ModelError(ExtractorError):
-    """The model could not be loaded."""
+    """The model could not be loaded, or its server not used."""
 
     exit_code = 3
 

@@ -1,4 +1,4 @@
-"""Short ways to the records that the stages pass on, for tests."""
+"""Builders of the records that flow through the stages, for tests."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def a_document(text: str, name: str = "d") -> Document:
 
 
 def a_task(required: Sequence[str] = (), **properties: Schema) -> Task:
-    """A task with these properties and no others."""
+    """Return a task with these properties and no others."""
     schema = {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
     return Task("custom", schema, "zh", "")
 
@@ -49,17 +49,17 @@ def a_prompt(chunk: Chunk, task: Task, *rejected: Rejection, sampling: Sampling 
 
 
 def rendered(task: Task, chunk: Chunk, max_tokens: int = 64, **more: Json) -> Prompt:
-    """The prompt of a chunk, rendered from the task's template."""
+    """Return the prompt of a chunk, rendered from the task's template."""
     return render(Prompt(chunk, task, (), max_tokens, **more))
 
 
 def an_answer(answer: Json, task: Task, text: str = "", **more: Json) -> Completion:
-    """An answer about a text; what is no string is written as JSON."""
+    """Return a completion about a text; an answer that is not a string is written as JSON."""
     written = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
     return Completion(a_prompt(a_chunk(text), task), written, **more)
 
 
 def grounded(prompt: Prompt, answer: Json, **more: Json) -> Outcome:
-    """What parsing and grounding make of an answer to a prompt."""
+    """Return the outcome of parsing and grounding an answer to a prompt."""
     outcome = parse(Completion(prompt, json.dumps(answer, ensure_ascii=False), **more))
     return ground(outcome) if isinstance(outcome, Extraction) else outcome

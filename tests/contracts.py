@@ -1,4 +1,4 @@
-"""Long contracts in Chinese, made by a seed, and a reader of them that never errs."""
+"""Long contracts in Chinese, generated from a seed, and perfect answers about them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _PLAIN = (
 
 
 def contract(characters: int = 30_000, seed: int = 0) -> str:
-    """A contract of at least so many characters with all that `SCHEMA` names, spread over all of it."""
+    """Generate a contract of at least so many characters, with values of all fields of `SCHEMA` throughout."""
     chance = random.Random(seed)
     parts = [f"设备采购合同\n合同编号：CG-{chance.randrange(2020, 2026)}-{chance.randrange(1000, 999999)}\n"]
     parts.append(f"本合同于{_date(chance)}签订，由甲方「{_company(chance)}」与乙方「{_company(chance)}」订立。\n")
@@ -70,9 +70,9 @@ def contract(characters: int = 30_000, seed: int = 0) -> str:
 
 
 def _clause(chance: random.Random) -> str:
-    """A clause, sometimes one that runs on without a place to pause."""
+    """Generate a clause, sometimes one without a place to pause."""
     pieces = [chance.choice(_PLAIN) for _ in range(chance.randrange(1, 4))]
-    telling = (
+    facts = (
         lambda: f"联系电话{_phone(chance)}",
         lambda: (
             f"价款为人民币{chance.randrange(10, 9_999):,},{chance.randrange(1000):03d}.{chance.randrange(100):02d}元"
@@ -81,7 +81,7 @@ def _clause(chance: random.Random) -> str:
         lambda: f"应当交付{chance.choice(_GOODS)}{chance.choice([1, 2, 5, 10, 20])}台",
     )
     for _ in range(chance.randrange(0, 4)):
-        pieces.insert(chance.randrange(len(pieces) + 1), chance.choice(telling)())
+        pieces.insert(chance.randrange(len(pieces) + 1), chance.choice(facts)())
     return chance.choice(["，", "，", "；", "。", ""]).join(pieces) + "。"
 
 
@@ -99,7 +99,7 @@ def _company(chance: random.Random) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What stands in a text, read whole: scalars, lists of strings once each, rows; and all places of the strings."""
+    """The right data of a text: scalars, lists of distinct strings, rows; and all places of the strings."""
 
     data: dict[str, Json]
     places: dict[str, list[Span]]
@@ -128,7 +128,7 @@ def truth(text: str) -> Truth:
 
 
 def perfect(prompt: Prompt) -> str:
-    """The answer of a reader that finds all that its fields name in its chunk, and nothing else."""
+    """Return the perfect answer: all values of the prompt's fields in its chunk, and nothing else."""
     text, values = prompt.chunk.text, found(prompt.chunk.text)
     answer: dict[str, Json] = {}
     for field in prompt.task.fields:

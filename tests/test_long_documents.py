@@ -1,4 +1,4 @@
-"""What stands in a long document is found whatever the context, once, in its order, and where it stands."""
+"""The values of a long document are found whatever the context: once, in order, at their places."""
 
 import random
 import re
@@ -28,7 +28,7 @@ def _record(text: str, context: int, answer: Answer = contracts.perfect, **confi
 
 
 def _places(record: Record, name: str) -> list[Span]:
-    """Where all values of a field stand, in order."""
+    """Return the places of all values of a field, in order."""
     below = re.compile(rf"/{name}(/.*)?$")
     return sorted(span for pointer, spans in record.spans.items() if below.match(pointer) for span in spans)
 
@@ -46,7 +46,7 @@ def _assert_true(record: Record, text: str) -> None:
 
 @pytest.mark.parametrize("context", [2_048, 8_192, 32_768])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_contract_of_30_000_characters_gives_the_same_through_any_context(context: int, seed: int) -> None:
+def test_a_contract_of_30_000_characters_gives_the_same_in_any_context(context: int, seed: int) -> None:
     text = contracts.contract(30_000, seed)
     record = _record(text, context)
     _assert_true(record, text)
@@ -57,8 +57,8 @@ def test_a_contract_of_30_000_characters_gives_the_same_through_any_context(cont
 
 
 @pytest.mark.parametrize("filler", ["字", "字，", "句。", "w ", "9,"])
-def test_a_value_is_found_wherever_the_border_falls(filler: str) -> None:
-    """The value moves over the border in steps of one character; text in front and behind has other values."""
+def test_a_value_is_found_wherever_the_chunk_border_falls(filler: str) -> None:
+    """Move the values over the border in steps of three characters."""
     value = (
         "签订，联系电话13800138000，价款为人民币1,234,567.00元，由「北京蓝亭新能源有限公司」负责，应当交付服务器20台"
     )
@@ -79,8 +79,8 @@ VALUES = (
 PAUSES = ("，", "。", "；", "\n", "， ")
 
 
-def _run_on(seed: int) -> str:
-    """Values one after the other, with nowhere to pause."""
+def _unbroken(seed: int) -> str:
+    """Make a text of values one after the other, with nowhere to pause."""
     chance = random.Random(seed)
     return "".join(chance.choice(VALUES).format(number) for number in range(100, chance.randrange(130, 180)))
 
@@ -91,15 +91,15 @@ REPEATED = st.lists(st.tuples(st.sampled_from(VALUES), st.integers(1, 3), st.sam
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.one_of(st.integers().map(_run_on), REPEATED), st.integers(430, 700), st.integers(80, 110))
-def test_a_perfect_reader_of_parts_is_a_perfect_reader_of_the_whole(words: str, context: int, overlap: int) -> None:
-    """Of text without a place to pause, and of text with values and rows that come again and again."""
+@given(st.one_of(st.integers().map(_unbroken), REPEATED), st.integers(430, 700), st.integers(80, 110))
+def test_perfect_answers_about_chunks_give_the_perfect_record(words: str, context: int, overlap: int) -> None:
+    """Check texts without a place to pause, and texts whose values and rows are repeated."""
     text = f"合同编号：CG-2024-1234，2024年3月5日签订{words}"
     _assert_true(_record(text, context, max_tokens=100, overlap=overlap), text)
 
 
-def test_a_real_model_gives_what_it_gives_for_the_parts() -> None:
-    """The bundled model, asked about the whole and about each part as a document of its own."""
+def test_the_demo_model_gives_for_the_whole_what_it_gives_for_the_chunks() -> None:
+    """Compare the record with those of each chunk as a document of its own."""
     names: Schema = {"type": "array", "items": {"type": "string", "maxLength": 20}}
     schema = {
         "type": "object",

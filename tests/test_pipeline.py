@@ -27,7 +27,7 @@ def _answer(**values: Json) -> str:
 
 
 def _in_turn(*answers: str) -> Callable[[Prompt], str]:
-    """Answers by attempt."""
+    """Answer the first attempt with the first, and so on."""
     return lambda prompt: answers[min(prompt.attempt, len(answers)) - 1]
 
 
@@ -57,7 +57,7 @@ def test_a_right_answer_becomes_an_ok_record_with_spans() -> None:
         (_answer(账号="admin"), "ungrounded"),
     ],
 )
-def test_a_bad_answer_is_asked_again_with_its_reason(bad: str, reason: str) -> None:
+def test_a_bad_answer_is_retried_with_its_reason(bad: str, reason: str) -> None:
     asked: list[Prompt] = []
 
     def answer(prompt: Prompt) -> str:
@@ -66,9 +66,9 @@ def test_a_bad_answer_is_asked_again_with_its_reason(bad: str, reason: str) -> N
 
     record = _one(BOOK, answer)
     assert (record.status, record.attempts) == ("ok", 2)
-    assert [failure.problem.code for failure in record.errors] == [reason]
+    assert [error.problem.code for error in record.errors] == [reason]
     assert bad in asked[1].messages[-1].content
-    assert "admin" not in json.dumps([failure.as_json() for failure in record.errors], ensure_ascii=False)
+    assert "admin" not in json.dumps([error.as_json() for error in record.errors], ensure_ascii=False)
 
 
 def test_the_third_attempt_is_sampled_with_a_recorded_seed() -> None:
@@ -84,11 +84,11 @@ def test_the_third_attempt_is_sampled_with_a_recorded_seed() -> None:
 def test_after_the_last_attempt_the_record_fails_with_every_reason() -> None:
     record = _one(BOOK, _in_turn("no", _answer(账号="admin"), _answer(邮箱="x")))
     assert (record.status, record.attempts) == ("failed", 3)
-    assert [failure.problem.code for failure in record.errors] == ["parse", "ungrounded", "schema"]
-    assert [failure.attempt for failure in record.errors] == [1, 2, 3]
+    assert [error.problem.code for error in record.errors] == ["parse", "ungrounded", "schema"]
+    assert [error.attempt for error in record.errors] == [1, 2, 3]
 
 
-def test_an_answer_that_was_cut_off_gets_more_room() -> None:
+def test_an_answer_that_was_cut_off_is_retried_with_more_tokens() -> None:
     long = "root" * 15
 
     def answer(prompt: Prompt) -> Completion:
@@ -99,10 +99,10 @@ def test_an_answer_that_was_cut_off_gets_more_room() -> None:
     room = len(_answer(账号=long)) - 5
     record = _one(f"账号:{long}", answer, max_tokens=room)
     assert (record.status, record.attempts) == ("ok", 2)
-    assert [failure.problem.code for failure in record.errors] == ["length"]
+    assert [error.problem.code for error in record.errors] == ["length"]
 
 
-def test_an_answer_that_no_room_is_enough_for_is_asked_in_smaller_parts() -> None:
+def test_an_answer_that_never_fits_is_asked_for_in_halves_of_the_chunk() -> None:
     names = [f"人{number:02d}" for number in range(40)]
     text = "".join(f"{name}到了。" for name in names)
 
@@ -115,10 +115,10 @@ def test_an_answer_that_no_room_is_enough_for_is_asked_in_smaller_parts() -> Non
     (record,) = Pipeline(PERSON, backend, RunConfig(max_tokens=200, overlap=8)).run([_document(text)])
     assert record.status == "ok"
     assert record.data == {"姓名": names}
-    assert {failure.problem.code for failure in record.errors} == {"length"}
+    assert {error.problem.code for error in record.errors} == {"length"}
 
 
-def test_a_long_document_gives_what_its_parts_give_each_value_once() -> None:
+def test_a_long_document_gives_each_value_of_its_chunks_once() -> None:
     names = [f"人{number:03d}" for number in range(150)]
     text = "".join(f"{name}在会上发了言。\n" for name in names)
 
@@ -147,7 +147,7 @@ def test_a_prompt_with_its_answer_never_exceeds_the_context() -> None:
     assert 800 < longest <= 1000
 
 
-def test_a_prompt_that_leaves_no_room_is_refused_before_the_run() -> None:
+def test_a_prompt_that_leaves_no_room_for_text_is_refused_before_the_run() -> None:
     with pytest.raises(UsageError, match="no room for text"):
         Pipeline(CONTACT, Backend(context=300), RunConfig(max_tokens=250)).check()
 

@@ -1,8 +1,8 @@
 """Stage 4: prompts go through a backend, a bounded window of them at a time.
 
-A retry is just another prompt: a rejected answer is asked for again in the place that it freed, so it rides in the
-next batch and stalls nobody. Memory is bounded by the window, whatever the size of the input. This module does not
-know how an answer is judged nor what is asked next: both are handed in.
+A retry is just another prompt: it takes the place in the window that the rejected answer freed, so it rides in the next
+batch and stalls nobody. Memory is bounded by the window, whatever the size of the input. This module does not know how
+an answer is judged nor what is asked next: both are handed in.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from extractor.data import Backend, Completion, Document, FailedDocument, Outcom
 
 T = TypeVar("T")
 Judge = Callable[[Completion], Outcome]
-Follow = Callable[[Outcome], Sequence[Prompt]]
+FollowUp = Callable[[Outcome], Sequence[Prompt]]
 
-_MOMENT = 0.02  # seconds that a batch waits for input before it goes with what there is
+_FILL_DELAY = 0.02  # seconds that a batch with room waits for the next document before it goes without
+_POLL = 0.1  # seconds between looks at whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,61 +34,65 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A document with the final outcomes of its chunks, in no particular order; `place` counts the input."""
+    """A document with the final outcomes of its chunks, in no particular order; `index` is its place in the input."""
 
-    place: int
+    index: int
     document: Document | FailedDocument
     outcomes: tuple[Outcome, ...] = ()
 
 
 @dataclass(slots=True)
-class _Open:
-    """A document that is under way and the number of answers it still waits for."""
+class _Pending:
+    """A document with prompts that have no final outcome yet, and how many those are."""
 
-    place: int
+    index: int
     document: Document | FailedDocument
-    waiting: int
+    unanswered: int
     outcomes: list[Outcome] = field(default_factory=list)
 
-    def close(self) -> Result:
-        return Result(self.place, self.document, tuple(self.outcomes))
+    def result(self) -> Result:
+        return Result(self.index, self.document, tuple(self.outcomes))
 
 
 def generate(
-    jobs: Iterable[Job], backend: Backend, judge: Judge, follow: Follow, window: int, stop: threading.Event
+    jobs: Iterable[Job], backend: Backend, judge: Judge, follow_up: FollowUp, window: int, stop: threading.Event
 ) -> Iterator[Result]:
-    """Yield each document once all its prompts are answered for good; documents may overtake each other.
+    """Yield each document once all its prompts have a final outcome; documents may overtake each other.
 
-    `follow` returns the prompts that follow an outcome: the retries that replace a rejection, none when it is final,
-    or further questions beside an extraction, which stays. At most `window` prompts are in flight,
-    a few more when an answer that was cut off is asked for in parts. After `stop` no new document begins.
+    `follow_up` returns the prompts that an outcome leads to: the retries that replace a rejection, none when it is
+    final; or further prompts beside an extraction, which stays. At most `window` prompts are in flight, a few more when
+    an answer that was cut off is asked for in parts. After `stop` no new document begins.
     """
-    flights: dict[int, _Open] = {}
+    # By identity: a completion holds the very prompt that was submitted, and equal prompts are different requests.
+    # A prompt in flight is kept alive by the backend, so its id is not given to another.
+    in_flight: dict[int, _Pending] = {}
 
-    def launch(prompt: Prompt, opened: _Open) -> None:
-        flights[id(prompt)] = opened
+    def submit(prompt: Prompt, pending: _Pending) -> None:
+        in_flight[id(prompt)] = pending
         backend.submit(prompt)
 
-    with ReadAhead(_numbered(jobs), window, stop) as feed:
+    with Prefetcher(_prompts(jobs), window, stop) as prefetched:
         while True:
-            while len(flights) < window and (item := feed.take(wait=not flights)) is not None:
-                opened, prompt = item
+            # Wait for input only when nothing else is left to do: slow reading never holds up finished answers.
+            while len(in_flight) < window and (item := prefetched.get(block=not in_flight)) is not None:
+                pending, prompt = item
                 if prompt is None:
-                    yield opened.close()
+                    yield pending.result()
                 else:
-                    launch(prompt, opened)
-            if not flights:
+                    submit(prompt, pending)
+            if not in_flight:
                 return
             for completion in backend.collect():
-                opened = flights.pop(id(completion.prompt))
+                pending = in_flight.pop(id(completion.prompt))
                 outcome = judge(completion)
-                next_ones = follow(outcome)
-                for prompt in next_ones:
-                    launch(prompt, opened)
-                opened.waiting += len(next_ones) - 1
-                opened.outcomes.extend(() if next_ones and isinstance(outcome, Rejection) else (outcome,))
-                if not opened.waiting:
-                    yield opened.close()
+                prompts = follow_up(outcome)
+                for prompt in prompts:
+                    submit(prompt, pending)
+                replaced = bool(prompts) and isinstance(outcome, Rejection)  # the prompts carry it on in `rejected`
+                pending.unanswered += len(prompts) - 1
+                pending.outcomes.extend(() if replaced else (outcome,))
+                if not pending.unanswered:
+                    yield pending.result()
 
 
 def in_order(results: Iterable[Result]) -> Iterator[Result]:
@@ -95,35 +100,36 @@ def in_order(results: Iterable[Result]) -> Iterator[Result]:
     held: dict[int, Result] = {}
     expected = 0
     for result in results:
-        held[result.place] = result
+        held[result.index] = result
         while expected in held:
             yield held.pop(expected)
             expected += 1
 
 
-def _numbered(jobs: Iterable[Job]) -> Iterator[tuple[_Open, Prompt | None]]:
-    """Each prompt with its document; a document without prompts comes once, with none."""
-    for place, job in enumerate(jobs):
-        opened = _Open(place, job.document, len(job.prompts))
-        yield from ((opened, prompt) for prompt in job.prompts or (None,))
+def _prompts(jobs: Iterable[Job]) -> Iterator[tuple[_Pending, Prompt | None]]:
+    """Yield each prompt with its document; a document without prompts comes once, with None."""
+    for index, job in enumerate(jobs):
+        pending = _Pending(index, job.document, len(job.prompts))
+        yield from ((pending, prompt) for prompt in job.prompts or (None,))
 
 
-class ReadAhead(Generic[T]):
-    """Runs an iterator in a thread, at most `size` items ahead, so that slow input never holds up finished work.
+class Prefetcher(Generic[T]):
+    """Runs an iterator in a thread, at most `size` items ahead.
 
-    An exception of the iterator is raised by `take`. The thread ends with the iterator or soon after leaving.
+    An exception of the iterator is raised by `get`. The thread ends with the iterator, or soon after the `with` block
+    or `stop`; it is a daemon, because an iterator that blocks in a read cannot be interrupted.
     """
 
     def __init__(self, items: Iterable[T], size: int, stop: threading.Event) -> None:
         self._items = items
-        self._queue: queue.Queue[T | None] = queue.Queue(size)
+        self._queue: queue.Queue[T | None] = queue.Queue(size)  # None: the iterator has ended
         self._stop = stop
         self._left = threading.Event()
         self._error: BaseException | None = None
         self._ended = False
-        self._thread = threading.Thread(target=self._fill, name="read-ahead", daemon=True)
+        self._thread = threading.Thread(target=self._fill, name="prefetch", daemon=True)
 
-    def __enter__(self) -> ReadAhead[T]:
+    def __enter__(self) -> Prefetcher[T]:
         self._thread.start()
         return self
 
@@ -132,13 +138,13 @@ class ReadAhead(Generic[T]):
     ) -> None:
         self._left.set()
 
-    def take(self, *, wait: bool) -> T | None:
-        """The next item; None when there is none, or (without `wait`) none within a moment."""
+    def get(self, *, block: bool) -> T | None:
+        """Return the next item; None at the end, after `stop`, or (without `block`) when none comes within a moment."""
         while not self._ended and not self._stop.is_set():
             try:
-                item = self._queue.get(timeout=0.1 if wait else _MOMENT)
+                item = self._queue.get(timeout=_POLL if block else _FILL_DELAY)
             except queue.Empty:
-                if not wait:
+                if not block:
                     return None
                 continue
             self._ended = item is None
@@ -152,14 +158,14 @@ class ReadAhead(Generic[T]):
             for item in self._items:
                 if not self._put(item):
                     return
-        except BaseException as error:  # handed to the thread that takes: nothing is swallowed
+        except BaseException as error:  # raised again by `get`, in the thread that uses the items
             self._error = error
         self._put(None)
 
     def _put(self, item: T | None) -> bool:
         while not (self._left.is_set() or self._stop.is_set()):
             try:
-                self._queue.put(item, timeout=0.1)
+                self._queue.put(item, timeout=_POLL)
             except queue.Full:
                 continue
             return True

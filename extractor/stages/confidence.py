@@ -1,7 +1,8 @@
-"""Each value of an Extraction gets a confidence: the probability of the value as the model wrote it.
+"""Stage 6: each value of an Extraction gets a confidence, the probability of the value as the model wrote it.
 
-It needs the log-probabilities of a completion whose text is the JSON that was read: an answer that had to be repaired
-gets none. Of six definitions that were measured this one is kept (`docs/grounding-and-confidence.md`).
+It needs the log-probabilities of a completion whose text is the JSON that was parsed: an answer that had to be repaired
+gets none. Of six definitions that were measured this one is kept (`docs/grounding-and-confidence.md`). This module does
+not know whether a value occurs in the document.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from extractor.data import Completion, Extraction, Outcome, Span
-from extractor.text.strict_json import value_ranges
+from extractor.text.strict_json import STRICT, value_ranges
 
 
 def score(outcome: Outcome) -> Outcome:
     """Give an extraction the confidence of its values; a rejection stays as it is."""
-    if not isinstance(outcome, Extraction) or outcome.parsed != "strict":
+    if not isinstance(outcome, Extraction) or outcome.parsed != STRICT:
         return outcome
     return replace(outcome, confidence=confidence(outcome.completion))
 
@@ -26,12 +27,14 @@ def confidence(completion: Completion) -> Mapping[str, float]:
 
     A token's probability is that among the tokens which the constraint allowed there, so 1 where it was forced. The
     quotes of a string belong to it: the opening one is the decision that there is a value and not null, the closing
-    one that it ends there. Empty where the backend gave no log-probabilities, or they do not spell the answer.
+    one that it ends there. Empty where the backend gave no log-probabilities, or they do not make up the answer.
     """
     tokens = list(_token_ranges(completion))
     ranges = value_ranges(completion.text) if tokens else {}
     result: dict[str, float] = {}
-    first = 0  # the first token that may overlap the next value: values come in the order of the text
+    # Values and tokens both come in the order of the text, so one sweep over the tokens does for all values. A token
+    # may overlap two values (`",`), so the next value begins again at the first token that ends after its start.
+    first = 0
     for pointer, (start, end) in ranges.items():
         while first < len(tokens) and tokens[first][0][1] <= start:
             first += 1
@@ -46,11 +49,14 @@ def confidence(completion: Completion) -> Mapping[str, float]:
 
 
 def _token_ranges(completion: Completion) -> Iterator[tuple[Span, float]]:
-    """Yield the characters of the answer that each token stands for; nothing if the tokens do not spell the answer."""
-    spelled = "".join(piece for piece, _ in completion.tokens)
-    if completion.text not in spelled:
+    """Yield the characters of the answer that each token stands for; nothing if the tokens do not make up the answer.
+
+    Tokens before the answer (the model opens its turn with a line break) have negative offsets.
+    """
+    text = "".join(piece for piece, _ in completion.tokens)
+    if completion.text not in text:
         return
-    end = -spelled.index(completion.text)
+    end = -text.index(completion.text)
     for piece, logprob in completion.tokens:
         start, end = end, end + len(piece)
         yield (start, end), logprob

@@ -1,20 +1,32 @@
-"""Each value of an Extraction gets the place where it stands in the text, or the Extraction becomes a Rejection, or
-the value is withheld or flagged, as the schema wishes.
+"""Stage 7: each value of an Extraction gets the span where it occurs in the text.
 
-A `verbatim` value is an exact substring; of a `normalized` one only the meaning must stand there, whatever the width,
-case, spacing or notation. Where a value stands several times, the place is chosen that its label or its neighbours
-speak for, and `grounded` says which: `only`, `label`, `order`, `first`. This module does not know how the value came
-to be.
+One that does not occur makes the Extraction a Rejection, or is withheld or flagged, as the schema says. A `verbatim`
+value is an exact substring; of a `normalized` one the meaning must occur, whatever the width, case, spacing or
+notation. Where a value occurs several times, its label or its neighbours decide, and `grounded` says which: `only`,
+`label`, `order`, `first`. This module does not know how values are searched for (`text.places`), nor where they come
+from.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from extractor.data import Document, Extraction, FailedDocument, Json, Outcome, Record, Rejection, Span, Ungrounded
+from extractor.data import (
+    Chunk,
+    Document,
+    Extraction,
+    FailedDocument,
+    Json,
+    Outcome,
+    Record,
+    Rejection,
+    Span,
+    Ungrounded,
+)
 from extractor.errors import UsageError
 from extractor.task.task import Leaf, Task
 from extractor.task.withhold import withhold
@@ -22,9 +34,10 @@ from extractor.text.meaning import meaning
 from extractor.text.places import Places, TextIndex, occurrences, written
 
 LABEL_REACH = 16
-"""A value stands at most so many characters behind its label."""
+"""Characters: a value begins at most so far after its label."""
 
 _SENTENCE_END = re.compile(r"[。！？!?；;]")
+_LIST_INDEX = re.compile(r"/\d+(?=/|$)")
 
 
 def ground(outcome: Outcome, ungrounded: Ungrounded = "retry") -> Outcome:
@@ -36,54 +49,24 @@ def ground(outcome: Outcome, ungrounded: Ungrounded = "retry") -> Outcome:
     return _ground(outcome, ungrounded) if isinstance(outcome, Extraction) else outcome
 
 
-def _ground(extraction: Extraction, ungrounded: Ungrounded) -> Outcome:
-    chunk = extraction.chunk
-    task = extraction.completion.prompt.task
-    every = [leaf for leaf in task.leaves(extraction.data) if leaf.value is not None]
-    leaves = [leaf for leaf in every if leaf.ground != "none"]
-    candidates = _candidates(leaves, TextIndex(chunk.text))
-    ungrounded_leaves = [leaf for leaf in leaves if not candidates[leaf.pointer]]
-    policies = {leaf.pointer: _policy(leaf, ungrounded, task) for leaf in ungrounded_leaves}
-    missing = tuple(
-        f"{pointer}: not found in the document" for pointer, policy in policies.items() if policy == "retry"
-    )
-    if missing:
-        return Rejection.of(extraction.completion, "ungrounded", *missing)
-    found = [leaf for leaf in leaves if candidates[leaf.pointer]]
-    choice = _Choice(chunk.text, found, candidates)
-    choice.choose()
-    placed = replace(
-        extraction,
-        spans={leaf.pointer: (_checked(leaf, choice.spans[leaf.pointer], extraction),) for leaf in found},
-        grounded={leaf.pointer: _how(leaf, choice, chunk.text) for leaf in found}
-        | _flags(every, ungrounded_leaves, extraction),
-    )
-    return _without(placed, [pointer for pointer, policy in policies.items() if policy == "null"])
-
-
 def find_missing(task: Task, data: Mapping[str, Json], text: str) -> list[str]:
-    """Pointers of the values that do not stand in a text and should."""
+    """Return the pointers of the values that should occur in a text and do not."""
     leaves = [leaf for leaf in task.leaves(data) if leaf.value is not None and leaf.ground != "none"]
     return [pointer for pointer, places in _candidates(leaves, TextIndex(text)).items() if not places]
 
 
 def all_occurrences(record: Record, document: Document | FailedDocument, task: Task) -> Record:
-    """The record with all places of each value that has one, in the whole document: to the letter of a `verbatim`
-    value, in any notation of a `normalized` one."""
+    """Return the record with all places, in the whole document, of each value that has one.
+
+    Those are the exact ones of a `verbatim` value, and those in any notation of a `normalized` one.
+    """
     if isinstance(document, FailedDocument):
         return record
     index = TextIndex(document.text)
+    leaves = [leaf for leaf in task.leaves(record.data or {}) if leaf.pointer in record.spans]
+    places = _places(leaves, index.find_exact, index.find_equivalent)
     spans = dict(record.spans)
-    known: dict[tuple[str, str], Places] = {}
-    for leaf in task.leaves(record.data or {}):
-        if leaf.pointer not in spans:
-            continue
-        key = (leaf.ground, repr(leaf.value))
-        if key not in known:
-            known[key] = (
-                index.find_exact(leaf.value) if leaf.ground == "verbatim" else index.find_equivalent(leaf.value)
-            )
-        spans[leaf.pointer] = tuple(sorted({*spans[leaf.pointer], *known[key]}))
+    spans.update((pointer, tuple(sorted({*spans[pointer], *found}))) for pointer, found in places.items())
     located = {pointer: tuple(document.location(at) for at, _ in spans[pointer]) for pointer in record.locations}
     return replace(record, spans=spans, locations=located)
 
@@ -97,98 +80,138 @@ def check_examples(task: Task) -> None:
             raise UsageError(f"{example.where}: {'; '.join(errors)}. Correct it: answers follow their examples.")
 
 
+def _ground(extraction: Extraction, default: Ungrounded) -> Outcome:
+    chunk, task = extraction.chunk, extraction.completion.prompt.task
+    values = [leaf for leaf in task.leaves(extraction.data) if leaf.value is not None]
+    groundable = [leaf for leaf in values if leaf.ground != "none"]
+    candidates = _candidates(groundable, TextIndex(chunk.text))
+    ungrounded = [leaf for leaf in groundable if not candidates[leaf.pointer]]
+    policies = {leaf.pointer: _policy(leaf, default, task) for leaf in ungrounded}
+    retried = [pointer for pointer, policy in policies.items() if policy == "retry"]
+    if retried:
+        return Rejection.of(extraction.completion, "ungrounded", *map(_not_found, retried))
+    found = [leaf for leaf in groundable if candidates[leaf.pointer]]
+    selected = _SpanSelector(chunk.text, found, candidates).select()
+    spans = {leaf.pointer: (_in_document(leaf, selected[leaf.pointer].span, chunk),) for leaf in found}
+    methods = {leaf.pointer: _method(leaf, selected[leaf.pointer], chunk.text) for leaf in found}
+    flags = _flags(values, ungrounded, extraction)
+    grounded = replace(extraction, spans=spans, grounded=methods | flags)
+    return _withhold(grounded, [pointer for pointer, policy in policies.items() if policy == "null"])
+
+
+def _not_found(pointer: str) -> str:
+    return f"{pointer}: not found in the document"
+
+
 def _policy(leaf: Leaf, default: Ungrounded, task: Task) -> Ungrounded:
-    """What becomes of a value that stands nowhere. A verbatim value out of an example is never kept."""
+    """Decide what becomes of an ungrounded value. A verbatim one that is copied from an example is never kept."""
     policy = leaf.ungrounded or default
-    leaked = policy == "keep" and leaf.ground == "verbatim" and _is_of_an_example(leaf, task)
+    leaked = policy == "keep" and leaf.ground == "verbatim" and _is_in_example(leaf, task)
     return "retry" if leaked else policy
 
 
-def _flags(leaves: Sequence[Leaf], ungrounded_leaves: Sequence[Leaf], extraction: Extraction) -> dict[str, str]:
-    """What is odd about values without a place: `example`, for one that an example has and the document has not, where
-    the model may have taken it from; `ungrounded`, for others that should stand in the text."""
-    task, text = extraction.completion.prompt.task, extraction.chunk.document.text
-    flags = {leaf.pointer: "ungrounded" for leaf in ungrounded_leaves}
-    for leaf in leaves:
-        doubtful = leaf.pointer in flags or leaf.ground == "none"
-        if doubtful and _is_of_an_example(leaf, task) and not TextIndex(text).find_by_meaning(leaf.value):
+def _flags(values: Sequence[Leaf], ungrounded: Sequence[Leaf], extraction: Extraction) -> dict[str, str]:
+    """Return what is odd about values without a place, by pointer.
+
+    `example`: an example has the value and the document does not, so the model may have copied it; `ungrounded`: any
+    other that should occur in the text.
+    """
+    task, index = extraction.completion.prompt.task, TextIndex(extraction.chunk.document.text)
+    flags = {leaf.pointer: "ungrounded" for leaf in ungrounded}
+    for leaf in values:
+        suspect = leaf.pointer in flags or leaf.ground == "none"
+        if suspect and _is_in_example(leaf, task) and not index.find_by_meaning(leaf.value):
             flags[leaf.pointer] = "example"
     return flags
 
 
-def _is_of_an_example(leaf: Leaf, task: Task) -> bool:
+def _is_in_example(leaf: Leaf, task: Task) -> bool:
     whole = task.whole
     values = (each.value for example in whole.examples for each in whole.leaves(example.data) if each.value is not None)
     return any(meaning(leaf.value) == meaning(value) for value in values)
 
 
-def _without(extraction: Extraction, pointers: Sequence[str]) -> Outcome:
-    """The extraction without values that stand nowhere, unless the schema does not let go of them."""
+def _withhold(extraction: Extraction, pointers: Sequence[str]) -> Outcome:
+    """Take ungrounded values out of an extraction; reject it where the schema does not do without them."""
     left = withhold(extraction, dict.fromkeys(pointers, "ungrounded"))
     errors = extraction.completion.prompt.task.validate(left.data) if pointers else ()
     if errors:
-        missing = tuple(f"{pointer}: not found in the document" for pointer in pointers)
         without = (f"{error}, without it" for error in errors)
-        return Rejection.of(extraction.completion, "ungrounded", *missing, *without)
+        return Rejection.of(extraction.completion, "ungrounded", *map(_not_found, pointers), *without)
     return left
 
 
 def _candidates(leaves: Sequence[Leaf], index: TextIndex) -> dict[str, Places]:
-    """Where each value may stand; values that come several times are looked for once."""
+    """Return where each value may occur, by pointer: for a normalized one, exact places before other notations."""
+    return _places(leaves, index.find_exact, index.find_by_meaning)
+
+
+def _places(
+    leaves: Sequence[Leaf], find_verbatim: Callable[[Json], Places], find_normalized: Callable[[Json], Places]
+) -> dict[str, Places]:
+    """Search for each distinct value once; return the places by pointer."""
     known: dict[tuple[str, str], Places] = {}
     for leaf in leaves:
         key = (leaf.ground, repr(leaf.value))
         if key not in known:
-            known[key] = (
-                index.find_exact(leaf.value) if leaf.ground == "verbatim" else index.find_by_meaning(leaf.value)
-            )
+            known[key] = (find_verbatim if leaf.ground == "verbatim" else find_normalized)(leaf.value)
     return {leaf.pointer: known[leaf.ground, repr(leaf.value)] for leaf in leaves}
 
 
-def _checked(leaf: Leaf, span: Span, extraction: Extraction) -> Span:
-    """The span in the document, where a verbatim value must really stand: the promise of every record."""
-    chunk = extraction.chunk
+def _in_document(leaf: Leaf, span: Span, chunk: Chunk) -> Span:
+    """Return the span in document offsets, checked: a verbatim value is the text there, in every record."""
     start, end = span[0] + chunk.start, span[1] + chunk.start
     if leaf.ground == "verbatim" and chunk.document.text[start:end] != written(leaf.value):
-        raise RuntimeError(f"{leaf.pointer} is not what stands at {start}:{end} of {chunk.document.id}")
+        raise RuntimeError(f"{leaf.pointer} is not the text at {start}:{end} of {chunk.document.id}")
     return start, end
 
 
-def _how(leaf: Leaf, choice: _Choice, text: str) -> str:
-    start, end = choice.spans[leaf.pointer]
-    return choice.how[leaf.pointer] if text[start:end] == written(leaf.value) else "normalized"
+class _Selection(NamedTuple):
+    """One of the places of a value, and how it was selected: `only`, `label`, `order` or `first`."""
+
+    span: Span
+    method: str
+
+
+def _method(leaf: Leaf, selection: _Selection, text: str) -> str:
+    start, end = selection.span
+    return selection.method if text[start:end] == written(leaf.value) else "normalized"
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """One place for each value, chosen among its candidates: `spans` and `how` fill up from the sure to the unsure."""
+class _SpanSelector:
+    """Selects one place for each value among its candidates, by pointer.
+
+    From the sure to the unsure, because what is selected guides the rest: values with a single place, then those after
+    their label, then those between their neighbours, then items of lists, which have no label of their own.
+    """
 
     text: str
     leaves: Sequence[Leaf]
     candidates: Mapping[str, Places]
-    spans: dict[str, Span] = field(default_factory=dict)
-    how: dict[str, str] = field(default_factory=dict)
+    selected: dict[str, _Selection] = field(default_factory=dict)
 
-    def choose(self) -> None:
-        single = [leaf for leaf in self.leaves if not _is_in_list(leaf.pointer)]
+    def select(self) -> Mapping[str, _Selection]:
         for leaf in self.leaves:
-            if len(self.candidates[leaf.pointer]) == 1:
-                self._take(leaf.pointer, self.candidates[leaf.pointer][0], "only")
+            places = self.candidates[leaf.pointer]
+            if len(places) == 1:
+                self.selected[leaf.pointer] = _Selection(places[0], "only")
+        single = [leaf for leaf in self.leaves if not _is_in_list(leaf.pointer)]
         for leaf in single:
-            labelled = None if leaf.pointer in self.spans else self._behind_label(leaf)
+            labelled = None if leaf.pointer in self.selected else self._after_label(leaf)
             if labelled:
-                self._take(leaf.pointer, labelled, "label")
+                self.selected[leaf.pointer] = _Selection(labelled, "label")
         for position, leaf in enumerate(single):
-            if leaf.pointer not in self.spans:
-                self._take(leaf.pointer, *self._between_neighbours(single, position))
-        self._choose_in_lists()
+            if leaf.pointer not in self.selected:
+                self.selected[leaf.pointer] = self._between_neighbours(single, position)
+        self._select_in_lists()
+        return self.selected
 
-    def _take(self, pointer: str, span: Span, how: str) -> None:
-        self.spans[pointer] = span
-        self.how[pointer] = how
+    def _after_label(self, leaf: Leaf) -> Span | None:
+        """Return the candidate that follows the field's name or title most closely, if one does in the same sentence.
 
-    def _behind_label(self, leaf: Leaf) -> Span | None:
-        """The candidate that follows the field's name or title most closely, if one does so within reach."""
+        O(labels x log candidates): the places are in order, so the next one after a label is found by bisection.
+        """
         places = self.candidates[leaf.pointer]
         best: tuple[int, Span] | None = None
         for end in self._label_ends(leaf):
@@ -206,44 +229,49 @@ class _Choice:
         for label in dict.fromkeys((name, leaf.title)):
             yield from (end for _, end in occurrences(self.text, label))
 
-    def _between_neighbours(self, single: Sequence[Leaf], position: int) -> tuple[Span, str]:
-        """Values tend to stand in the order of the fields: behind the one before, in front of the one after."""
-        places = self.candidates[single[position].pointer]
-        before = next(
-            (self.spans[leaf.pointer] for leaf in single[:position][::-1] if leaf.pointer in self.spans), None
-        )
-        after = next((self.spans[leaf.pointer] for leaf in single[position + 1 :] if leaf.pointer in self.spans), None)
-        behind = _from(places, before[1]) if before else None
-        if behind:
-            return behind, "order"
-        if after and not before and places[0][1] <= after[0]:
-            return places[0], "order"
-        return places[0], "first"
+    def _between_neighbours(self, single: Sequence[Leaf], position: int) -> _Selection:
+        """Select by the order of the fields, which values tend to follow: after the one before, before the one after.
 
-    def _choose_in_lists(self) -> None:
-        """Items take successive occurrences; the values of one object stand behind each other."""
+        Neighbours are the nearest fields that have a place already.
+        """
+        places = self.candidates[single[position].pointer]
+        before = self._first_selected(single[:position][::-1])
+        after = self._first_selected(single[position + 1 :])
+        following = _first_from(places, before[1]) if before else None
+        if following:
+            return _Selection(following, "order")
+        if after and not before and places[0][1] <= after[0]:
+            return _Selection(places[0], "order")
+        return _Selection(places[0], "first")
+
+    def _first_selected(self, leaves: Sequence[Leaf]) -> Span | None:
+        return next((self.selected[leaf.pointer].span for leaf in leaves if leaf.pointer in self.selected), None)
+
+    def _select_in_lists(self) -> None:
+        """Give the items of a list successive places, and the values of one object places after each other.
+
+        `reached` holds how far each list (`/行/*/价`, one for each column of its objects) and each object (`/行/0`) has
+        come. A place after both is best; one after the list alone will do, as objects may list values in any order.
+        """
         reached: dict[str, int] = {}
         for leaf in self.leaves:
             if not _is_in_list(leaf.pointer):
                 continue
-            lists, item = _INDEX.sub("/*", leaf.pointer), leaf.pointer.rpartition("/")[0]
-            if leaf.pointer not in self.spans:
+            column, item = _LIST_INDEX.sub("/*", leaf.pointer), leaf.pointer.rpartition("/")[0]
+            if leaf.pointer not in self.selected:
                 places = self.candidates[leaf.pointer]
-                floor = reached.get(lists, 0)
-                next_one = _from(places, max(floor, reached.get(item, 0))) or _from(places, floor)
-                follows = next_one is not None and (floor or item in reached)
-                self._take(leaf.pointer, next_one or places[0], "order" if follows else "first")
-            reached[lists] = reached[item] = self.spans[leaf.pointer][1]
-
-
-_INDEX = re.compile(r"/\d+(?=/|$)")
+                floor = reached.get(column, 0)
+                following = _first_from(places, max(floor, reached.get(item, 0))) or _first_from(places, floor)
+                in_order = following is not None and (floor or item in reached)
+                self.selected[leaf.pointer] = _Selection(following or places[0], "order" if in_order else "first")
+            reached[column] = reached[item] = self.selected[leaf.pointer].span[1]
 
 
 def _is_in_list(pointer: str) -> bool:
-    return bool(_INDEX.search(pointer))
+    return bool(_LIST_INDEX.search(pointer))
 
 
-def _from(places: Places, position: int) -> Span | None:
-    """The first place at or behind a position."""
+def _first_from(places: Places, position: int) -> Span | None:
+    """Return the first place that begins at or after a position."""
     at = bisect_left(places, (position, position))
     return places[at] if at < len(places) else None

@@ -1,34 +1,32 @@
-"""Further passes over a chunk: asking once more for what is missing, as long as the last pass found something new."""
+"""Further passes over a chunk: asking once more for what is missing, as long as the last pass found something new.
+
+This module does not know how extractions are merged: that is handed in.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from extractor.data import Extraction, Json, Prompt
+from extractor.data import Extraction, Json, Outcome, Prompt
 
-Unite = Callable[[Sequence[Extraction]], Mapping[str, Json]]
+MergeData = Callable[[Sequence[Extraction]], Mapping[str, Json]]
 """The data that several extractions of a chunk come to."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassPolicy:
-    """At most `passes` passes; an answer of a further one may take `max_tokens`."""
+def after(outcome: Outcome, passes: int, max_tokens: int, merge_data: MergeData) -> tuple[Prompt, ...]:
+    """Return the draft of the next pass over a chunk, of at most `passes`; its answer may take `max_tokens`.
 
-    passes: int
-    max_tokens: int
-    unite: Unite
-
-    def after(self, extraction: Extraction) -> tuple[Prompt, ...]:
-        """Return the draft of the next pass over a chunk; none after the last, or where the last found nothing new."""
-        asked = extraction.completion.prompt
-        found = (*asked.found, extraction)
-        if len(found) >= self.passes:
-            return ()
-        known = self.unite(found)
-        if asked.found and known == asked.known:
-            return ()
-        task = asked.task.as_part()
-        return (
-            replace(asked, messages=(), task=task, max_tokens=self.max_tokens, rejected=(), found=found, known=known),
-        )
+    None after a rejection, after the last pass, or where the last pass found nothing new.
+    """
+    if not isinstance(outcome, Extraction):
+        return ()
+    prompt = outcome.completion.prompt
+    found = (*prompt.found, outcome)
+    if len(found) >= passes:
+        return ()
+    known = merge_data(found)
+    if prompt.found and known == prompt.known:
+        return ()
+    task = prompt.task.as_part()  # what earlier passes found need not be found again: nothing is required
+    return (replace(prompt, messages=(), task=task, max_tokens=max_tokens, rejected=(), found=found, known=known),)

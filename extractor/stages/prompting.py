@@ -4,15 +4,16 @@ A template is Jinja2 source of the user's turn, rendered in a sandbox; an option
 Its variables: `document` (the chunk's text), `fields` (name, title, description, type of each entity type), `schema`,
 `examples` (text, data, answer); on a retry `previous` (`answer`, `errors`) and on a further pass `found` (JSON text of
 what the earlier ones found), else none. Text goes in as a value and is never parsed as a template. This module does not
-know how long a prompt may be.
+know why a prompt is asked, nor how its answer is sampled.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import product
 
 import jinja2
 import jinja2.meta
@@ -23,7 +24,7 @@ from extractor.errors import PromptError
 from extractor.task.task import Task
 
 TURN_TOKENS = 8
-"""What a chat turn adds to its content, and a little to spare."""
+"""Tokens: what a chat turn adds to its content, with a little to spare."""
 
 _ENVIRONMENT = ImmutableSandboxedEnvironment(
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
@@ -32,28 +33,36 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
 
 @dataclass(frozen=True, slots=True)
 class Prompter:
-    """Renders prompts so that they fit a model that reads `context` tokens, in a run of so many passes."""
+    """Renders prompts so that they fit a model that reads `context` tokens, in a run of `passes` passes."""
 
     count_tokens: Callable[[str], int]
     context: int
     passes: int = 1
 
     def fit(self, draft: Prompt) -> Prompt:
-        """Render a prompt with as much of what was answered before as the context holds beside its answer.
+        """Render a draft with as much of the history as the context holds beside the answer.
 
-        Raises PromptError when the template fails.
+        The last rejected answer is left out first: it is worth less than what earlier passes found. Raises PromptError
+        when the template fails.
         """
         prompt = render(draft)
-        if (draft.rejected or draft.found) and not self._fits(prompt):
+        if (draft.rejected or draft.found) and not self.fits(prompt):
             prompt = render(draft, previous=False)
-        if draft.found and not self._fits(prompt):
+        if draft.found and not self.fits(prompt):
             prompt = render(draft, previous=False, found=False)
         return prompt
 
+    def fits(self, prompt: Prompt) -> bool:
+        """Tell whether a rendered prompt and its answer fit the context."""
+        return self.size(prompt) + prompt.max_tokens <= self.context
+
     def repeats(self, prompt: Prompt) -> bool:
-        """Tell whether the prompt of a further pass does not show what was found: its greedy answer is known."""
-        plain = (render(prompt, previous=previous, found=False).messages for previous in (True, False))
-        return bool(prompt.found) and prompt.messages in plain
+        """Tell whether the prompt of a further pass shows nothing of what was found, so that an earlier pass asked it.
+
+        That is so where the template does not use `found`, or where what was found does not fit.
+        """
+        unaware = (render(prompt, previous=previous, found=False).messages for previous in (True, False))
+        return bool(prompt.found) and prompt.messages in unaware
 
     def size(self, prompt: Prompt) -> int:
         """Return about how many tokens a prompt takes, its answer left out."""
@@ -63,15 +72,19 @@ class Prompter:
         """Return about how many tokens the prompt of a task takes without a document. Raises PromptError."""
         return self.size(check(task, further=self.passes > 1))
 
-    def _fits(self, prompt: Prompt) -> bool:
-        return self.size(prompt) + prompt.max_tokens <= self.context
+
+def drafts(chunks: Sequence[Chunk], tasks: Iterable[Task], max_tokens: int, constrain: bool) -> Iterator[Prompt]:
+    """Yield a prompt without messages for each chunk and each task, chunk by chunk."""
+    for chunk, task in product(chunks, tasks):
+        yield Prompt(chunk, task, (), max_tokens, constrain=constrain)
 
 
 def render(prompt: Prompt, *, previous: bool = True, found: bool = True) -> Prompt:
-    """Render the messages that the task, chunk and history of a prompt make.
+    """Render the messages of a prompt from its task, chunk and history.
 
-    The last rejection is shown to the model if it was about this very chunk. `previous` and `found` leave out the last
-    answer and what earlier passes found, for when these do not fit. Raises PromptError when the template fails.
+    The last rejection is shown to the model if it was about this very chunk, not the whole of which this is a half.
+    Without `previous` the last answer is left out, without `found` what earlier passes found. Raises PromptError when
+    the template fails.
     """
     history = _History(
         _previous(prompt.chunk, prompt.rejected) if previous else None,
@@ -83,8 +96,8 @@ def render(prompt: Prompt, *, previous: bool = True, found: bool = True) -> Prom
 def check(task: Task, *, further: bool = False) -> Prompt:
     """Render the prompt of an empty document: the first, a retry, a further pass.
 
-    Raises PromptError where the template is wrong, or shows no examples though there are some. The prompt that comes
-    back shows what the instructions alone take; with `further` those of a further pass.
+    Return the first, with which the size of the instructions is measured; with `further` that of a further pass.
+    Raises PromptError where the template is wrong, or shows no examples though there are some.
     """
     if task.examples and "examples" not in jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(task.template)):
         raise PromptError(f"The prompt {task.prompt!r} shows no `examples`. Put a loop over them into it.")
@@ -96,7 +109,7 @@ def check(task: Task, *, further: bool = False) -> Prompt:
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """What a template is told of earlier answers."""
+    """What a template is given of earlier answers."""
 
     previous: Mapping[str, Json] | None = None
     found: str | None = None
@@ -131,7 +144,7 @@ def _block(template: jinja2.Template, name: str, variables: Mapping[str, Json]) 
 
 
 def _outside(template: jinja2.Template, variables: Mapping[str, Json]) -> Iterator[str]:
-    """The template's text apart from its system block."""
+    """Render the template apart from its system block."""
     context = template.new_context(dict(variables))
     context.blocks["system"] = [lambda _context: iter(())]
     yield from template.root_render_func(context)

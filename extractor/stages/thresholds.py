@@ -1,6 +1,6 @@
-"""Values whose confidence is below a threshold are taken out of an extraction and listed beside it.
+"""Stage 8: values whose confidence is below a threshold are taken out of an extraction and listed beside it.
 
-This module does not know what confidence is made of, nor whether the whole may be without a value: `merging` asks the
+This module does not know how confidence is computed, nor whether the record may be without a value: `merging` asks the
 schema.
 """
 
@@ -14,8 +14,7 @@ from extractor.task.withhold import withhold
 def apply(outcome: Outcome, min_confidence: float) -> Outcome:
     """Withhold the values of an extraction whose confidence is below `min_confidence`; a rejection stays as it is.
 
-    While anything above 0 is asked for, a value without a confidence is withheld too: what cannot be judged does not
-    pass.
+    With any threshold above 0, a value without a confidence is withheld too: what cannot be judged does not pass.
     """
     if not isinstance(outcome, Extraction) or min_confidence <= 0:
         return outcome

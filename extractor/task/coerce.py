@@ -10,14 +10,15 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from extractor.data import Json
 from extractor.task.schema_node import Name, SchemaNode
+from extractor.task.task import Task
 from extractor.task.walk import Walk
 from extractor.text.meaning import amount
-from extractor.text.strict_json import WrittenFloat, WrittenInt
+from extractor.text.strict_json import ParsedJson, WrittenFloat, WrittenInt
 
 NULL_WORDS = frozenset(
     {
@@ -25,11 +26,20 @@ NULL_WORDS = frozenset(
         *("无", "没有", "暂无", "未提及", "未提供", "未知", "不详", "不适用", "文中未提及", "原文未提及", "未找到"),
     }
 )
-"""How models write that the text has no such value, as `folded` leaves it."""
+"""How models write that the text has no such value, as `fold` leaves it."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
 _BOOLEANS = {"true": True, "yes": True, "是": True, "false": False, "no": False, "否": False}
 _LONGEST_NUMBER = 300
+
+
+def coerce(parsed: ParsedJson, task: Task) -> ParsedJson:
+    """Coerce an answer to the schema of its task; the steps say what had to be changed."""
+    coercer = Coercer(task.walk)
+    value = coercer.coerce(parsed.value, task.compiled.root_name)
+    if isinstance(value, dict) and task.names is not None:  # of a group of fields the others were not asked for
+        value = {name: item for name, item in value.items() if item is not None or name in task.names}
+    return parsed.then(value, *coercer.steps)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class Coercer:
         if _is_listed(value, node):
             return value
         if isinstance(value, str):
-            alike = [each for each in options if isinstance(each, str) and folded(each) == folded(value)]
+            alike = [each for each in options if isinstance(each, str) and fold(each) == fold(value)]
             if not alike:
                 alike = [each for each in options if not isinstance(each, str) and _written(each) == value.strip()]
             return self._noted("enum", alike[0]) if len(alike) == 1 else value
@@ -119,7 +129,7 @@ class Coercer:
 
     def _boolean(self, value: Json, node: SchemaNode) -> Json:
         value = self._scalar(value)
-        truth = _BOOLEANS.get(folded(value)) if isinstance(value, str) else None
+        truth = _BOOLEANS.get(fold(value)) if isinstance(value, str) else None
         return value if truth is None else self._noted("types", truth)
 
     def _scalar(self, value: Json) -> Json:
@@ -200,14 +210,14 @@ class Coercer:
     }
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """Return the text without differences of width, case and white space."""
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _bare(key: str) -> str:
     """Return a key without what models put around it: `邮箱：`, `"邮箱"`, `**邮箱**`."""
-    return folded(key).strip(":*\"'“”「」【】-·.")
+    return fold(key).strip(":*\"'“”「」【】-·.")
 
 
 def _written(value: Json) -> str:
@@ -220,52 +230,4 @@ def _is_listed(value: Json, node: SchemaNode) -> bool:
 
 
 def _is_null_word(value: Json) -> bool:
-    return isinstance(value, str) and (not value.strip() or folded(value).strip("()") in NULL_WORDS)
-
-
-def unwrapped(value: Json, names: Iterable[str]) -> Json:
-    """Return the one object of an answer that wraps it, splits it or lists it as pairs; else the value as it is.
-
-    `[{...}]` and `{"result": {...}}` hold one object; `[{"手机号": ..}, {"邮箱": ..}]` are the members of one;
-    `[{"keyword": "手机号", "content": ..}, ..]` are its pairs (the prompt of the book invites this).
-    """
-    known = {folded(name) for name in names}
-    for _ in range(3):
-        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            inner = value[0] if len(value) == 1 else None
-            value = _from_pairs(value, known) or inner or _joined(value)
-        elif isinstance(value, dict) and len(value) == 1 and not known & set(map(folded, value)):
-            (inner,) = value.values()
-            if not _is_about(inner, known):
-                break
-            value = inner
-        else:
-            break
-    return value
-
-
-def _is_about(value: Json, known: set[str]) -> bool:
-    """Tell whether the value is an object with a known key, or a list of objects one of which has or names one."""
-    if isinstance(value, list):
-        return any(isinstance(item, dict) and (_is_about(item, known) or _from_pairs([item], known)) for item in value)
-    return isinstance(value, dict) and bool(known & set(map(folded, value)))
-
-
-def _from_pairs(items: list[dict[str, Json]], known: set[str]) -> dict[str, Json] | None:
-    """Return `[{"keyword": name, "content": value}, ...]` as an object, if every first value is a known name, once."""
-    pairs = [tuple(item.values()) for item in items if len(item) == 2 and not known & set(map(folded, item))]
-    names = [pair[0] for pair in pairs if isinstance(pair[0], str) and folded(pair[0]) in known]
-    if len(names) < len(items) or len(set(names)) < len(names):
-        return None
-    return dict(zip(names, (pair[1] for pair in pairs), strict=True))
-
-
-def _joined(items: list[dict[str, Json]]) -> Json:
-    """Return the objects as one if none contradicts another, else the list."""
-    joined: dict[str, Json] = {}
-    for item in items:
-        for key, value in item.items():
-            if joined.get(key) not in (None, value) and value is not None:
-                return items
-            joined[key] = joined[key] if joined.get(key) is not None else value
-    return joined
+    return isinstance(value, str) and (not value.strip() or fold(value).strip("()") in NULL_WORDS)

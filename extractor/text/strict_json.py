@@ -1,6 +1,6 @@
-"""Strict JSON text: to a value that remembers how its numbers were written, and to the places of its values.
+"""Strict JSON text: parsed to values that remember how their numbers were written, and to the ranges of its scalars.
 
-Stricter than `json`: no NaN, no infinity, no deep nesting. This module repairs nothing; `stages.parsing` does.
+Stricter than `json`: no NaN, no infinity, no deep nesting. This module repairs nothing; `stages.parsing.repair` does.
 """
 
 from __future__ import annotations
@@ -8,52 +8,68 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from extractor.data import Json, Span
 from extractor.task.json_pointer import escape_pointer
 
 MAX_DEPTH = 100
-"""Deeper nesting is garbage, and a danger to whatever recurses into the value."""
+"""Deeper nesting is garbage, and overflows the stack of whatever walks the value."""
+
+STRICT = "strict"
+"""The only step of a text that is strict JSON as it is."""
 
 
-class Reading(NamedTuple):
-    """A value and how it was read: `strict`, or what had to be forgiven or repaired, joined with `+`."""
+@dataclass(frozen=True, slots=True)
+class ParsedJson:
+    """A value and the steps that led to it, in order: `strict` alone, or what had to be tolerated or repaired."""
 
     value: Json
-    rung: str
+    steps: tuple[str, ...] = (STRICT,)
 
-    def under(self, prefix: str) -> Reading:
-        """Return the same with something that was done before."""
-        names = [name for name in (prefix, self.rung) if name and name != "strict"]
-        return self._replace(rung="+".join(names) or "strict")
+    def after(self, *earlier: str) -> ParsedJson:
+        """Return the value with the steps that came before it was parsed; `strict` is dropped beside others."""
+        own = () if self.steps == (STRICT,) else self.steps
+        return ParsedJson(self.value, (*earlier, *own) or (STRICT,))
+
+    def then(self, value: Json, *later: str) -> ParsedJson:
+        """Return what later steps made of the value."""
+        return ParsedJson(value, (*self.steps, *later))
 
 
 class WrittenInt(int):
-    """An integer that remembers its spelling: taken as a string it must read as it was written."""
+    """An integer that remembers its digits, for a field of the schema that is a string."""
 
     written: str
 
 
 class WrittenFloat(float):
-    """A number that remembers its spelling."""
+    """A float that remembers its digits: as a string, `12.50` stays `12.50`."""
 
     written: str
 
 
-def load(text: str) -> Reading | None:
-    """Return the value of a strict JSON text, or None. Duplicate keys alone are forgiven, and named."""
+def load(text: str) -> ParsedJson | None:
+    """Parse strict JSON; return None for anything else. Duplicate keys alone are tolerated, and named as a step."""
+    steps: dict[str, None] = {}
+
+    def members(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+        unique = dict(pairs)
+        if len(unique) == len(pairs):
+            return unique
+        steps["duplicate-keys"] = None
+        return _first_of_each(pairs)
+
     try:
-        return Reading(_load(text, _unique), "strict")
-    except _Duplicates:
-        return Reading(_load(text, _first_of_each), "duplicate-keys")
+        value = _load(text, members)
     except (ValueError, RecursionError):
         return None
+    return ParsedJson(value, tuple(steps) or (STRICT,))
 
 
 def plain(value: Json) -> Json:
-    """Return the value with plain numbers, which do not remember how they were written."""
+    """Return the value with ordinary ints and floats in place of those that remember their digits."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -64,27 +80,26 @@ def plain(value: Json) -> Json:
 
 
 def value_ranges(text: str) -> dict[str, Span]:
-    """Map the JSON Pointer of each scalar to its characters in a strict JSON text, quotes included.
-
-    Empty where the text is not strict JSON.
-    """
+    """Return the characters of each scalar in a strict JSON text, quotes included, by JSON Pointer; else nothing."""
     if load(text) is None:
         return {}
+    # The text is known to be valid, so brackets, commas and scalars are enough to tell where in the value a token is.
+    # `path` holds, for each open container, the current key (str, of an object) or index (int, of an array).
     ranges: dict[str, Span] = {}
-    path: list[str | int] = []  # for each open container the current key or index; "" before the first key
-    key = False  # whether the next string is a key
+    path: list[str | int] = []
+    expects_key = False
     for match in _SCALAR_OR_MARK.finditer(text):
-        mark = match[0]
-        if mark in "{[":
-            path.append("" if mark == "{" else 0)
-            key = mark == "{"
-        elif mark in "}]":
+        token = match[0]
+        if token in "{[":
+            path.append("" if token == "{" else 0)
+            expects_key = token == "{"
+        elif token in "}]":
             path.pop()
-        elif mark == ",":
-            key = isinstance(path[-1], str)
+        elif token == ",":
+            expects_key = isinstance(path[-1], str)
             path[-1] = path[-1] if isinstance(path[-1], str) else path[-1] + 1
-        elif key:
-            path[-1], key = json.loads(mark, strict=False), False
+        elif expects_key:
+            path[-1], expects_key = json.loads(token, strict=False), False
         else:
             ranges["".join(f"/{escape_pointer(str(part))}" for part in path)] = match.span()
     return ranges
@@ -93,14 +108,10 @@ def value_ranges(text: str) -> dict[str, Span]:
 _SCALAR_OR_MARK = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\],]|[^\s{}\[\],:"]+')
 
 
-class _Duplicates(Exception):
-    """An object has the same key twice."""
-
-
-def _load(text: str, pairs: object) -> Json:
+def _load(text: str, members: Callable[[list[tuple[str, Json]]], dict[str, Json]]) -> Json:
     value = json.loads(
         text,
-        object_pairs_hook=pairs,  # type: ignore[arg-type]
+        object_pairs_hook=members,
         parse_int=_int,
         parse_float=_float,
         parse_constant=_refuse,
@@ -110,15 +121,8 @@ def _load(text: str, pairs: object) -> Json:
     return value
 
 
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        raise _Duplicates
-    return result
-
-
 def _first_of_each(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    """Return the object with the first value that is not null of a key that is written twice."""
+    """Keep, of a key that is written twice, the first value that is not null."""
     result: dict[str, Json] = {}
     for key, value in pairs:
         if result.get(key) is None:
@@ -145,6 +149,7 @@ def _refuse(constant: str) -> Json:
 
 
 def _is_shallow(value: Json) -> bool:
+    """Check the depth level by level, not by recursion, which the depth could overflow."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         level = [item for parent in level if isinstance(parent, dict | list) for item in _children(parent)]

@@ -1,4 +1,4 @@
-"""Many prompts, a bounded window, retries in the place of what they retry."""
+"""Many prompts, a bounded window, and retries that take the place of what they retry."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from extractor.data import (
     Source,
 )
 from extractor.errors import Problem
-from extractor.stages.batching import Job, ReadAhead, Result, generate, in_order
+from extractor.stages.batching import Job, Prefetcher, Result, generate, in_order
 from extractor.task.task import Task, make_task
 
 TASK: Task = make_task({"type": "object", "properties": {"a": {"type": "string"}}})
@@ -57,7 +57,7 @@ def test_every_document_comes_back_once() -> None:
     assert sorted(_ids(results)) == sorted(f"d{number}" for number in range(50))
 
 
-def test_documents_that_overtake_are_put_back_in_order() -> None:
+def test_documents_that_overtake_are_put_back_in_input_order() -> None:
     results = list(generate(_jobs(40), Backend(batch=3, lifo=True), _accept, _never, 16, threading.Event()))
     assert _ids(results) != [f"d{number}" for number in range(40)]
     assert _ids(list(in_order(results))) == [f"d{number}" for number in range(40)]
@@ -96,7 +96,7 @@ def test_a_rejection_is_asked_again_and_only_the_last_outcome_counts() -> None:
         assert [earlier.code for earlier in outcome.completion.prompt.rejected] == ["parse", "parse"]
 
 
-def test_an_answer_asked_for_in_parts_counts_all_parts() -> None:
+def test_a_document_waits_for_all_parts_of_an_answer_that_is_asked_in_parts() -> None:
     def judge(completion: Completion) -> Outcome:
         return _accept(completion) if completion.prompt.rejected else Rejection.of(completion, "length", "cut off")
 
@@ -109,7 +109,7 @@ def test_an_answer_asked_for_in_parts_counts_all_parts() -> None:
     assert [len(result.outcomes) for result in results] == [3] * 5
 
 
-def test_what_is_asked_beside_an_answer_is_waited_for_and_both_count() -> None:
+def test_a_further_prompt_is_waited_for_and_counts_beside_the_answer() -> None:
     def further(outcome: Outcome) -> Sequence[Prompt]:
         asked = outcome.completion.prompt
         if asked.found or not isinstance(outcome, Extraction):
@@ -129,7 +129,7 @@ def test_an_unreadable_document_passes_through() -> None:
     assert _ids(list(in_order(results))) == ["x", "d0"]
 
 
-def test_after_stop_what_is_in_flight_is_finished_and_nothing_begins() -> None:
+def test_after_stop_prompts_in_flight_finish_and_no_document_begins() -> None:
     stop = threading.Event()
     seen = []
     for result in generate(_jobs(1000), Backend(batch=2), _accept, _never, 8, stop):
@@ -138,7 +138,7 @@ def test_after_stop_what_is_in_flight_is_finished_and_nothing_begins() -> None:
     assert 1 <= len(seen) <= 8
 
 
-def test_an_error_of_the_input_is_raised_where_it_is_used() -> None:
+def test_an_error_of_the_input_is_raised_to_the_caller() -> None:
     def broken() -> Iterator[Job]:
         yield from _jobs(2)
         raise ZeroDivisionError("the reader broke")
@@ -147,7 +147,7 @@ def test_an_error_of_the_input_is_raised_where_it_is_used() -> None:
         list(generate(broken(), Backend(), _accept, _never, 4, threading.Event()))
 
 
-def test_reading_ahead_is_bounded_and_keeps_order() -> None:
+def test_prefetching_is_bounded_and_keeps_order() -> None:
     read: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -155,8 +155,8 @@ def test_reading_ahead_is_bounded_and_keeps_order() -> None:
             read.append(number)
             yield number
 
-    with ReadAhead(numbers(), 5, threading.Event()) as feed:
-        first = [feed.take(wait=True) for _ in range(10)]
+    with Prefetcher(numbers(), 5, threading.Event()) as prefetched:
+        first = [prefetched.get(block=True) for _ in range(10)]
         assert first == list(range(10))
         assert len(read) <= 10 + 5 + 2
 

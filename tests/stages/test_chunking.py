@@ -16,7 +16,7 @@ def _texts(chunks: list[Chunk]) -> list[str]:
 
 
 def _like_a_tokenizer(text: str) -> int:
-    """Not additive: a dummy space in front, pairs of letters merge, rare characters take three tokens."""
+    """Count tokens that do not add up: a dummy space in front, merged pairs of letters, rare characters of three."""
     return 1 + sum(3 if char > "\u9fff" else 1 for char in text) - text.count("ab")
 
 
@@ -40,7 +40,7 @@ def test_a_document_that_fits_is_one_chunk() -> None:
         ("aaaaaaa", 3, ["aaa", "aaa", "a"]),
     ],
 )
-def test_text_is_cut_at_sentences_then_clauses_then_anywhere(text: str, budget: int, expected: list[str]) -> None:
+def test_text_is_cut_after_sentences_else_clauses_else_anywhere(text: str, budget: int, expected: list[str]) -> None:
     assert _texts(split(a_document(text), len, budget)) == expected
 
 
@@ -56,13 +56,13 @@ def test_text_without_sentences_overlaps_by_characters() -> None:
 
 
 @pytest.mark.parametrize("cluster", ["e\u0301", "\r\n", "👍🏽", "👩\u200d💻", "\ud83d\ude00"])
-def test_what_people_see_as_one_character_is_never_split(cluster: str) -> None:
+def test_a_grapheme_is_never_split(cluster: str) -> None:
     size = len(cluster)
     for chunk in split(a_document(cluster * 40), len, 2 * size + 1):
         assert chunk.text == cluster * (len(chunk.text) // size)
 
 
-def test_a_budget_that_holds_no_character_is_refused() -> None:
+def test_a_budget_too_small_for_one_character_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot hold the character at 1"):
         split(a_document("ab"), lambda text: len(text) * (9 if "b" in text else 1), 3)
 
@@ -110,7 +110,7 @@ def test_chunks_fit_and_cover_the_text(text: str, budget: int, overlap: int) -> 
         st.sampled_from(["a", "一", "。", "a\u0301", "。\u0301\u0301", "\r\n", "\r", "\n"]), min_size=30, max_size=99
     )
 )
-def test_no_cut_falls_inside_a_character(clusters: list[str]) -> None:
+def test_no_cut_falls_inside_a_grapheme(clusters: list[str]) -> None:
     text = "".join(clusters)
     for chunk in split(a_document(text), len, 20)[1:]:
         before, after = text[chunk.start - 1], text[chunk.start]
@@ -138,7 +138,7 @@ def test_a_short_chunk_is_not_halved() -> None:
 
 
 @given(st.text(st.sampled_from("a。\n \u0301"), min_size=32, max_size=400), st.integers(0, 50))
-def test_halving_again_and_again_comes_to_an_end(text: str, overlap: int) -> None:
+def test_a_half_is_at_most_three_quarters_of_its_chunk(text: str, overlap: int) -> None:
     for half in halve(a_chunk(text), len, overlap):
         assert half.end - half.start < len(text)
         assert half.end - half.start <= len(text) - len(text) // 4

@@ -1,4 +1,4 @@
-"""Every value stands where its span says, or the answer is refused."""
+"""Every value occurs where its span says, or the answer is rejected."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from extractor.errors import SchemaError
 from extractor.stages.grounding import all_occurrences, ground
 from extractor.stages.merging import merge
 from extractor.stages.parsing import parse
-from extractor.task.coerce import NULL_WORDS, folded
+from extractor.stages.parsing.coerce import NULL_WORDS, fold
 from extractor.task.task import Schema, Task, load_task
 from tests.builders import DATE, INTEGER, NUMBER, RUN, STRING, STRINGS, a_chunk, a_document, a_prompt, a_task, grounded
 
@@ -24,7 +24,7 @@ LOOSE: Schema = {"type": "string", "x-ground": "normalized"}
 
 
 def _found(text: str, answer: Json, task: Task) -> dict[str, tuple[str, str]]:
-    """Pointer to the text at the span, and how it was chosen."""
+    """Return the text at each span, and how it was selected, by pointer."""
     outcome = grounded(a_prompt(a_chunk(text), task), answer)
     assert isinstance(outcome, Extraction), outcome
     return {p: (text[s:e], outcome.grounded[p]) for p, ((s, e),) in outcome.spans.items()}
@@ -63,7 +63,7 @@ def test_spans_are_offsets_of_the_document_not_of_the_chunk() -> None:
         ("密码。x 旁边 x", {"密码": "x"}, {"/密码": (3, "first")}),
     ],
 )
-def test_of_several_places_the_one_that_label_and_order_speak_for(
+def test_label_and_order_decide_between_several_places(
     text: str, answer: Json, expected: dict[str, tuple[int, str]]
 ) -> None:
     assert _starts(text, answer, a_task(账号=STRING, 密码=STRING)) == expected
@@ -79,7 +79,7 @@ def test_items_of_a_list_take_successive_places() -> None:
     assert found == {"/姓名/0": (0, "first"), "/姓名/1": (2, "order"), "/姓名/2": (4, "only"), "/姓名/3": (6, "order")}
 
 
-def test_values_of_one_object_stand_behind_each_other() -> None:
+def test_values_of_one_object_take_places_after_each_other() -> None:
     row: Schema = {"type": "object", "properties": {"名": STRING, "价": INTEGER}}
     answer = {"行": [{"名": "笔", "价": 5}, {"名": "纸", "价": 5}]}
     found = _starts("5 行：笔 5 纸 5", answer, a_task(行={"type": "array", "items": row}))
@@ -146,7 +146,7 @@ def test_pointers_escape_names() -> None:
         ({"type": "string", "format": "time"}, "15:20:00Z", "于15:20到", "15:20"),
     ],
 )
-def test_another_notation_of_the_same_is_found(schema: Schema, value: Json, text: str, where: str) -> None:
+def test_a_normalized_value_is_found_in_another_notation(schema: Schema, value: Json, text: str, where: str) -> None:
     assert _found(text, {"a": value}, a_task(a=schema)) == {"/a": (where, "normalized")}
 
 
@@ -159,7 +159,7 @@ def test_another_notation_of_the_same_is_found(schema: Schema, value: Json, text
         (LOOSE, "A b", "a B, A b", "A b"),
     ],
 )
-def test_a_normalized_value_that_stands_as_it_is_keeps_how_it_was_chosen(
+def test_a_normalized_value_that_occurs_verbatim_keeps_how_it_was_selected(
     schema: Schema, value: Json, text: str, where: str
 ) -> None:
     assert _found(text, {"a": value}, a_task(a=schema)) == {"/a": (where, "only")}
@@ -181,7 +181,9 @@ def test_a_normalized_value_that_stands_as_it_is_keeps_how_it_was_chosen(
         (LOOSE, "无此", "此无"),
     ],
 )
-def test_what_does_not_stand_in_the_text_is_refused_by_name_only(schema: Schema, value: Json, text: str) -> None:
+def test_a_value_that_is_not_found_in_the_text_is_rejected_by_field_without_the_value(
+    schema: Schema, value: Json, text: str
+) -> None:
     outcome = grounded(a_prompt(a_chunk(text), a_task(a=schema, b=STRING)), {"a": value, "b": None})
     assert isinstance(outcome, Rejection)
     assert (outcome.code, outcome.messages) == ("ungrounded", ("/a: not found in the document",))
@@ -194,7 +196,7 @@ def test_all_ungrounded_values_are_named() -> None:
     )
 
 
-def test_a_value_outside_the_chunk_is_not_in_the_text() -> None:
+def test_a_value_outside_the_chunk_is_not_found() -> None:
     outcome = grounded(a_prompt(a_chunk("甲。乙。", 2, 4), a_task(a=STRING)), {"a": "甲"})
     assert isinstance(outcome, Rejection)
 
@@ -204,15 +206,15 @@ def test_a_required_empty_string_is_not_found() -> None:
     assert isinstance(outcome, Rejection)
 
 
-def test_options_and_truth_values_have_no_place() -> None:
+def test_enums_and_booleans_have_no_place() -> None:
     task = a_task(kind={"enum": ["采购"]}, yes={"type": "boolean"}, free={"type": "string", "x-ground": "none"})
     assert _found("甲", {"kind": "采购", "yes": True, "free": "乙"}, task) == {}
 
 
-# What becomes of a value that stands nowhere
+# Values that are not found
 
 KEPT: Schema = {**STRING, "x-ungrounded": "keep"}
-GONE: Schema = {**STRING, "x-ungrounded": "null"}
+WITHHELD: Schema = {**STRING, "x-ungrounded": "null"}
 
 
 def _judged(answer: Json, ungrounded: Ungrounded = "retry", required: Sequence[str] = (), **fields: Schema) -> Outcome:
@@ -230,7 +232,7 @@ def _parsed(prompt: Prompt, answer: Json) -> Extraction:
     [
         (KEPT, "retry", "乙", "乙", {"/a": "ungrounded"}, []),
         (STRING, "keep", "乙", "乙", {"/a": "ungrounded"}, []),
-        (GONE, "keep", "乙", None, {}, ["乙"]),
+        (WITHHELD, "keep", "乙", None, {}, ["乙"]),
         (STRING, "null", "甲", "甲", {"/a": "only"}, []),
         (
             {"type": "array", "x-ungrounded": "null", "items": STRING},
@@ -240,10 +242,10 @@ def _parsed(prompt: Prompt, answer: Json) -> Extraction:
             {"/a/0": "only"},
             ["乙"],
         ),
-        ({"type": "array", "items": GONE}, "retry", ["甲", "乙"], ["甲"], {"/a/0": "only"}, ["乙"]),
+        ({"type": "array", "items": WITHHELD}, "retry", ["甲", "乙"], ["甲"], {"/a/0": "only"}, ["乙"]),
         ({"type": "array", "x-ungrounded": "null", "items": KEPT}, "retry", ["乙"], ["乙"], {"/a/0": "ungrounded"}, []),
         ({"$ref": "#/properties/b", "x-ungrounded": "null"}, "retry", "乙", None, {}, ["乙"]),
-        ({**GONE, "type": ["string", "null"]}, "retry", "乙", None, {}, ["乙"]),
+        ({**WITHHELD, "type": ["string", "null"]}, "retry", "乙", None, {}, ["乙"]),
     ],
 )
 def test_a_field_says_what_becomes_of_a_value_that_is_not_found(
@@ -257,8 +259,8 @@ def test_a_field_says_what_becomes_of_a_value_that_is_not_found(
     ]
 
 
-def test_one_value_that_is_to_be_asked_for_again_is_enough_to_ask_again() -> None:
-    outcome = _judged({"a": "乙", "b": "丙", "c": "丁"}, a=KEPT, b=GONE, c=STRING)
+def test_one_value_to_retry_is_enough_to_reject_the_answer() -> None:
+    outcome = _judged({"a": "乙", "b": "丙", "c": "丁"}, a=KEPT, b=WITHHELD, c=STRING)
     assert isinstance(outcome, Rejection)
     assert outcome.messages == ("/c: not found in the document",)
 
@@ -266,11 +268,11 @@ def test_one_value_that_is_to_be_asked_for_again_is_enough_to_ask_again() -> Non
 @pytest.mark.parametrize(
     ("schema", "required", "rule"),
     [
-        (GONE, ["a"], '/a: must be of type "string", without it'),
-        ({"type": "array", "minItems": 1, "items": GONE}, [], "/a: has fewer than 1 items, without it"),
+        (WITHHELD, ["a"], '/a: must be of type "string", without it'),
+        ({"type": "array", "minItems": 1, "items": WITHHELD}, [], "/a: has fewer than 1 items, without it"),
     ],
 )
-def test_a_value_that_the_schema_does_not_let_go_of_is_asked_for_again(
+def test_an_ungrounded_value_that_the_schema_requires_rejects_the_answer(
     schema: Schema, required: list[str], rule: str
 ) -> None:
     value: Json = ["乙"] if "items" in schema else "乙"
@@ -284,11 +286,11 @@ def test_a_policy_that_does_not_exist_is_refused() -> None:
         a_task(a={**STRING, "x-ungrounded": "drop"})
 
 
-# All places
+# All occurrences
 
 
 def _everywhere(text: str, value: Json, schema: Schema) -> list[str]:
-    """What stands at the places of a value, in their order."""
+    """Return the text at each place of a value, in order."""
     document = a_document(text)
     chunk = a_chunk(text)
     record = merge(document, [grounded(a_prompt(chunk, a_task(a=schema)), {"a": value})], RUN)
@@ -313,11 +315,13 @@ def _everywhere(text: str, value: Json, schema: Schema) -> list[str]:
         ),
     ],
 )
-def test_all_places_of_a_value_can_be_listed(schema: Schema, value: Json, text: str, places: list[str]) -> None:
+def test_all_occurrences_lists_every_place_of_a_value(
+    schema: Schema, value: Json, text: str, places: list[str]
+) -> None:
     assert _everywhere(text, value, schema) == places
 
 
-def test_all_places_are_those_of_the_whole_document_not_of_the_parts_that_gave_the_value() -> None:
+def test_all_occurrences_searches_the_whole_document_not_only_the_chunks_that_gave_the_value() -> None:
     document = replace(a_document("甲一。甲二。"), segments=(Segment(0, 3, {"page": 1}), Segment(3, 6, {"page": 2})))
     task = a_task(a=STRING)
     outcomes = [
@@ -330,10 +334,10 @@ def test_all_places_are_those_of_the_whole_document_not_of_the_parts_that_gave_t
 
 
 @given(st.text(max_size=80), st.data())
-def test_whatever_is_cut_from_whatever_text_its_places_give_it_back(text: str, data: st.DataObject) -> None:
+def test_the_text_at_each_place_of_a_verbatim_value_is_the_value(text: str, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, max(0, len(text) - 1)))
     value = text[start : data.draw(st.integers(start, len(text)))]
-    if value.strip() and folded(value).strip("()") not in NULL_WORDS:  # a model that writes "null" means null
+    if value.strip() and fold(value).strip("()") not in NULL_WORDS:  # a model that writes "null" means null
         found = _everywhere(text, value, STRING)
         assert set(found) == {value}
         assert len(found) <= text.count(value)
@@ -343,7 +347,7 @@ def test_whatever_is_cut_from_whatever_text_its_places_give_it_back(text: str, d
 @given(
     st.text(st.sampled_from("aBé甲 １．x"), min_size=1, max_size=20), st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"])
 )
-def test_another_way_to_write_a_text_is_found_where_it_stands(
+def test_a_normalized_value_is_found_in_any_unicode_form_case_and_spacing(
     value: str, form: Literal["NFC", "NFD", "NFKC", "NFKD"]
 ) -> None:
     written = unicodedata.normalize(form, " ".join(value)).swapcase()
@@ -365,13 +369,13 @@ def test_a_verbatim_span_is_the_value(text: str, data: st.DataObject) -> None:
 
 
 @given(st.text(st.sampled_from("aＢ ｃ１\n\u0301é甲"), min_size=1, max_size=40))
-def test_folded_text_is_always_found_again(text: str) -> None:
+def test_a_normalized_value_copied_from_the_text_is_always_found(text: str) -> None:
     if text.strip() and "".join(text.split()) != "\u0301":
         outcome = grounded(a_prompt(a_chunk(f"前{text}后"), a_task(["a"], a=LOOSE)), {"a": text.strip()})
         assert isinstance(outcome, Extraction)
 
 
-def test_long_documents_and_long_lists_are_quick() -> None:
+def test_long_lists_are_grounded_in_long_documents_in_reasonable_time() -> None:
     text = "张三，李四 12 2024年3月5日。" * 5000 + "王 五"
     answer = {"姓名": ["张三", "李四"] * 300, "数": [12] * 300, "日": "2024-03-05", "名": "王五"}
     task = a_task(姓名=STRINGS, 数={"type": "array", "items": INTEGER}, 日=DATE, 名=LOOSE)

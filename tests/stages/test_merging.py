@@ -1,4 +1,4 @@
-"""Whatever came of the chunks, a document becomes one record, and the record says how."""
+"""A document becomes one record, whatever the outcomes of its chunks, and the record says how."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,13 +37,13 @@ TASK = a_task(姓名=STRINGS, 电话=STRING)
 
 
 def _chunk(document: Document, text: str, index: int = 0) -> Chunk:
-    """The chunk of a document that is this text."""
+    """Return the chunk of a document that has this text."""
     start = document.text.index(text)
     return Chunk(document, index, start, start + len(text))
 
 
 def _extractions(document: Document, task: Task, answers: Mapping[str, Json]) -> list[Extraction]:
-    """What comes of the chunks, given by their texts, with these answers."""
+    """Return the extractions of chunks, by their texts, from these answers."""
     chunks = [_chunk(document, text, index) for index, text in enumerate(answers)]
     outcomes = [grounded(a_prompt(chunk, task), answer) for chunk, answer in zip(chunks, answers.values(), strict=True)]
     extractions = [outcome for outcome in outcomes if isinstance(outcome, Extraction)]
@@ -79,7 +79,7 @@ def test_a_record_says_where_in_the_file_each_place_is() -> None:
 @pytest.mark.parametrize(
     ("place", "where"), [(0, {"page": 1}), (3, {"page": 1}), (4, {"page": 1}), (5, {"page": 3}), (99, {"page": 3})]
 )
-def test_a_place_between_segments_belongs_to_the_one_before_it(place: int, where: Mapping[str, Json]) -> None:
+def test_an_offset_between_segments_belongs_to_the_one_before_it(place: int, where: Mapping[str, Json]) -> None:
     segments = (Segment(0, 4, {"page": 1}), Segment(5, 5, {"page": 2}), Segment(5, 9, {"page": 3}))
     document = replace(a_document("abcd\nefgh"), segments=segments)
     assert document.location(place) == where
@@ -115,13 +115,13 @@ def test_a_scalar_is_the_first_in_document_order_and_others_are_conflicts() -> N
     assert record.provenance.chunks == 3
 
 
-def test_null_gives_way_to_a_value_of_a_later_chunk() -> None:
+def test_a_value_of_a_later_chunk_replaces_null() -> None:
     record = _merged("无。电话9。", {"无。": {}, "电话9。": {"电话": "9"}})
     assert record.data == {"姓名": None, "电话": "9"}
     assert record.conflicts == {}
 
 
-def test_lists_are_united_in_document_order_without_duplicates() -> None:
+def test_lists_are_merged_in_document_order_without_duplicates() -> None:
     record = _merged(
         "张三、李四、王五。张三又来。",
         {
@@ -133,7 +133,7 @@ def test_lists_are_united_in_document_order_without_duplicates() -> None:
     assert record.spans == {"/姓名/0": ((0, 2), (9, 11)), "/姓名/1": ((3, 5),), "/姓名/2": ((6, 8),)}
 
 
-def test_a_value_that_the_border_cut_short_gives_way_to_the_whole() -> None:
+def test_a_value_that_a_chunk_border_cut_short_is_replaced_by_the_whole_one() -> None:
     text = "住在北京市朝阳区，电话12345。"
     schema = a_task(地址=STRINGS, 电话=STRING)
     record = _merged(
@@ -149,7 +149,7 @@ def test_a_value_that_the_border_cut_short_gives_way_to_the_whole() -> None:
     assert record.conflicts == {}
 
 
-def test_objects_merge_member_by_member_and_rows_as_a_whole() -> None:
+def test_objects_are_merged_by_member_and_items_of_lists_are_not() -> None:
     party: Schema = {"type": "object", "properties": {"名": STRING, "址": STRING}}
     task = a_task(方=party, 行={"type": "array", "items": party})
     record = _merged(
@@ -165,7 +165,7 @@ def test_objects_merge_member_by_member_and_rows_as_a_whole() -> None:
     assert record.spans["/方/址"] == ((6, 7),)
 
 
-def test_the_schema_has_the_last_word_on_the_whole() -> None:
+def test_merged_data_that_breaks_the_schema_fails_the_record() -> None:
     task = a_task(姓名={**STRINGS, "maxItems": 1})
     record = _merged("张三。李四。", {"张三。": {"姓名": ["张三"]}, "李四。": {"姓名": ["李四"]}}, task)
     assert record.status == "failed"
@@ -173,7 +173,7 @@ def test_the_schema_has_the_last_word_on_the_whole() -> None:
     assert record.data == {"姓名": ["张三", "李四"]}
 
 
-def test_one_and_true_and_one_point_nought_are_told_apart() -> None:
+def test_one_and_true_are_different_values() -> None:
     task = a_task(a={"type": ["integer", "boolean"], "x-ground": "none"})
     record = _merged("甲。乙。", {"甲。": {"a": 1}, "乙。": {"a": True}}, task)
     assert record.conflicts == {"/a": (Conflict(True),)}
@@ -194,7 +194,7 @@ def test_equal_values_keep_the_best_confidence() -> None:
 # Attempts
 
 
-def test_every_reason_of_every_attempt_is_kept_in_a_record_that_is_ok() -> None:
+def test_problems_of_rejected_attempts_are_kept_in_a_record_that_is_ok() -> None:
     chunk = Chunk(a_document("电话1"), 0, 0, 3)
     first = _rejected(a_prompt(chunk, TASK))
     second = _rejected(a_prompt(chunk, TASK, first), "schema", ("/a: x", "/b: y"), tokens=2)
@@ -210,7 +210,7 @@ def test_every_reason_of_every_attempt_is_kept_in_a_record_that_is_ok() -> None:
     assert record.usage == Usage(30, 7, 1.5)
 
 
-def test_halves_of_a_chunk_share_what_happened_to_the_whole() -> None:
+def test_halves_of_a_chunk_count_the_attempts_at_the_whole_once() -> None:
     document = a_document("电话1。电话1。")
     whole = _rejected(a_prompt(Chunk(document, 0, 0, 8), TASK), "length", ("cut off",))
     halves = [Chunk(document, 0, 0, 4), Chunk(document, 0, 4, 8)]
@@ -221,7 +221,7 @@ def test_halves_of_a_chunk_share_what_happened_to_the_whole() -> None:
     assert (record.status, record.attempts) == ("ok", 3)
 
 
-def test_a_document_that_lost_a_part_fails_and_keeps_the_rest() -> None:
+def test_a_document_with_a_chunk_without_answer_fails_and_keeps_the_rest() -> None:
     document = a_document("电话1。电话2。")
     good = grounded(a_prompt(Chunk(document, 0, 0, 4), TASK), {"电话": "1"})
     bad = _rejected(a_prompt(Chunk(document, 1, 4, 8), TASK))
@@ -241,7 +241,7 @@ def test_a_document_without_any_answer_has_no_data() -> None:
     assert record.errors == (RecordError(Problem("overflow", "too long"), 0, 1),)
 
 
-def test_a_sampled_answer_says_so() -> None:
+def test_provenance_names_sampled_answers_with_their_seed() -> None:
     chunk = Chunk(a_document("电话1"), 0, 0, 3)
     first = _rejected(a_prompt(chunk, TASK))
     outcome = grounded(a_prompt(chunk, TASK, first, sampling=Sampling(0.7, 42)), {"电话": "1"})
@@ -250,7 +250,7 @@ def test_a_sampled_answer_says_so() -> None:
     assert [each.as_json() for each in sampled] == [{"chunk": 0, "attempt": 2, "temperature": 0.7, "seed": 42}]
 
 
-def test_how_answers_were_parsed_is_listed_once() -> None:
+def test_provenance_lists_once_how_answers_were_parsed() -> None:
     document = a_document("甲。乙。丙。")
     chunks = split(document, len, 2)
     outcomes = _extractions(document, TASK, {chunk.text: {} for chunk in chunks})
@@ -266,7 +266,7 @@ def test_an_unreadable_document_is_a_failed_record() -> None:
 
 
 @given(st.lists(st.sampled_from("甲乙丙丁戊"), max_size=60), st.integers(4, 12), st.integers(0, 3))
-def test_a_document_in_chunks_gives_the_same_entities_as_in_one(names: list[str], budget: int, overlap: int) -> None:
+def test_a_document_in_chunks_gives_the_same_data_as_in_one(names: list[str], budget: int, overlap: int) -> None:
     document = a_document("。".join(names) + "。")
     outcomes = [
         grounded(a_prompt(chunk, TASK), {"姓名": [char for char in chunk.text if char != "。"]})
@@ -285,21 +285,24 @@ def test_numbers_keep_their_type(schema: Schema) -> None:
     assert record.data == {"数": 12}
 
 
-# What was withheld, and what was kept with a flag
+# Values that are withheld, or kept with a flag
 
 
 def _without(document: Document, answers: Mapping[str, tuple[Json, Mapping[str, float]]], task: Task) -> Record:
-    """The record of chunks, given by their texts, whose values below 0.5 are withheld."""
+    """Return the record of chunks, by their texts, with values of a confidence below 0.5 withheld."""
     extractions = _extractions(document, task, {text: answer for text, (answer, _) in answers.items()})
-    sures = [sure for _, sure in answers.values()]
+    confidences = [confidence for _, confidence in answers.values()]
     return merge(
         document,
-        [thresholds.apply(replace(each, confidence=sure), 0.5) for each, sure in zip(extractions, sures, strict=True)],
+        [
+            thresholds.apply(replace(extraction, confidence=confidence), 0.5)
+            for extraction, confidence in zip(extractions, confidences, strict=True)
+        ],
         RUN,
     )
 
 
-def test_what_was_withheld_is_listed_unless_another_part_was_sure_of_it() -> None:
+def test_a_withheld_value_is_listed_unless_another_chunk_gave_it_with_confidence() -> None:
     document = a_document("张三，电话1。张三，电话2。")
     record = _without(
         document,
@@ -318,23 +321,23 @@ def test_what_was_withheld_is_listed_unless_another_part_was_sure_of_it() -> Non
 
 
 @pytest.mark.parametrize(
-    ("task", "answer", "sure", "message"),
+    ("task", "answer", "confidence", "message"),
     [
         (a_task(["电话"], 电话=STRING), {"电话": "1"}, {"/电话": 0.4}, '/电话: must be of type "string"'),
         (a_task(姓名={**STRINGS, "minItems": 1}), {"姓名": ["张"]}, {"/姓名/0": 0.4}, "/姓名: has fewer than 1 items"),
     ],
 )
-def test_a_record_fails_for_its_confidence_where_the_schema_does_not_let_go_of_a_value(
-    task: Task, answer: Json, sure: Mapping[str, float], message: str
+def test_a_record_fails_where_the_schema_requires_a_withheld_value(
+    task: Task, answer: Json, confidence: Mapping[str, float], message: str
 ) -> None:
     text = "张，电话1。"
-    record = _without(a_document(text), {text: (answer, sure)}, task)
+    record = _without(a_document(text), {text: (answer, confidence)}, task)
     assert record.status == "failed"
     assert record.errors == (RecordError(Problem("confidence", f"{message}, without the values withheld")),)
     assert [each.confidence for each in record.provenance.withheld] == [0.4]
 
 
-def test_a_value_with_a_place_goes_before_one_that_is_kept_without() -> None:
+def test_a_grounded_value_goes_before_an_ungrounded_one_that_is_kept() -> None:
     document = a_document("无。电话2。电话2。")
     task = a_task(电话={**STRING, "x-ungrounded": "keep"})
     record = merge(
@@ -347,7 +350,7 @@ def test_a_value_with_a_place_goes_before_one_that_is_kept_without() -> None:
     assert record.provenance.grounded == {"/电话": "only"}
 
 
-def test_a_value_that_one_part_has_a_place_for_is_no_longer_flagged() -> None:
+def test_a_value_that_is_grounded_in_another_chunk_is_not_flagged() -> None:
     document = a_document("无。电话2。")
     task = a_task(电话={**STRING, "x-ungrounded": "keep"})
     record = merge(document, _extractions(document, task, {"无。": {"电话": "2"}, "电话2。": {"电话": "2"}}), RUN)

@@ -1,4 +1,4 @@
-"""Answers as models write them: read where possible, refused with a reason where not, never filled in."""
+"""Answers as models write them: parsed where possible, rejected with a reason where not, never filled in."""
 
 import json
 import time
@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extractor.data import Extraction, Json, Rejection
-from extractor.stages.parsing import parse, read_json, read_value, value_ranges
+from extractor.stages.parsing import parse, read_json, read_value
 from extractor.task.task import Schema, Task, load_task
+from extractor.text.strict_json import ParsedJson
 from tests.builders import DATE, INTEGER, NUMBER, STRING, STRINGS, a_task, an_answer
 
 MALFORMED = Path(__file__).resolve().parents[3] / "shared" / "samples-public" / "json_malformed.jsonl"
@@ -33,31 +34,25 @@ def _data(answer: str, task: Task = TASK) -> Json:
     return outcome.data
 
 
-def _rung(answer: str, task: Task = TASK) -> str:
-    outcome = parse(an_answer(answer, task))
-    assert isinstance(outcome, Extraction), outcome
-    return outcome.parsed
-
-
 def _rejection(answer: str, task: Task = TASK, **more: Json) -> Rejection:
     outcome = parse(an_answer(answer, task, **more))
     assert isinstance(outcome, Rejection), outcome
     return outcome
 
 
-@pytest.mark.skipif(not MALFORMED.exists(), reason="the samples are not at hand")
-def test_malformed_json_of_other_projects_reads_as_they_expect() -> None:
+@pytest.mark.skipif(not MALFORMED.exists(), reason="the shared samples are not here")
+def test_malformed_json_of_other_projects_is_read_as_they_expect() -> None:
     wrong = []
     for case in _cases():
-        reading = read_value(case["input"], case.get("json_schema", case.get("schema")))
+        parsed = read_value(case["input"], case.get("json_schema", case.get("schema")))
         expected = None if "expected_error" in case else (case["expected"],)
-        if (reading and (reading.value,)) != expected and case["id"] not in UNREASONABLE:
-            wrong.append((case["id"], case["input"], reading))
+        if (parsed and (parsed.value,)) != expected and case["id"] not in UNREASONABLE:
+            wrong.append((case["id"], case["input"], parsed))
     assert wrong == []
 
 
 @pytest.mark.parametrize(
-    ("text", "value", "rung"),
+    ("text", "value", "steps"),
     [
         ('{"姓名": "张三"}', {"姓名": "张三"}, "strict"),
         ("\ufeff\n {} ", {}, "strict"),
@@ -87,14 +82,14 @@ def test_malformed_json_of_other_projects_reads_as_they_expect() -> None:
         ('{"a": 1}\n{"b": 2,}', [{"a": 1}, {"b": 2}], "prose+commas"),
     ],
 )
-def test_each_rung_of_the_ladder(text: str, value: Json, rung: str) -> None:
-    assert read_json(text, FIELDS) == (value, rung)
+def test_each_strategy_and_repair(text: str, value: Json, steps: str) -> None:
+    assert read_json(text, FIELDS) == ParsedJson(value, tuple(steps.split("+")))
 
 
 @pytest.mark.parametrize(
     "text", ["", "  \n", "没有找到任何实体。", "抱歉，我不能：", "}", "{" * 200, "[" * 100_000, "\\"]
 )
-def test_text_without_json_is_nothing(text: str) -> None:
+def test_a_text_without_json_has_no_value(text: str) -> None:
     assert read_json(text, FIELDS) is None
 
 
@@ -121,7 +116,7 @@ def test_text_without_json_is_nothing(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize("start", ["", "{", '{"a":"'])
-def test_garbage_is_read_in_reasonable_time(start: str, piece: str) -> None:
+def test_garbage_is_parsed_in_reasonable_time(start: str, piece: str) -> None:
     started = time.perf_counter()
     parse(an_answer(start + piece * (100_000 // len(piece)), TASK))
     assert time.perf_counter() - started < 8
@@ -141,23 +136,32 @@ _JSON = st.recursive(
 
 
 @given(_JSON, st.booleans())
-def test_strict_json_reads_as_the_standard_library_does(value: Json, ascii_only: bool) -> None:
-    assert read_json(json.dumps(value, ensure_ascii=ascii_only)) == (value, "strict")
+def test_strict_json_is_parsed_as_by_the_standard_library(value: Json, ascii_only: bool) -> None:
+    assert read_json(json.dumps(value, ensure_ascii=ascii_only)) == ParsedJson(value)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
-def test_numbers_that_are_none_are_refused(number: str) -> None:
+def test_nan_and_infinity_are_rejected(number: str) -> None:
     assert _rejection(f'{{"年龄": {number}}}').messages == ('/年龄: must be of type "integer"',)
+
+
+def test_a_repeated_key_before_broken_json_does_not_keep_it_from_being_repaired() -> None:
+    parsed = read_json('[{"姓名": "张三", "姓名": "李四"}')
+    assert parsed == ParsedJson([{"姓名": "张三"}], ("cut-off", "duplicate-keys"))
+
+
+def test_a_number_in_a_string_that_is_too_large_for_a_float_is_rejected() -> None:
+    assert _rejection('{"n": "1e999"}', a_task(n=NUMBER)).messages == ('/n: must be of type "number"',)
 
 
 def test_huge_integers_are_numbers() -> None:
     assert _data('{"年龄": ' + "9" * 4000 + "}")["年龄"] == 10**4000 - 1
 
 
-# The shape of the task
+# Unwrapping and coercion
 
 
-def test_every_field_is_there_in_the_order_of_the_schema() -> None:
+def test_every_field_is_present_in_the_order_of_the_schema() -> None:
     assert list(_data('{"年龄": 3}').items()) == [("姓名", None), ("年龄", 3), ("标签", None)]
 
 
@@ -177,7 +181,7 @@ def test_the_one_object_is_unwrapped(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "written", "value", "rung"),
+    ("schema", "written", "value", "steps"),
     [
         (STRING, "12.50", "12.50", "strict+types"),
         (STRING, "18888888888", "18888888888", "strict+types"),
@@ -198,10 +202,12 @@ def test_the_one_object_is_unwrapped(answer: str) -> None:
         ({"type": ["string", "null"]}, "7", "7", "strict+types"),
     ],
 )
-def test_values_are_mildly_coerced_and_the_rung_says_so(schema: Schema, written: str, value: Json, rung: str) -> None:
+def test_values_are_coerced_to_the_schema_and_the_steps_say_so(
+    schema: Schema, written: str, value: Json, steps: str
+) -> None:
     outcome = parse(an_answer(f'{{"a": {written}}}', a_task(a=schema)))
     assert isinstance(outcome, Extraction), outcome
-    assert (outcome.data["a"], outcome.parsed) == (value, rung)
+    assert (outcome.data["a"], outcome.parsed) == (value, steps)
     assert type(outcome.data["a"]) is type(value)
 
 
@@ -229,7 +235,7 @@ def test_unknown_keys_are_kept_where_the_schema_allows_them() -> None:
         ('[{"姓名": "a"}, {"姓名": "b"}]', "parse", ("the answer must be one JSON object, not a list of 2",)),
     ],
 )
-def test_what_cannot_be_used_is_rejected_with_a_reason(answer: str, reason: str, errors: tuple[str, ...]) -> None:
+def test_an_unusable_answer_is_rejected_with_a_reason(answer: str, reason: str, errors: tuple[str, ...]) -> None:
     rejection = _rejection(answer)
     assert (rejection.code, rejection.messages) == (reason, errors)
 
@@ -245,22 +251,22 @@ def test_a_missing_required_field_is_named() -> None:
     assert _rejection('{"a": null}', a_task(["a"], a=STRING)).messages == ('/a: must be of type "string"',)
 
 
-def test_the_format_has_the_last_word() -> None:
+def test_a_value_of_another_format_is_rejected() -> None:
     assert _rejection('{"d": "3月5日"}', a_task(d=DATE)).messages == ('/d: must have the format "date"',)
 
 
-# Cut off, overflown, failed
+# Answers that are cut off or missing
 
 
 @pytest.mark.parametrize(
     "answer",
     ["", '{"姓名": "张', '{"姓名": "张三"', '{"姓名": "张三"}\n{"年龄":', "姓名：张三\n年龄：1", '{"标签": ["a", "b"'],
 )
-def test_an_answer_cut_off_by_length_is_never_repaired(answer: str) -> None:
+def test_an_answer_cut_off_at_the_token_limit_is_never_repaired(answer: str) -> None:
     assert _rejection(answer, finish="length").code == "length"
 
 
-def test_a_whole_answer_at_the_limit_of_length_counts() -> None:
+def test_a_complete_answer_at_the_token_limit_counts() -> None:
     outcome = parse(an_answer('```json\n{"姓名": "张三"}\n```\n说明', TASK, finish="length"))
     assert isinstance(outcome, Extraction)
 
@@ -269,23 +275,6 @@ def test_a_whole_answer_at_the_limit_of_length_counts() -> None:
 def test_a_backend_that_gave_up_is_a_rejection(finish: str) -> None:
     assert _rejection("", finish=finish, detail="out of memory").messages == ("out of memory",)
     assert _rejection("", finish=finish).code == finish
-
-
-# Places and confidence
-
-
-def test_value_ranges_point_at_every_scalar() -> None:
-    text = '{"a": "x\\"}", "b/c": [1, {"~": null}, []], "d": {}}'
-    found = {pointer: text[start:end] for pointer, (start, end) in value_ranges(text).items()}
-    assert found == {"/a": '"x\\"}"', "/b~1c/0": "1", "/b~1c/1/~0": "null"}
-    assert value_ranges("{a: 1}") == {}
-
-
-@given(_JSON)
-def test_value_ranges_hold_the_values(value: Json) -> None:
-    text = json.dumps(value, indent=1)
-    for start, end in value_ranges(text).values():
-        assert not isinstance(json.loads(text[start:end]), list | dict)
 
 
 def test_the_answer_of_the_book() -> None:

@@ -26,7 +26,7 @@ def _task(template: str) -> Task:
     return replace(make_task(SCHEMA), template=template)
 
 
-def test_the_prompt_of_the_book_is_as_it_stands_there() -> None:
+def test_the_prompt_of_the_book_is_rendered_to_the_letter() -> None:
     prompt = rendered(load_task("contact", "book"), _chunk("手机号18888888888"), 64)
     assert prompt.messages == (Message("user", f"手机号18888888888\n\n{BOOK}"),)
 
@@ -42,7 +42,7 @@ def test_every_bundled_prompt_names_every_field_of_every_bundled_schema(name: st
 
 
 @pytest.mark.parametrize("name", PROMPTS.names())
-def test_a_retry_begins_as_the_first_attempt_and_carries_answer_and_errors(name: str) -> None:
+def test_a_retry_begins_as_the_first_attempt_and_shows_answer_and_errors(name: str) -> None:
     task, chunk = load_task("contact", name), _chunk("手机号18888888888")
     first = rendered(task, chunk, 64)
     rejection = Rejection.of(Completion(first, '{"手机号": 1}'), "schema", "/手机号: must be of type string")
@@ -54,14 +54,14 @@ def test_a_retry_begins_as_the_first_attempt_and_carries_answer_and_errors(name:
     assert prompting.render(second, previous=False).messages == first.messages
 
 
-def test_a_part_of_a_chunk_is_not_shown_the_answer_about_the_whole() -> None:
+def test_half_of_a_chunk_is_not_shown_the_answer_about_the_whole() -> None:
     task, chunk = load_task("contact"), _chunk("手机号18888888888")
     rejection = Rejection.of(Completion(rendered(task, chunk, 64), "{...", "length"), "length", "cut off")
     half = replace(chunk, end=3)
     assert rendered(task, half, 64, rejected=(rejection,)).messages == rendered(task, half, 64).messages
 
 
-def test_a_document_is_a_value_and_never_a_template() -> None:
+def test_a_document_is_never_parsed_as_a_template() -> None:
     text = "{{ 7 * 7 }} {% for x in y %} {# gone #}"
     assert text in rendered(load_task("contact"), _chunk(text), 64).messages[0].content
 

@@ -1,4 +1,4 @@
-"""Values that are not to be relied on leave the data, and everything that is known of the others stays right."""
+"""Values of low confidence leave the data, and everything that is known of the others stays right."""
 
 import json
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ ROW: Schema = {"type": "object", "properties": {"名": STRING, "价": STRING}, "
 ROWS: Schema = {"type": "array", "items": ROW}
 
 
-def _extraction(data: Mapping[str, Json], task: Task, sure: Mapping[str, float]) -> Extraction:
-    """Each value stands where its number among the values says."""
+def _extraction(data: Mapping[str, Json], task: Task, confidence: Mapping[str, float]) -> Extraction:
+    """Make an extraction whose values are one character each, at successive offsets."""
     places = {each.pointer: ((at, at + 1),) for at, each in enumerate(scalars(data)) if each.value is not None}
     return Extraction(
-        an_answer(data, task), data, spans=places, grounded=dict.fromkeys(places, "only"), confidence=sure
+        an_answer(data, task), data, spans=places, grounded=dict.fromkeys(places, "only"), confidence=confidence
     )
 
 
-def test_a_member_becomes_null_and_is_listed_with_its_place_and_confidence() -> None:
+def test_a_withheld_member_becomes_null_and_is_listed_with_its_place_and_confidence() -> None:
     task = a_task(a=STRING, b=STRING)
     left = thresholds.apply(_extraction({"a": "x", "b": "y"}, task, {"/a": 0.4, "/b": 0.9}), 0.5)
     assert left.data == {"a": None, "b": "y"}
@@ -35,16 +35,16 @@ def test_a_member_becomes_null_and_is_listed_with_its_place_and_confidence() -> 
     assert left.confidence == {"/b": 0.9}
 
 
-def test_an_item_leaves_its_list_and_what_is_known_of_the_others_moves_up() -> None:
-    sure = {"/l/0": 0.4, "/l/1": 0.9, "/l/2": 0.8}
-    left = thresholds.apply(_extraction({"l": ["x", "y", "z"]}, a_task(l=STRINGS), sure), 0.5)
+def test_a_withheld_item_leaves_its_list_and_the_pointers_of_the_others_move_up() -> None:
+    confidence = {"/l/0": 0.4, "/l/1": 0.9, "/l/2": 0.8}
+    left = thresholds.apply(_extraction({"l": ["x", "y", "z"]}, a_task(l=STRINGS), confidence), 0.5)
     assert left.data == {"l": ["y", "z"]}
     assert left.spans == {"/l/0": ((1, 2),), "/l/1": ((2, 3),)}
     assert left.confidence == {"/l/0": 0.9, "/l/1": 0.8}
 
 
 @pytest.mark.parametrize(
-    ("rows", "sure", "left", "listed"),
+    ("rows", "confidence", "left", "listed"),
     [
         ([{"名": "x", "价": "1"}], {"/行/0/名": 0.9, "/行/0/价": 0.1}, [{"名": "x", "价": None}], ["1"]),
         ([{"名": "x", "价": "1"}], {"/行/0/名": 0.1, "/行/0/价": 0.9}, [], ["x", "1"]),
@@ -56,28 +56,28 @@ def test_an_item_leaves_its_list_and_what_is_known_of_the_others_moves_up() -> N
         ),
     ],
 )
-def test_a_row_goes_with_the_value_that_it_cannot_be_without(
-    rows: Json, sure: Mapping[str, float], left: Json, listed: list[str]
+def test_an_item_is_withheld_whole_where_its_schema_requires_the_value(
+    rows: Json, confidence: Mapping[str, float], left: Json, listed: list[str]
 ) -> None:
-    found = thresholds.apply(_extraction({"行": rows}, a_task(行=ROWS), sure), 0.5)
+    found = thresholds.apply(_extraction({"行": rows}, a_task(行=ROWS), confidence), 0.5)
     assert found.data == {"行": left}
     assert [each.value for each in found.withheld] == listed
     assert {each.field for each in found.withheld} <= {"行/名", "行/价"}
 
 
-def test_a_value_without_a_confidence_does_not_pass_and_nothing_is_asked_at_zero() -> None:
+def test_a_value_without_confidence_passes_only_a_threshold_of_zero() -> None:
     extraction = _extraction({"a": "x"}, a_task(a=STRING), {})
     assert thresholds.apply(extraction, 0.0) == extraction
     assert thresholds.apply(extraction, 0.01).withheld == (Withheld("a", "x", "confidence", None, ((0, 1),)),)
 
 
 @given(st.lists(st.tuples(st.sampled_from("甲乙丙"), st.sampled_from("123"), st.floats(0, 1), st.floats(0, 1))))
-def test_every_value_is_either_kept_with_all_that_is_known_of_it_or_listed(rows: list[tuple[Json, ...]]) -> None:
+def test_every_value_is_either_kept_with_its_span_or_listed(rows: list[tuple[Json, ...]]) -> None:
     data = {"行": [{"名": name, "价": price} for name, price, _, _ in rows]}
-    sure = {
+    confidence = {
         f"/行/{at}/{name}": row[2 + place] for at, row in enumerate(rows) for place, name in enumerate(("名", "价"))
     }
-    extraction = _extraction(data, a_task(行=ROWS), sure)
+    extraction = _extraction(data, a_task(行=ROWS), confidence)
     left = thresholds.apply(extraction, 0.5)
     before = [(each.value, extraction.spans[each.pointer]) for each in scalars(data) if each.value is not None]
     kept = [(each.value, left.spans[each.pointer]) for each in scalars(left.data) if each.value is not None]
@@ -91,7 +91,7 @@ def test_withholding_nothing_changes_nothing() -> None:
     assert withhold(extraction, {}) is extraction
 
 
-def test_a_row_is_judged_by_the_whole_schema_in_a_part_of_a_document_too() -> None:
+def test_an_item_must_satisfy_the_whole_schema_in_a_part_of_a_document_too() -> None:
     part = a_task(行=ROWS).part(["行"])
-    sure = {"/行/0/名": 0.1, "/行/0/价": 0.9}
-    assert thresholds.apply(_extraction({"行": [{"名": "x", "价": "1"}]}, part, sure), 0.5).data == {"行": []}
+    confidence = {"/行/0/名": 0.1, "/行/0/价": 0.9}
+    assert thresholds.apply(_extraction({"行": [{"名": "x", "价": "1"}]}, part, confidence), 0.5).data == {"行": []}

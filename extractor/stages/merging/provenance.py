@@ -1,4 +1,4 @@
-"""How the values of a record were read and found, and what of it was left to chance."""
+"""The provenance of a record: how its values were parsed, decoded and grounded, and which answers were sampled."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from extractor.data import Extraction, Json, Outcome, Prompt, Provenance, SampledAnswer, Withheld
+from extractor.stages.merging.merger import Merger
 from extractor.stages.merging.record_errors import groups, parts
-from extractor.stages.merging.uniting import Merger
 from extractor.task.json_pointer import scalars
 
 
@@ -30,7 +30,7 @@ def provenance(
 
 
 def withheld(extractions: Iterable[Extraction], data: Mapping[str, Json]) -> list[Withheld]:
-    """Return what was taken out of the answers, once each, but for what another part gave for the same field."""
+    """Return what was taken out of the answers, once each, without values that another chunk gave for the field."""
     present = {(scalar.field, json.dumps(scalar.value)) for scalar in scalars(data)}
     every = {json.dumps(each.as_json()): each for extraction in extractions for each in extraction.withheld}
     return [each for each in every.values() if (each.field, json.dumps(each.value)) not in present]

@@ -1,4 +1,7 @@
-"""What went wrong with a document: each rejected attempt, parts without an answer, what the schema has against it."""
+"""The errors of a record: of each rejected attempt, of parts without an answer, of merged data that breaks the schema.
+
+This module does not decide whether a record fails; `merge` does.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _INDEX = re.compile(r"/\d+(?=/|$)")
 
 
 def of_answers(outcomes: Sequence[Outcome]) -> Iterator[RecordError]:
-    """Yield what was wrong with each rejected attempt, oldest first, then the parts that have no answer."""
+    """Yield the problems of each rejected attempt, oldest first, then the parts that have no answer."""
     for rejection in _rejections(outcomes):
         attempt = rejection.completion.prompt.attempt
         yield from (RecordError(problem, rejection.chunk.index, attempt) for problem in rejection.problems)
@@ -21,7 +24,7 @@ def of_answers(outcomes: Sequence[Outcome]) -> Iterator[RecordError]:
 
 
 def of_data(messages: Iterable[str], withheld: Sequence[Withheld]) -> list[RecordError]:
-    """Return what the schema has against merged data: it lacks a value that was withheld, or the parts do not fit."""
+    """Return how merged data breaks the schema: a required value was withheld, or the parts contradict it."""
     return [RecordError(_invalid(message, withheld)) for message in messages]
 
 
@@ -31,14 +34,14 @@ def is_lost(outcome: Outcome) -> bool:
 
 
 def completions(outcomes: Sequence[Outcome]) -> Collection[Completion]:
-    """Return every completion of the document once, those of rejected attempts among them."""
+    """Return every completion of the document once, including those of rejected attempts."""
     rejected = (rejection.completion for rejection in _rejections(outcomes))
     final = (outcome.completion for outcome in outcomes)
     return {id(completion): completion for completion in chain(final, rejected)}.values()
 
 
 def parts(outcomes: Iterable[Outcome]) -> list[Span]:
-    """Return the ranges that the document was asked about in."""
+    """Return the ranges of text that the document was asked about in, halves of chunks among them."""
     return list(dict.fromkeys((outcome.chunk.start, outcome.chunk.end) for outcome in outcomes))
 
 
@@ -59,7 +62,7 @@ def _rejections(outcomes: Iterable[Outcome]) -> Iterator[Rejection]:
 
 
 def _given_up(outcomes: Sequence[Outcome]) -> Iterator[RecordError]:
-    """Name the parts of a document in several parts, and of several groups of fields those, that have no answer."""
+    """Yield an error for each part, or group of fields, without an answer, where the document has several."""
     numbers = {span: number for number, span in enumerate(parts(outcomes), start=1)}
     several = len(groups(outcomes)) > 1
     for outcome in outcomes:

@@ -1,7 +1,8 @@
-"""Text that should be JSON becomes a value: strictly if possible, else by the first rung of a ladder that reads it.
+"""Finds the JSON in a text that should be JSON, and parses it by the first strategy that can.
 
-First where the JSON stands (code blocks, prose around it), then how it is spelled (`spelling`), then `json_repair`,
-then lines of the form `键：值`. No rung supplies a value. This module knows no task and no schema.
+In order: the text as it is; fenced code blocks; a text escaped as a whole; brackets amid prose; repaired syntax
+(`repair`); missing outer braces; the `json_repair` library; lines of the form `键：值`. No strategy supplies a value
+that is not in the text. This module knows no task and no schema.
 """
 
 from __future__ import annotations
@@ -9,100 +10,86 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from typing import NamedTuple
 
 import json_repair
 
 from extractor.data import Json
-from extractor.stages.parsing.repair import json_word, repaired
-from extractor.text.strict_json import MAX_DEPTH, Reading, load
+from extractor.stages.parsing.repair import repair
+from extractor.text.strict_json import MAX_DEPTH, STRICT, ParsedJson, load
 
 MAX_REPAIR = 200_000
-"""Longer texts are no answers of a model; they do not go through `json_repair`."""
+"""Characters: longer texts are not answers of a model and do not go through `json_repair`."""
 
-LOSSY = frozenset({"cut-off", "repair", "lines", "bare"})
-"""Rungs that may read less than the model was about to write."""
+LOSSY = frozenset({"cut-off", "repair", "lines"})
+"""Steps that may lose something: what was cut off, what `json_repair` cannot place, what is not on a known line."""
 
 
-class Part(NamedTuple):
-    """A part of a text in brackets; `closed` unless the text ends inside it."""
+class Bracketed(NamedTuple):
+    """An outermost bracketed part of a text; `closed` unless the text ends inside it."""
 
     start: int
     end: int
     closed: bool = True
 
 
-def read_json(text: str, fields: Sequence[str] = ()) -> Reading | None:
-    """The JSON value that a text holds, or None. `fields` are names that may head lines of the form `键：值`."""
+def read_json(text: str, fields: Sequence[str] = ()) -> ParsedJson | None:
+    """Return the JSON value that a text holds, or None. `fields` are the names that may head lines of `键：值`."""
     text = text.strip().lstrip("\ufeff")
+    # From the surest to the vaguest. Prose goes before repair, which would take "如下[1]：{...}" for one broken object;
+    # repair goes before braces and json_repair, because it names what it changed and drops nothing but a cut-off end.
     return (
         load(text)
-        or _united("fence", _fences(text))
-        or _united("escaped", _escaped(text))
-        or _united("prose", _in_prose(text))
-        or repaired(text)
-        or _united("braces", _braced(text))
-        or _guessed(text)
-        or _lines(text, fields)
+        or _merge_parsed("fence", _fenced(text))
+        or _merge_parsed("escaped", unescaped(text))
+        or _merge_parsed("prose", _in_prose(text))
+        or repair(text)
+        or _merge_parsed("braces", _without_braces(text))
+        or _from_json_repair(text)
+        or _from_lines(text, fields)
     )
 
 
-def read_bare(text: str) -> Reading | None:
-    """A text without any JSON in it, taken for a literal, a number or a string as it stands."""
-    text = text.strip()
-    called = re.fullmatch(r"\w+\((.*)\)\s*;?", text, re.DOTALL)
-    if called:
-        return read_json(called[1]) or read_bare(called[1])
-    if text.startswith('\\"'):
-        unescaped = load(next(_escaped(text)))
-        return unescaped.under("escaped") if unescaped else None
-    if text.startswith('"') and text.count('"') == 1:
-        ended = load(text + '"')
-        return ended.under("cut-off") if ended else None
-    if not text or re.search(r'["{}\[\]]', text):
-        return None
-    literal = load(json_word(text))
-    return Reading(literal.value if literal else text, "bare")
+def is_lossy(parsed: ParsedJson) -> bool:
+    """Tell whether the value may hold less than the text, or than the model was about to write."""
+    return not LOSSY.isdisjoint(parsed.steps)
 
 
-def is_unclosed(text: str) -> bool:
-    """Whether the text ends inside a bracket: the sign of an answer that was cut off."""
-    return any(not part.closed for part in _parts(text))
+def is_complete(parsed: ParsedJson | None, text: str) -> bool:
+    """Tell whether a text that reached the token limit had finished its JSON: only prose after it was cut off."""
+    return parsed is not None and not is_lossy(parsed) and all(part.closed for part in _bracketed(text))
 
 
-def _read(text: str) -> Reading | None:
-    return load(text) or repaired(text)
-
-
-def _united(how: str, texts: Iterable[str]) -> Reading | None:
-    """Of several texts the one that holds an object; a list of the objects where several do."""
-    found = {json.dumps(reading.value): reading for reading in map(_read, texts) if reading}
-    containers = [reading for reading in found.values() if isinstance(reading.value, dict | list)]
-    best = [reading for reading in containers if isinstance(reading.value, dict)] or containers[:1]
-    if len(best) < 2:
-        return best[0].under(how) if best else None
-    rungs = dict.fromkeys(reading.rung for reading in best if reading.rung != "strict")
-    return Reading([reading.value for reading in best], "+".join(rungs) or "strict").under(how)
-
-
-_FENCE = re.compile(r"```[A-Za-z0-9]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
-
-
-def _fences(text: str) -> Iterator[str]:
-    return (match[1].strip() for match in _FENCE.finditer(text))
-
-
-def _escaped(text: str) -> Iterator[str]:
-    """The whole text with its quotes unescaped, if its first quote is escaped."""
+def unescaped(text: str) -> Iterator[str]:
+    """Yield the whole text with its quotes unescaped, if its first quote is escaped: `{\\"a\\": 1}`."""
     at = text.find('"')
     if at > 0 and text[at - 1] == "\\":
         yield re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
 
 
+def _merge_parsed(step: str, texts: Iterable[str]) -> ParsedJson | None:
+    """Return the object among several texts, the list of objects where there are several, else the first list."""
+    parsed = filter(None, (load(text) or repair(text) for text in texts))
+    distinct = {json.dumps(each.value): each for each in parsed}  # models repeat their answer
+    containers = [each for each in distinct.values() if isinstance(each.value, dict | list)]
+    objects = [each for each in containers if isinstance(each.value, dict)] or containers[:1]
+    if len(objects) < 2:
+        return objects[0].after(step) if objects else None
+    steps = dict.fromkeys(each.steps for each in objects if each.steps != (STRICT,))
+    return ParsedJson([each.value for each in objects], (step, *chain(*steps)))
+
+
+_FENCE = re.compile(r"```[A-Za-z0-9]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)
+
+
+def _fenced(text: str) -> Iterator[str]:
+    return (match[1].strip() for match in _FENCE.finditer(text))
+
+
 def _in_prose(text: str) -> Iterator[str]:
-    """The bracketed parts of a text, if nothing between them looks like the members of a broken object."""
-    parts = list(_parts(text))
+    """Yield the bracketed parts of a text, unless what is between them looks like members of one broken object."""
+    parts = list(_bracketed(text))
     if len(parts) == 1 and parts[0][:2] == (0, len(text)):
         return
     edges = [0, *(edge for part in parts for edge in (part.start, part.end)), len(text)]
@@ -111,8 +98,8 @@ def _in_prose(text: str) -> Iterator[str]:
         yield from (text[part.start : part.end] for part in parts)
 
 
-def _braced(text: str) -> Iterator[str]:
-    """The whole text in braces, if it begins with a key in quotes."""
+def _without_braces(text: str) -> Iterator[str]:
+    """Yield the whole text in braces, if it begins with a key in quotes."""
     if re.match(r'["“][^"“”\n]{1,60}["”]\s*[:：]', text):
         yield "{" + text.rstrip("}") + "}"
 
@@ -121,8 +108,12 @@ _OUTSIDE = re.compile(r"[{\[｛［]")
 _INSIDE = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]｛｝［］]', re.DOTALL)
 
 
-def _parts(text: str) -> Iterator[Part]:
-    """The outermost bracketed parts. Quotes count inside brackets only: in prose they may stand for inches."""
+def _bracketed(text: str) -> Iterator[Bracketed]:
+    """Yield the outermost bracketed parts, in time linear in the text.
+
+    Quotes count inside brackets only: in prose they may mean inches. All kinds of brackets count alike: a mismatch is
+    for `repair` to deal with.
+    """
     start = position = depth = 0
     while match := (_INSIDE if depth else _OUTSIDE).search(text, position):
         position = match.end()
@@ -132,14 +123,18 @@ def _parts(text: str) -> Iterator[Part]:
         elif match[0] in "}]｝］":
             depth -= 1
             if not depth:
-                yield Part(start, position)
+                yield Bracketed(start, position)
     if depth:
-        yield Part(start, len(text), closed=False)
+        yield Bracketed(start, len(text), closed=False)
 
 
-def _guessed(text: str) -> Reading | None:
-    """What `json_repair` makes of the text from its first bracket on. It makes strings of anything: containers only."""
-    text = next(_fences(text), text)
+def _from_json_repair(text: str) -> ParsedJson | None:
+    """Return what `json_repair` makes of the text from its first bracket on: a guess, which may leave parts out.
+
+    Only containers count, because it makes a string of anything. It recurses, so depth and length are bounded first;
+    its result goes through `load` for the same limits as any other.
+    """
+    text = next(_fenced(text), text)
     begin = _OUTSIDE.search(text)
     if not begin or len(text) > MAX_REPAIR or _depth(text) > MAX_DEPTH:
         return None
@@ -147,8 +142,8 @@ def _guessed(text: str) -> Reading | None:
         written = json.dumps(json_repair.loads(text[begin.start() :]))
     except (ValueError, RecursionError):
         return None
-    reading = load(written)
-    return reading.under("repair") if reading and isinstance(reading.value, dict | list) else None
+    parsed = load(written)
+    return parsed.after("repair") if parsed and isinstance(parsed.value, dict | list) else None
 
 
 def _depth(text: str) -> int:
@@ -159,22 +154,23 @@ def _depth(text: str) -> int:
     return deepest
 
 
-def _lines(text: str, fields: Sequence[str]) -> Reading | None:
-    """`键：值` lines, several on a line too, for known names; a name with several values gets a list."""
+def _from_lines(text: str, fields: Sequence[str]) -> ParsedJson | None:
+    """Parse lines of `键：值`, several on a line too, for known names; a name with several values gets a list."""
     names = "|".join(re.escape(name) for name in sorted(filter(None, fields), key=len, reverse=True))
     if not names:
         return None
-    head = re.compile(
+    # The start of a line or clause, a bullet or number, the name in quotes or bold, a colon.
+    key = re.compile(
         rf"""(?:^|[，,；;。|])[\s\-*•·]*+(?:\d+[.、)]\s*)?["'“「【*]*+({names})["'”」】*]*+\s*[：:=]""", re.IGNORECASE
     )
     found: dict[str, dict[str, None]] = {}
     for line in text.splitlines():
-        heads = list(head.finditer(line))
-        for match, following in zip_longest(heads, heads[1:]):
+        keys = list(key.finditer(line))
+        for match, following in zip_longest(keys, keys[1:]):
             value = line[match.end() : following.start() if following else None]
             found.setdefault(match[1], {})[_trimmed(value)] = None
     values: dict[str, Json] = {name: [*each] if len(each) > 1 else next(iter(each)) for name, each in found.items()}
-    return Reading(values, "lines") if values else None
+    return ParsedJson(values, ("lines",)) if values else None
 
 
 def _trimmed(value: str) -> str:

@@ -1,7 +1,8 @@
-"""What goes wrong in the spelling of JSON, and how it is put right without touching what it says.
+"""Mends the syntax of almost-JSON without touching what it says.
 
-A text is cut into tokens; each repair is a small pure function from tokens to tokens. `repaired` applies them in the
-order of `_REPAIRS` until the text is JSON. No repair supplies a value.
+The text is cut into tokens once; each repair is a small pure function from tokens to tokens. `repair` applies them in
+the order of `_REPAIRS`, as many as it takes until the text is JSON, and names those that changed something. No repair
+supplies a value. This module does not look for JSON in a text; `extract_json` does.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from extractor.text.strict_json import Reading, load
+from extractor.text.strict_json import ParsedJson, load
 
 
 class Token(NamedTuple):
-    """A piece of almost-JSON: string, quoted (in quotes that JSON does not know), open (a string that never ends),
-    comment, space, mark (bracket, colon or comma) or word."""
+    """A piece of almost-JSON.
+
+    `kind`: string, quoted (in quotes that JSON does not know), open (a string or comment that never ends; always the
+    last token), comment, space, mark (bracket, colon or comma, ASCII or not) or word (the rest). The texts of all
+    tokens, joined, are the text.
+    """
 
     kind: str
     text: str
@@ -25,33 +30,39 @@ class Token(NamedTuple):
 Repair = Callable[[list[Token]], list[Token]]
 
 
-def repaired(text: str) -> Reading | None:
-    """The object or list that the text is after some repairs, which are named; or None."""
+def repair(text: str) -> ParsedJson | None:
+    """Return the object or list that the text is after as few repairs as it takes, with their names; or None."""
     if not re.search(r"[{\[｛［]", text):
         return None
-    tokens, names = list(_tokens(text)), []
-    for name, repair in _REPAIRS.items():
-        better = repair(tokens)
-        if better == tokens:
+    tokens, names = list(_tokenize(text)), []
+    for name, apply in _REPAIRS.items():
+        repaired = apply(tokens)
+        if repaired == tokens:
             continue
-        tokens = better
+        tokens = repaired
         names.append(name)
-        reading = load("".join(token.text for token in tokens))
-        if reading and isinstance(reading.value, dict | list):
-            return reading.under("+".join(names))
+        parsed = load("".join(token.text for token in tokens))
+        if parsed and isinstance(parsed.value, dict | list):
+            return parsed.after(*names)
     return None
 
 
-def json_word(text: str) -> str:
-    """JSON's spelling of a null, true, false or number in the spelling of Python and others."""
+def json_literal(text: str) -> str:
+    """Return a null, true, false or number in JSON's notation, from that of Python, JavaScript and others."""
     text = _LITERALS.get(text.lower(), text)
-    text = re.sub(r"^\+(?=[\d.])", "", text)
-    text = re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", text)
-    return re.sub(r"^(-?\d+)\.$", r"\1", text)
+    text = re.sub(r"^\+(?=[\d.])", "", text)  # +1
+    text = re.sub(r"^(-?)\.(?=\d)", r"\g<1>0.", text)  # .5
+    return re.sub(r"^(-?\d+)\.$", r"\1", text)  # 5.
 
 
 _LITERALS = {"none": "null", "null": "null", "nil": "null", "undefined": "null", "true": "true", "false": "false"}
 
+# Repetitions are possessive (`*+`) or bounded, and what does not close is taken whole by `open`: matching is linear in
+# the text, garbage too.
+# - quoted: between single quotes, one is an apostrophe unless a comma, colon, bracket, comment or the end follows it.
+# - comment: `//` and `#` only where no closing bracket or double quote follows on the line: those are in a value.
+# - open: whatever begins a string or comment and did not match above; it takes all that is left.
+# - word: at last any single character, so that the tokens cover the text.
 _TOKEN = re.compile(
     r"""(?P<string>"(?:[^"\\]|\\.)*+")
     |   (?P<quoted>'(?:[^'\\]|\\.|'(?!\s*(?:[,:，：\]}]|/[/*]|$)))*+'
@@ -67,50 +78,53 @@ _TOKEN = re.compile(
 )
 
 
-def _tokens(text: str) -> Iterator[Token]:
+def _tokenize(text: str) -> Iterator[Token]:
     for match in _TOKEN.finditer(text):
         yield Token(str(match.lastgroup), match[0])
 
 
-def _line_breaks(tokens: list[Token]) -> list[Token]:
-    """Raw control characters in strings; a raw line break at the end of one is layout."""
-    return [Token("string", _escaped(token.text[1:-1])) if token.kind == "string" else token for token in tokens]
+def _escape_controls(tokens: list[Token]) -> list[Token]:
+    """Escape raw control characters in strings."""
+    return [Token("string", _as_string(token.text[1:-1])) if token.kind == "string" else token for token in tokens]
 
 
-def _escaped(content: str) -> str:
-    """The content as a JSON string: bare quotes and control characters escaped, escapes left as they are."""
+def _as_string(content: str) -> str:
+    """Return the content as a JSON string: bare quotes and control characters escaped, escapes left as they are.
+
+    Raw line breaks at its end are layout and go.
+    """
     content = re.sub(r'(\\.)|"', lambda match: match[1] or '\\"', content.rstrip("\r\n"), flags=re.DOTALL)
-    controls = re.sub(r"[\x00-\x1f]", lambda match: json.dumps(match[0])[1:-1], content)
-    return f'"{controls}"'
+    escaped = re.sub(r"[\x00-\x1f]", lambda match: json.dumps(match[0])[1:-1], content)
+    return f'"{escaped}"'
 
 
-def _comments(tokens: list[Token]) -> list[Token]:
+def _drop_comments(tokens: list[Token]) -> list[Token]:
     return [token for token in tokens if token.kind != "comment"]
 
 
 _ASCII_MARKS = str.maketrans("，：、；;｛｝［］", ",:,,,{}[]")
 
 
-def _punctuation(tokens: list[Token]) -> list[Token]:
-    """Full-width and Chinese punctuation between values."""
+def _to_ascii_marks(tokens: list[Token]) -> list[Token]:
+    """Replace full-width and Chinese punctuation between values by JSON's."""
     return [Token("mark", token.text.translate(_ASCII_MARKS)) if token.kind == "mark" else token for token in tokens]
 
 
-def _quotes(tokens: list[Token]) -> list[Token]:
-    return [_requoted(token.text) if token.kind == "quoted" else token for token in tokens]
+def _to_double_quotes(tokens: list[Token]) -> list[Token]:
+    return [_double_quoted(token.text) if token.kind == "quoted" else token for token in tokens]
 
 
-def _requoted(text: str) -> Token:
+def _double_quoted(text: str) -> Token:
     content = text[1:-1].replace("\\'", "'") if text[0] == "'" else text[1:-1]
-    return Token("string", _escaped(content))
+    return Token("string", _as_string(content))
 
 
-def _literals(tokens: list[Token]) -> list[Token]:
-    return [Token("word", json_word(token.text)) if token.kind == "word" else token for token in tokens]
+def _to_json_literals(tokens: list[Token]) -> list[Token]:
+    return [Token("word", json_literal(token.text)) if token.kind == "word" else token for token in tokens]
 
 
-def _unquoted(tokens: list[Token]) -> list[Token]:
-    """Keys and values without quotes, the white space between words included."""
+def _quote_words(tokens: list[Token]) -> list[Token]:
+    """Quote keys and values that have no quotes, with the white space inside them (`{姓名: 张 三}`)."""
     result: list[Token] = []
     run: list[Token] = []
     for token in [*tokens, Token("end", "")]:
@@ -123,7 +137,7 @@ def _unquoted(tokens: list[Token]) -> list[Token]:
 
 
 def _quoted_run(run: list[Token]) -> list[Token]:
-    """One string of a run of words, unless it is a literal or a number."""
+    """Make one string of a run of words, unless it is a literal or number, or spans lines, as one value never does."""
     text = "".join(token.text for token in run)
     word = text.rstrip()
     if not word or "\n" in word or load(word):
@@ -131,45 +145,46 @@ def _quoted_run(run: list[Token]) -> list[Token]:
     return [Token("string", json.dumps(word, ensure_ascii=False)), Token("space", text[len(word) :])]
 
 
-def _commas(tokens: list[Token]) -> list[Token]:
-    """Commas before a closing bracket or the end, behind an opening one, or behind another comma."""
-    result: list[Token] = []
-    last = Token("mark", "}")
+def _drop_commas(tokens: list[Token]) -> list[Token]:
+    """Drop commas before a closing bracket or the end, after an opening one, or after another comma."""
+    result: list[Token] = []  # backwards
+    following = Token("mark", "}")  # the next token in the text that is not space; the end counts as a bracket
     for token in reversed(tokens):
-        if token.text == "," and last.kind == "mark" and last.text in "}],":
+        if token.text == "," and following.kind == "mark" and following.text in "}],":
             continue
         if token.kind == "mark" and token.text in "{[":
             while result and (result[-1].kind == "space" or result[-1] == Token("mark", ",")):
                 result.pop()
         result.append(token)
-        last = token if token.kind != "space" else last
+        following = token if token.kind != "space" else following
     return result[::-1]
 
 
-def _cut_off(tokens: list[Token]) -> list[Token]:
+def _close(tokens: list[Token]) -> list[Token]:
     """End what the text leaves open: a string, a key without a value, brackets."""
-    tokens = _closed_string(tokens)
-    brackets = _open_brackets(tokens)
+    tokens = _close_string(tokens)
+    brackets = _missing_brackets(tokens)
     if not brackets:
         return tokens
-    return [*_without_dangling_key(tokens, brackets[-1]), *(Token("mark", bracket) for bracket in reversed(brackets))]
+    return [*_drop_dangling_key(tokens, brackets[-1]), *(Token("mark", bracket) for bracket in reversed(brackets))]
 
 
-def _closed_string(tokens: list[Token]) -> list[Token]:
+def _close_string(tokens: list[Token]) -> list[Token]:
     """End an open string, unless another member seems to begin in it: then its quote is missing in the middle."""
     if not tokens or tokens[-1].kind != "open" or tokens[-1].text[0] == "/":
         return tokens
     text = _HALF_ESCAPE.sub(r"\1", tokens[-1].text.rstrip())
     if _LOOKS_LIKE_MEMBER.search(text):
         return tokens
-    return [*tokens[:-1], _requoted(text + text[0])]
+    return [*tokens[:-1], _double_quoted(text + text[0])]
 
 
 _HALF_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*+)\\(?:u[0-9A-Fa-f]{0,3})?$")
 _LOOKS_LIKE_MEMBER = re.compile(r"""[,，]\s*+["']?\w++["']?\s*+[:：]""")
 
 
-def _open_brackets(tokens: list[Token]) -> list[str]:
+def _missing_brackets(tokens: list[Token]) -> list[str]:
+    """List the closing brackets that are missing at the end, the outermost first."""
     closers = {"{": "}", "[": "]"}
     stack: list[str] = []
     for token in tokens:
@@ -180,8 +195,11 @@ def _open_brackets(tokens: list[Token]) -> list[str]:
     return stack
 
 
-def _without_dangling_key(tokens: list[Token], closer: str) -> list[Token]:
-    """Drop, at the end of an open object, a key for which no value was written, and the comma before it."""
+def _drop_dangling_key(tokens: list[Token], closer: str) -> list[Token]:
+    """Drop, at the end of an open object, a key for which no value was written, and the comma before it.
+
+    A string after `{` or a comma is taken for a key, never for half of a value: what it would have become is unknown.
+    """
     solid = [index for index, token in enumerate(tokens) if token.kind != "space"]
     texts = [tokens[index].text for index in solid]
     kept = len(texts)
@@ -193,13 +211,20 @@ def _without_dangling_key(tokens: list[Token], closer: str) -> list[Token]:
     return tokens[: solid[kept - 1] + 1] if kept > 0 else []
 
 
+# The order matters. The names are what `provenance.parsed` of a record shows: stable.
 _REPAIRS: dict[str, Repair] = {
-    "line-breaks": _line_breaks,
-    "comments": _comments,
-    "punctuation": _punctuation,
-    "quotes": _quotes,
-    "literals": _literals,
-    "unquoted": _unquoted,
-    "commas": _commas,
-    "cut-off": _cut_off,
+    # Inside strings, where JSON's quotes are in place: needs no other repair.
+    "line-breaks": _escape_controls,
+    # Before words are joined to values: a comment between two of them is not part of either.
+    "comments": _drop_comments,
+    # Before commas and cut-off, which look at ASCII marks only.
+    "punctuation": _to_ascii_marks,
+    # Before cut-off, which knows a key by its being a string.
+    "quotes": _to_double_quotes,
+    # Before words are quoted: else None would become "None", a value that was not meant.
+    "literals": _to_json_literals,
+    "unquoted": _quote_words,
+    "commas": _drop_commas,
+    # Last, because it alone drops something that was said: half a key. `extract_json` counts it as lossy.
+    "cut-off": _close,
 }

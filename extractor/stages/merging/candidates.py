@@ -1,4 +1,4 @@
-"""A value of one answer, with all that is known about it there: what is united into the data of a document."""
+"""A candidate for the data of a document: a value of one extraction, with all that is known of it there."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from extractor.task.json_pointer import escape_pointer
 
 
 @dataclass(frozen=True)
-class Value:
-    """A value of one extraction and where it is in that extraction's data."""
+class Candidate:
+    """A value of one extraction: a scalar, an object or a list, at `pointer` in the extraction's data."""
 
     extraction: Extraction
     pointer: str
     value: Json
 
-    def member(self, name: str) -> Value:
-        return Value(self.extraction, f"{self.pointer}/{escape_pointer(name)}", self.value.get(name))
+    def member(self, name: str) -> Candidate:
+        return Candidate(self.extraction, f"{self.pointer}/{escape_pointer(name)}", self.value.get(name))
 
-    def items(self) -> Iterator[Value]:
+    def items(self) -> Iterator[Candidate]:
         for index, item in enumerate(self.value):
-            yield Value(self.extraction, f"{self.pointer}/{index}", item)
+            yield Candidate(self.extraction, f"{self.pointer}/{index}", item)
 
     @property
     def pass_number(self) -> int:
@@ -36,21 +36,22 @@ class Value:
 
     @cached_property
     def identity(self) -> str:
+        """The value as JSON text: 1, 1.0 and true are equal in Python and are different values."""
         return json.dumps(self.value, sort_keys=True)
 
     @cached_property
     def places(self) -> Mapping[str, tuple[Span, ...]]:
-        """Where the scalars inside stand that have a place, by their pointers relative to the value."""
+        """Where the scalars inside occur, by their pointers relative to the value; without those that have no place."""
         spans = self.extraction.spans
         return {relative: spans[pointer] for relative, pointer in self.leaves() if spans.get(pointer)}
 
     @cached_property
     def size(self) -> int:
-        """Characters of text that the value stands for."""
+        """Characters of text at the places of the value."""
         return sum(end - start for spans in self.places.values() for start, end in spans)
 
     def leaves(self, pointer: str = "") -> Iterator[tuple[str, str]]:
-        """The pointers of the scalars inside, relative to the value and absolute."""
+        """Yield the pointers of the scalars inside, relative to the value and absolute."""
         if isinstance(self.value, dict):
             for name in self.value:
                 yield from self.member(name).leaves(f"{pointer}/{escape_pointer(name)}")
@@ -67,5 +68,5 @@ class Value:
         return next((span for spans in self.places.values() for span in spans), None)
 
 
-Thing = list[Value]
-"""Values of several answers that are about one thing, the one that counts first."""
+Cluster = list[Candidate]
+"""Candidates of several extractions that are one value, the best first."""

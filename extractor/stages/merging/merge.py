@@ -1,0 +1,78 @@
+"""The record of a document, from the final outcomes of its chunks.
+
+Scalars take the first value in document order, and what contradicts it is kept as a conflict; lists are concatenated in
+document order. What two chunks see of their overlap counts once, and of two passes the earlier one is right. A document
+with a chunk that has no usable answer is `failed`, but keeps what the other chunks gave. This module does not know how
+values are merged: `merger` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from extractor.data import (
+    Document,
+    Extraction,
+    FailedDocument,
+    Json,
+    Outcome,
+    Record,
+    RecordError,
+    RunInfo,
+    Span,
+    Usage,
+)
+from extractor.stages.merging import provenance, record_errors
+from extractor.stages.merging.merger import Merger
+
+
+def merge(document: Document | FailedDocument, outcomes: Sequence[Outcome], run: RunInfo) -> Record:
+    """Return the record of a document: from the final outcomes of its chunks, in any order, or why it has no text."""
+    if isinstance(document, FailedDocument):
+        return Record(document.id, "failed", document.source, run, errors=(RecordError(document.problem),))
+    return _merge(document, sorted(outcomes, key=_position), run)
+
+
+def merge_data(extractions: Sequence[Extraction]) -> dict[str, Json]:
+    """Return the data that several extractions, at least one, come to."""
+    ordered = sorted(extractions, key=_position)
+    return Merger(ordered[0].completion.prompt.task.whole).merge(ordered)
+
+
+def _merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Record:
+    """Merge outcomes in document order. A pass after the first may fail: it costs only what it might have found."""
+    extractions = [outcome for outcome in outcomes if isinstance(outcome, Extraction)]
+    task = outcomes[0].completion.prompt.task.whole
+    merger = Merger(task)
+    data = merger.merge(extractions) if extractions else None
+    withheld = provenance.withheld(extractions, data or {})
+    invalid = record_errors.of_data(task.validate(data), withheld) if data is not None else []
+    failed = bool(invalid) or any(map(record_errors.is_lost, outcomes))
+    completions = record_errors.completions(outcomes)
+    spans = {pointer: tuple(sorted(found)) for pointer, found in merger.spans.items()}
+    return Record(
+        id=document.id,
+        status="failed" if failed else "ok",
+        source=document.source,
+        run=run,
+        data=data,
+        spans=spans,
+        locations=_locations(document, spans),
+        confidence=merger.confidence,
+        errors=(*record_errors.of_answers(outcomes), *invalid),
+        conflicts={pointer: tuple(others) for pointer, others in merger.conflicts.items()},
+        provenance=provenance.provenance(outcomes, extractions, merger, withheld),
+        attempts=len(completions),
+        usage=sum((completion.usage for completion in completions), Usage()),
+    )
+
+
+def _position(outcome: Outcome) -> tuple[int, int, int]:
+    return outcome.chunk.start, outcome.chunk.end, outcome.completion.prompt.pass_number
+
+
+def _locations(document: Document, spans: Mapping[str, tuple[Span, ...]]) -> dict[str, tuple[Mapping[str, Json], ...]]:
+    """Return in which page, cell or part of the file each range begins; nothing for plain text."""
+    if not document.segments:
+        return {}
+    return {pointer: tuple(document.location(start) for start, _ in found) for pointer, found in spans.items()}

@@ -1,0 +1,61 @@
+"""The way of an answer: extract, unwrap, coerce, validate.
+
+The schema has the last word, whatever produced the text. Messages of a Rejection name fields and rules, never values:
+they end up in records and logs. This module does not read JSON itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from extractor.data import Completion, Extraction, Json, Outcome, Rejection
+from extractor.stages.parsing.extract_json import is_complete, is_lossy, read_json
+from extractor.stages.parsing.unwrap import unwrap
+from extractor.task.coerce import coerce, fold
+from extractor.task.task import Task
+from extractor.text.strict_json import plain
+
+_NO_ANSWER = {"overflow": "the prompt exceeds the model's context", "error": "the backend gave up on this prompt"}
+_CUT_OFF = "the answer was cut off at the limit of tokens"
+_NO_JSON, _EMPTY = "the answer holds no JSON", "the answer is empty"
+
+
+def parse(completion: Completion) -> Outcome:
+    """Parse a backend's answer to data of its task, or reject it with the reason."""
+    if completion.finish == "overflow" or completion.finish == "error":
+        return Rejection.of(completion, completion.finish, completion.detail or _NO_ANSWER[completion.finish])
+    task, text = completion.prompt.task, completion.text
+    names = _names(task)
+    extracted = read_json(text, names)
+    if completion.finish == "length" and not is_complete(extracted, text):
+        return Rejection.of(completion, "length", _CUT_OFF)
+    if extracted is None:
+        return Rejection.of(completion, "parse", _NO_JSON if text.strip() else _EMPTY)
+    answer = unwrap(extracted, names)
+    if not isinstance(answer.value, dict):
+        return Rejection.of(completion, "parse", f"the answer must be one JSON object, not {_kind(answer.value)}")
+    # A lossy step makes an object of nearly anything ("{" becomes {}); one without any field of the task is garbage.
+    if is_lossy(answer) and not _has_field(answer.value, names):
+        return Rejection.of(completion, "parse", "the answer names no field")
+    coerced = coerce(answer, task)
+    problems = task.problems(coerced.value)
+    if problems:
+        return Rejection(completion, problems)
+    return Extraction(completion, plain(coerced.value), "+".join(coerced.steps))
+
+
+def _names(task: Task) -> tuple[str, ...]:
+    """List the keys that a field may have in an answer: its name, then its title."""
+    names = [field.name for field in task.fields]
+    titles = [field.title for field in task.fields if field.title]
+    return tuple(dict.fromkeys([*names, *titles]))
+
+
+def _has_field(value: Mapping[str, Json], names: tuple[str, ...]) -> bool:
+    return not set(map(fold, names)).isdisjoint(map(fold, value))
+
+
+def _kind(value: Json) -> str:
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    return "null" if value is None else f"a {'string' if isinstance(value, str) else 'single value'}"
