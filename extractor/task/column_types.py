@@ -1,6 +1,6 @@
-"""What kind of values a part of a JSON Schema lets through, for formats with typed columns.
+"""The type of column that holds what a part of a JSON Schema accepts, for formats with typed columns.
 
-Where that is not one kind (two types, alternatives, anything goes) it is `json`: a column of JSON text holds all.
+Where that is not one type (two types, alternatives, anything goes) it is `json`: a column of JSON text holds all.
 """
 
 from __future__ import annotations
@@ -17,33 +17,37 @@ DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ColumnType:
     """`string`, `integer`, `number`, `boolean`, `list` (of `items`), `object` (with `members`) or `json`."""
 
     name: str
-    items: Kind | None = None
-    members: Mapping[str, Kind] = field(default_factory=dict)
+    items: ColumnType | None = None
+    members: Mapping[str, ColumnType] = field(default_factory=dict)
 
 
-JSON = Kind("json")
+JSON = ColumnType("json")
 
 
-def kind_of(task: Task, schema: Json, depth: int = 0) -> Kind:
-    """The kind of values that a part of a task's schema asks for, null apart."""
+def column_type(task: Task, schema: Json, depth: int = 0) -> ColumnType:
+    """Return the type of column for the values that a part of a task's schema asks for, null apart."""
     sub = _only_branch(task, task.resolve(schema))
     if depth > DEEPEST:
         return JSON
     name = _name(sub)
     if name == "array":
-        return Kind("list", kind_of(task, sub["items"], depth + 1)) if isinstance(sub.get("items"), Mapping) else JSON
+        return (
+            ColumnType("list", column_type(task, sub["items"], depth + 1))
+            if isinstance(sub.get("items"), Mapping)
+            else JSON
+        )
     if name == "object":
-        members = {name: kind_of(task, each, depth + 1) for name, each in sub.get("properties", {}).items()}
-        return Kind("object", members=members) if members else JSON
-    return Kind(name) if name in SCALARS else JSON
+        members = {name: column_type(task, each, depth + 1) for name, each in sub.get("properties", {}).items()}
+        return ColumnType("object", members=members) if members else JSON
+    return ColumnType(name) if name in SCALARS else JSON
 
 
 def _only_branch(task: Task, schema: Schema) -> Schema:
-    """The one alternative that is not null, where there is one."""
+    """Return the one alternative that is not null, where there is one."""
     for keyword in ("anyOf", "oneOf"):
         branches = [task.resolve(branch) for branch in schema.get(keyword, ())]
         left = [branch for branch in branches if branch.get("type") != "null"]
