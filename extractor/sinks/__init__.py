@@ -49,9 +49,7 @@ class SinkModule:
         try:
             needed = tuple(module.SUFFIXES), module.open_sink
         except AttributeError as error:
-            raise UsageError(
-                f"The sink {module.__name__} lacks a name: {error}. Repair or remove its package."
-            ) from error
+            raise UsageError(f"The sink {module.__name__} is incomplete: {error}. Repair or remove it.") from error
         return cls(*needed, getattr(module, "read_rows", None), tuple(getattr(module, "BESIDE", ())))
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import orjson
 
 from extractor.data import (
+    RECORD_VERSION,
     Conflict,
     Json,
     Provenance,
@@ -92,6 +93,8 @@ def from_line(line: bytes) -> Json:
 def from_row(row: Mapping[str, Json]) -> Record:
     """Return the record that a row was made of. Raises ValueError for another row; unknown keys are left out."""
     try:
+        if (version := row["run"].get("record", 1)) != RECORD_VERSION:
+            raise ValueError(f"record version {version}, which another version of this program wrote and reads")
         return Record(
             **{name: row[name] for name in ("id", "status", "data", "confidence", "attempts")},
             source=_part(Source, row["source"]),

@@ -8,17 +8,17 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow.parquet as pq
 import zstandard
 
 Rows = list[dict[str, Any]]
-FORMATS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".sqlite", ".parquet")
+FORMATS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".sqlite", ".parquet")
 
 
 def read(path: Path, table: str = "records") -> Rows:
-    """The rows of an output; values that are JSON text in a format stay as they are."""
+    """The rows of an output; JSON text in a column stays as it is."""
     return _READ["".join(path.suffixes[-2:]) if path.suffix in (".gz", ".zst") else path.suffix](path, table)
 
 
@@ -30,8 +30,8 @@ def _lines(data: bytes) -> Rows:
     return [json.loads(line) for line in data.splitlines()]
 
 
-def _csv(path: Path, table: str) -> Rows:
-    with path.open(encoding="utf-8", newline="") as stream:
+def _csv(stream: TextIO) -> Rows:
+    with stream:
         return list(csv.DictReader(stream, strict=True))
 
 
@@ -54,7 +54,8 @@ _READ = {
     ".jsonl": lambda path, table: _lines(path.read_bytes()),
     ".jsonl.gz": lambda path, table: _lines(gzip.decompress(path.read_bytes())),
     ".jsonl.zst": _zst,
-    ".csv": _csv,
+    ".csv": lambda path, table: _csv(path.open(encoding="utf-8", newline="")),
+    ".csv.gz": lambda path, table: _csv(gzip.open(path, "rt", encoding="utf-8", newline="")),
     ".sqlite": _sqlite,
     ".parquet": lambda path, table: pq.read_table(path).to_pylist(maps_as_pydicts="strict"),
 }
