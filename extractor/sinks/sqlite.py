@@ -133,7 +133,7 @@ class SqliteTable:
         if not self._begun:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            columns = ", ".join(f"{_quoted(name)} {TYPES[kind]}" for name, kind in self._columns.types.items())
+            columns = ", ".join(f"{_quoted(name)} {TYPES[type]}" for name, type in self._columns.types.items())
             key = "PRIMARY KEY (id, row)" if self._options.flatten else "PRIMARY KEY (id)"
             self._connection.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, {key})")
             self._begun = True

@@ -3,6 +3,8 @@ rows add up to; what the runs that ended cleanly did in which time; and the vers
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import platform
 from collections.abc import Mapping
@@ -98,12 +100,16 @@ def read_work(output: str, fingerprint: str) -> Work:
 
 def versions() -> dict[str, str]:
     """Return the versions of what this runs on, by name; nothing is imported for it."""
-    found = {"extractor": __version__, "python": platform.python_version()}
+    return {"extractor": __version__, "python": platform.python_version(), **_installed()}
+
+
+@functools.cache
+def _installed() -> Mapping[str, str]:
+    """Return the versions of the packages that are installed; finding them takes milliseconds each."""
+    found = {}
     for package in PACKAGES:
-        try:
+        with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return found
 
 

@@ -54,7 +54,7 @@ class PartsFolder:
     """The folder as the coordinator of a run sees it: what is in it already, and what has come in since.
 
     Entering takes it for this run, the `run`-th on it; leaving drops rows that are superseded and notes the totals.
-    Nothing of an earlier run is given up before a part of this one is there.
+    Nothing of an earlier run is dropped before this one has a part.
     """
 
     def __init__(self, path: str, options: SinkOptions) -> None:
@@ -63,7 +63,7 @@ class PartsFolder:
         self.run = 1
         self._options = options
         self._resources = contextlib.ExitStack()
-        self._given_up: list[str] = []
+        self._to_drop: list[str] = []
         self._added: set[str] = set()
         self._rows = 0
         self._begun = False
@@ -85,7 +85,7 @@ class PartsFolder:
         resources.enter_context(locked(self.path))
         found = parts(self.path)
         self.run = 1 + max(map(_run_of, found), default=0)
-        self._given_up = found if self._options.overwrite else []
+        self._to_drop = found if self._options.overwrite else []
         for path in () if self._options.overwrite else found:
             for _, row in _rows(path):
                 self.state.load(self.path, row, self._options)
@@ -115,11 +115,11 @@ class PartsFolder:
                 yield path, list(records_of(path))
 
     def _begin(self) -> None:
-        """Note the settings, and give up the parts that are to be overwritten."""
+        """Note the settings, and drop the parts that are to be overwritten."""
         if not self._begun:
             options = self._options
             manifest.write(self.path, options.fingerprint, options.settings, restart=options.overwrite)
-            for path in self._given_up:
+            for path in self._to_drop:
                 os.unlink(path)
             self._begun = True
 

@@ -56,7 +56,7 @@ class Format(Protocol):
 
 
 class ResumableSink:
-    """A file that is locked while it is entered. Nothing of an earlier run is given up before there is a row to write:
+    """A file that is locked while it is entered. Nothing of an earlier run is dropped before there is a row to write:
     a run whose model does not load leaves the output as it was, `overwrite` or not."""
 
     def __init__(self, path: str, options: SinkOptions, format: Format) -> None:

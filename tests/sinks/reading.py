@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import pyarrow.parquet as pq
 import zstandard
@@ -30,9 +31,8 @@ def _lines(data: bytes) -> Rows:
     return [json.loads(line) for line in data.splitlines()]
 
 
-def _csv(stream: TextIO) -> Rows:
-    with stream:
-        return list(csv.DictReader(stream, strict=True))
+def _csv(data: bytes) -> Rows:
+    return list(csv.DictReader(io.StringIO(data.decode(), newline=""), strict=True))
 
 
 def _sqlite(path: Path, table: str) -> Rows:
@@ -54,8 +54,8 @@ _READ = {
     ".jsonl": lambda path, table: _lines(path.read_bytes()),
     ".jsonl.gz": lambda path, table: _lines(gzip.decompress(path.read_bytes())),
     ".jsonl.zst": _zst,
-    ".csv": lambda path, table: _csv(path.open(encoding="utf-8", newline="")),
-    ".csv.gz": lambda path, table: _csv(gzip.open(path, "rt", encoding="utf-8", newline="")),
+    ".csv": lambda path, table: _csv(path.read_bytes()),
+    ".csv.gz": lambda path, table: _csv(gzip.decompress(path.read_bytes())),
     ".sqlite": _sqlite,
     ".parquet": lambda path, table: pq.read_table(path).to_pylist(maps_as_pydicts="strict"),
 }

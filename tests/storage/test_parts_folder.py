@@ -107,8 +107,8 @@ def test_other_settings_are_refused_by_name_and_overwriting_waits_for_a_part(tmp
     with pytest.raises(KeyboardInterrupt), _open(output, **other, overwrite=True):
         raise KeyboardInterrupt
     assert sorted(_ids(output)) == ["a", "b"]
-    anew = _record("c", run=replace(RUN, fingerprint="f" * 16))
-    _a_run(output, [anew], **other, overwrite=True)
+    new = _record("c", run=replace(RUN, fingerprint="f" * 16))
+    _a_run(output, [new], **other, overwrite=True)
     assert _ids(output) == ["c"]
 
 
