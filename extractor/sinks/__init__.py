@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import functools
 import os
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from types import ModuleType
 
 from extractor import plugins
@@ -56,10 +54,8 @@ class SinkModule:
 @functools.cache
 def formats() -> Mapping[str, SinkModule]:
     """Return all output formats by suffix; the formats of this folder come before those of other packages."""
-    names = (found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_"))
-    own = [SinkModule.of(import_module(f"{__name__}.{name}")) for name in names]
-    others = [SinkModule.of(module) for module in plugins.load_all(__name__)]
-    return {suffix: module for module in (*reversed(others), *own) for suffix in module.suffixes}
+    modules = map(SinkModule.of, reversed(plugins.modules(__name__)))
+    return {suffix: module for module in modules for suffix in module.suffixes}
 
 
 def module_of(path: str) -> SinkModule | None:

@@ -19,13 +19,7 @@ from tests.sinks.records import record, sha
 SINK = '''
 """Tab-separated values: what a document is called, what became of it, and its data."""
 
-import json
-
-from extractor.sinks import SinkOptions
-from extractor.storage.append_log import AppendLog
-from extractor.storage.resumable_file import ResumableSink
-from extractor.storage.resume import RowSummary
-from extractor.storage.rows import to_row
+from extractor.plugins import AppendLog, ResumableSink, RowSummary, from_line, to_line
 
 SUFFIXES = (".tsv",)
 
@@ -38,12 +32,12 @@ class Tsv(AppendLog):
     header = b"id\\tstatus\\trow\\n"
 
     def encode(self, record):
-        return f"{record.id}\\t{record.status}\\t{json.dumps(to_row(record))}\\n".encode()
+        return f"{record.id}\\t{record.status}\\t".encode() + to_line(record)
 
     def documents(self, lines):
         for line in lines:
             if line != self.header and line.endswith(b"\\n"):
-                yield line, RowSummary.from_row(json.loads(line.split(b"\\t")[2]))
+                yield line, RowSummary.from_row(from_line(line.split(b"\\t", 2)[2]))
 '''
 
 
