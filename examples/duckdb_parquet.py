@@ -14,7 +14,7 @@ FOUND = """
     ORDER BY id
 """
 SUMMARY = """
-    SELECT status, reason, count(*) AS documents, sum(usage.completion_tokens) AS tokens
+    SELECT status, code, count(*) AS documents, sum(usage.completion_tokens) AS tokens
     FROM read_parquet(?)
     GROUP BY ALL
     ORDER BY ALL

@@ -6,6 +6,7 @@ a backend or a precision. Its package names it as an entry point of the group `e
 
     from extractor.plugins import Document, File, ReadError, ReadOptions        # a reader
     from extractor.plugins import Record, Sink, SinkOptions                     # a sink
+    from extractor.plugins import AppendLog, ResumableSink, RowSummary          # ... that a killed run resumes
     from extractor.plugins import Completion, ModelConfig, Prompt               # a backend
 
 These names stay where modules move. They are imported when they are asked for (PEP 562), so that the rooms which look
@@ -45,10 +46,17 @@ if TYPE_CHECKING:
     from extractor.readers._support.rows import FileRow
     from extractor.readers._support.segments import TextBuilder
     from extractor.readers._support.signatures import Magic, OleStream, PlainText, TextStart, ZipPackage
-    from extractor.sinks import Sink, SinkOptions
+    from extractor.storage.append_log import AppendLog
+    from extractor.storage.compression import LineReader, with_codecs
+    from extractor.storage.flat_rows import flat_rows
+    from extractor.storage.resumable_file import Format, ResumableSink
+    from extractor.storage.resume import ResumeState, RowSummary
+    from extractor.storage.rows import from_line, to_line, to_row
+    from extractor.storage.sink import Sink, SinkOptions
     from extractor.task.task import Task
 
 __all__ = [
+    "AppendLog",
     "Backend",
     "Completion",
     "Decoded",
@@ -58,7 +66,9 @@ __all__ = [
     "FailedDocument",
     "File",
     "FileRow",
+    "Format",
     "Json",
+    "LineReader",
     "Magic",
     "Message",
     "ModelConfig",
@@ -72,6 +82,9 @@ __all__ = [
     "ReadOptions",
     "Reader",
     "Record",
+    "ResumableSink",
+    "ResumeState",
+    "RowSummary",
     "Segment",
     "Sink",
     "SinkOptions",
@@ -84,7 +97,12 @@ __all__ = [
     "UsageError",
     "ZipPackage",
     "decode",
+    "flat_rows",
+    "from_line",
     "read_bytes",
+    "to_line",
+    "to_row",
+    "with_codecs",
 ]
 
 _HOMES = {
@@ -96,7 +114,13 @@ _HOMES = {
     "readers._support.rows": ("FileRow",),
     "readers._support.segments": ("TextBuilder",),
     "readers._support.signatures": ("Magic", "OleStream", "PlainText", "TextStart", "ZipPackage"),
-    "sinks": ("Sink", "SinkOptions"),
+    "storage.append_log": ("AppendLog",),
+    "storage.compression": ("LineReader", "with_codecs"),
+    "storage.flat_rows": ("flat_rows",),
+    "storage.resumable_file": ("Format", "ResumableSink"),
+    "storage.resume": ("ResumeState", "RowSummary"),
+    "storage.rows": ("from_line", "to_line", "to_row"),
+    "storage.sink": ("Sink", "SinkOptions"),
     "task.task": ("Task",),
 }
 """Where the names are that are imported when they are asked for."""

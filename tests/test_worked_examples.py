@@ -62,7 +62,7 @@ def test_every_example_is_named_and_run_here() -> None:
 
 
 def test_duckdb_over_the_parquet_output(outputs: Path) -> None:
-    found, summary = _python("duckdb_parquet.py", outputs / "results.parquet").split("status\treason")
+    found, summary = _python("duckdb_parquet.py", outputs / "results.parquet").split("status\tcode")
     assert "contact/book.txt\t18888888888\t0." in found
     assert "\t79\n" in found
     assert "ok\tNone\t9\t" in summary

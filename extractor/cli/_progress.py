@@ -37,7 +37,7 @@ class Tally:
                 yield document
             else:
                 self.skipped += 1
-                self.failed_before += status == "failed"
+                self.failed_before += status != "ok"
 
     def add(self, record: Record) -> None:
         self.status[record.status] += 1

@@ -94,7 +94,7 @@ class Run:
             read_ahead = ray.data.from_items([{"read": "all"}]).map_batches(
                 _read,
                 batch_format="pyarrow",
-                fn_args=(reading, ray.put(self.folder.done.table)),
+                fn_args=(reading, ray.put(self.folder.state.table)),
                 num_cpus=0,
                 resources=_here(),
             )
@@ -119,7 +119,7 @@ class Run:
         """Failed records of the documents that are still missing."""
         missing = [
             FailedDocument(item.id, item.source, Problem("crashed", LOST))
-            for parcel in read(self.reading, self.folder.done.table)
+            for parcel in read(self.reading, self.folder.state.table)
             for item in parcel.documents
         ]
         if missing:

@@ -21,7 +21,7 @@ from extractor.errors import ExtractorError, ModelError
 from extractor.pipeline import Pipeline
 from extractor.storage import parts_folder
 from extractor.storage.digest_table import DigestTable
-from extractor.storage.resume import Done
+from extractor.storage.resume import ResumeState
 
 PARCEL_CHARACTERS = 16 << 20
 """A parcel of long documents is sent before it is full."""
@@ -31,7 +31,7 @@ def read(reading: Reading, done: DigestTable) -> Iterator[Parcel]:
     """The documents that are not done, in parcels, in the order of the input: the ids are those of a run on one
     machine, and reading once more gives the same parcels. The last parcel is empty and has the final counts."""
     os.chdir(reading.folder)
-    known = Done(done)
+    known = ResumeState(done)
     counts, waiting, characters = Counts(), list[Document | FailedDocument](), 0
     for item in itertools.islice(ingest.read(reading.inputs, reading.options), reading.limit):
         status = known.status(item.id, item.source.sha256)
@@ -40,7 +40,7 @@ def read(reading: Reading, done: DigestTable) -> Iterator[Parcel]:
             characters += len(item.text) if isinstance(item, Document) else 0
             counts = replace(counts, sent=counts.sent + 1)
         else:
-            counts = replace(counts, skipped=counts.skipped + 1, failed=counts.failed + (status == "failed"))
+            counts = replace(counts, skipped=counts.skipped + 1, failed=counts.failed + (status != "ok"))
         if len(waiting) == reading.parcel or characters > PARCEL_CHARACTERS:
             yield Parcel(waiting, counts)
             waiting, characters = [], 0

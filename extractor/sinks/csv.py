@@ -9,69 +9,71 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from collections.abc import Iterator, Sequence
 
-from extractor.data import Json, Record
+from extractor.data import RECORD_VERSION, Json, Record
 from extractor.sinks import Sink, SinkOptions
 from extractor.sinks._support.columns import Columns
-from extractor.sinks._support.json_text import flat_row
-from extractor.storage.append_log import Appending, Reading
-from extractor.storage.compression import Plain
-from extractor.storage.resumable_file import FileSink
-from extractor.storage.resume import Row, foreign, other_rows
+from extractor.storage.append_log import AppendLog
+from extractor.storage.compression import LineReader, with_codecs
+from extractor.storage.resumable_file import ResumableSink
+from extractor.storage.resume import RowSummary, foreign, other_rows, other_version
 
-SUFFIXES = (".csv",)
+SUFFIXES = with_codecs(".csv")
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 NUMBER = re.compile(r"[+-][\d\s.,()-]*\d[\d\s.,()-]*")
 LARGEST_CELL = 2**31 - 1
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
-    """A restartable file."""
-    path = os.path.realpath(path)
-    return FileSink(path, options, Appending(path, options, CsvText(Columns.of(options)), Plain()))
+    """Return a resumable file."""
+    return ResumableSink(path, options, CsvRows(path, options))
 
 
-class CsvText:
-    """A header, then a record for each row."""
+class CsvRows(AppendLog):
+    """A header, then a CSV record for each row."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, path: str, options: SinkOptions) -> None:
+        super().__init__(path, options)
         csv.field_size_limit(LARGEST_CELL)
-        self._columns = columns
-        self.header = _written([list(columns.types)])
+        self._columns = Columns.of(options)
+        self.header = _written([list(self._columns.types)])
 
     def encode(self, record: Record) -> bytes:
-        return _written([[shown(value) for value in row] for row in self._columns.rows(record)])
+        return _written([[escape_formula(value) for value in row] for row in self._columns.rows(record)])
 
-    def documents(self, reading: Reading, path: str) -> Iterator[tuple[bytes, Row]]:
-        start = reading.peek(len(self.header))
+    def documents(self, lines: LineReader) -> Iterator[tuple[bytes, RowSummary]]:
+        start = lines.peek(len(self.header))
         if not (start.startswith(b"id,status,") or b"id,status,".startswith(start)):
-            raise foreign(path, "Line 1")
-        records = _records(reading)
+            raise foreign(self._path, "Line 1")
+        records = _records(lines)
         header = next(records, (b"", []))[1]
+        if "sha256" in header and "record" not in header:
+            raise other_version(self._path, 1)
         held, first = b"", None
         for number, (raw, cells) in enumerate(records, 2):
             held += raw
-            row, last = self._row(path, number, dict(zip(header, cells, strict=False)))
+            row, last = self._summary(number, dict(zip(header, cells, strict=False)))
             first = first or row
             if last:
                 yield held, first
                 held, first = b"", None
 
-    def _row(self, path: str, number: int, value: dict[str, str]) -> tuple[Row, bool]:
-        if ("row" in value and "rows" in value and "value" in value) != self._columns.flatten and "sha256" in value:
-            raise other_rows(path, self._columns.flatten)
+    def _summary(self, number: int, value: dict[str, str]) -> tuple[RowSummary, bool]:
+        """Return what a row says, and whether it is the last one of its document."""
+        is_flat = {"row", "rows", "value"} <= value.keys()
         try:
-            last = not self._columns.flatten or value["row"] == value["rows"]
-            return flat_row({**value, "id": meant(value["id"])}), last
+            row = RowSummary.from_columns({**value, "id": unescape_formula(value["id"])})
         except (KeyError, TypeError, ValueError) as error:
-            raise foreign(path, f"Record {number}") from error
+            raise foreign(self._path, f"Record {number}") from error
+        if is_flat != self._columns.flatten and row.record == RECORD_VERSION:
+            raise other_rows(self._path, self._columns.flatten)
+        return row, not is_flat or value["row"] == value["rows"]
 
 
-def shown(value: Json) -> Json:
-    """A cell that no spreadsheet takes for a formula."""
+def escape_formula(value: Json) -> Json:
+    """Return a cell that no spreadsheet takes for a formula."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value):
@@ -79,8 +81,8 @@ def shown(value: Json) -> Json:
     return value
 
 
-def meant(cell: str) -> str:
-    """The text that `shown` wrote so."""
+def unescape_formula(cell: str) -> str:
+    """Return the text that `escape_formula` made the cell of."""
     return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
 
 
@@ -90,10 +92,10 @@ def _written(rows: Sequence[Sequence[Json]]) -> bytes:
     return text.getvalue().encode()
 
 
-def _records(reading: Reading) -> Iterator[tuple[bytes, list[str]]]:
-    """The whole records of a file: a record ends with the first line end outside quotes."""
+def _records(lines: LineReader) -> Iterator[tuple[bytes, list[str]]]:
+    """Yield the whole records of a file: a record ends with the first line end outside quotes."""
     held = b""
-    for line in reading:
+    for line in lines:
         held += line
         if held.endswith(b"\n") and held.count(b'"') % 2 == 0:
             text = io.StringIO(held.decode("utf-8", "replace"), newline="")

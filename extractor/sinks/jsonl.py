@@ -1,75 +1,29 @@
-"""JSON Lines: a row a line, in a file that is gone on with or on a stream. The format that loses nothing and that
-everything reads."""
+"""JSON Lines: a row a line, plain or compressed (`.jsonl.gz`, `.jsonl.zst`; `zcat` and `zstdcat` read the file of a
+killed run as well). The format that loses nothing and that everything reads."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
-import sys
-from typing import IO
+from extractor.errors import InputError
+from extractor.sinks import Rows, Sink, SinkOptions
+from extractor.storage import json_lines
+from extractor.storage.compression import codec_of, with_codecs
+from extractor.storage.json_lines import JsonLines
+from extractor.storage.resumable_file import ResumableSink
 
-from extractor.data import Record
-from extractor.sinks import STDOUT, Sink, SinkOptions, Status
-from extractor.sinks._support.json_text import JsonText
-from extractor.storage import atomic_files
-from extractor.storage.append_log import Appending
-from extractor.storage.compression import Plain
-from extractor.storage.resumable_file import FileSink
-
-SUFFIXES = (".jsonl", ".ndjson")
+SUFFIXES = with_codecs(".jsonl", ".ndjson")
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
-    """A restartable file, or a stream for `-` and for devices."""
-    text = JsonText(options.flatten)
-    if path == STDOUT or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)):
-        return StreamSink(path, text)
-    path = os.path.realpath(path)
-    return FileSink(path, options, Appending(path, options, text, Plain()))
+    """Return a resumable file."""
+    return ResumableSink(path, options, JsonLines(path, options))
 
 
-class StreamSink:
-    """Standard output or a device: each row is flushed, and nothing is known of earlier runs.
-
-    Lets BrokenPipeError through: that the reader has gone is no failure of the output.
-    """
-
-    def __init__(self, path: str, text: JsonText) -> None:
-        self._path = path
-        self._name = "standard output" if path == STDOUT else path
-        self._text = text
-        self._rows = 0
-        self._resources = contextlib.ExitStack()
-
-    def __enter__(self) -> StreamSink:
-        try:
-            self._stream = self._open()
-        except OSError as error:
-            raise atomic_files.output_error(self._name, error, "nothing was written yet") from error
-        return self
-
-    def _open(self) -> IO[bytes]:
-        if self._path == STDOUT:
-            if sys.stdout is None:  # Python's word for a descriptor that the shell has closed
-                raise OSError(errno.EBADF, "it is closed")
-            return sys.stdout.buffer
-        return self._resources.enter_context(open(self._path, "wb", buffering=0))
-
-    def __exit__(self, *exc: object) -> None:
-        self._resources.close()
-
-    def done(self, id: str, sha256: str) -> Status | None:
-        return None
-
-    def write(self, record: Record) -> None:
-        view = memoryview(self._text.encode(record))
-        try:
-            while view:
-                view = view[self._stream.write(view) :]
-            self._stream.flush()
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise atomic_files.output_error(self._name, error, f"{self._rows} rows were written") from error
-        self._rows += 1
+def read_rows(path: str) -> Rows:
+    """Yield the rows of a file. Raises InputError."""
+    try:
+        with codec_of(path).open(path) as lines:
+            yield from json_lines.read_rows(lines, path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}. Give a .jsonl file, or a folder of them."
+        ) from error

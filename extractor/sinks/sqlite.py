@@ -1,7 +1,7 @@
 """SQLite: a table `records` with a row a document, upserted by its id, or `entities` with a row a value found.
 
 Each document is one transaction; the write-ahead log keeps it whatever happens to this process, and is folded into the
-file at a clean end. Other tables of the file are left alone. The columns are those of `columns`.
+file at a clean end. Other tables of the file are left alone. The columns are those of `_support.columns`.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from extractor.errors import OutputError
 from extractor.sinks import Sink, SinkOptions
 from extractor.sinks._support.cell_types import LARGEST
 from extractor.sinks._support.columns import Columns
-from extractor.storage.resumable_file import FileSink
-from extractor.storage.resume import ADVICE, Done, Row, check, foreign
+from extractor.storage.resumable_file import ResumableSink
+from extractor.storage.resume import ADVICE, ResumeState, RowSummary, foreign, other_version
 
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
+BESIDE = ("-wal", "-shm", "-journal")
 TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "INTEGER", "json": "TEXT"}
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
-    """A restartable table of a file."""
-    path = os.path.realpath(path)
-    return FileSink(path, options, SqliteTable(path, options))
+    """Return a resumable table of a file."""
+    return ResumableSink(path, options, SqliteTable(path, options))
 
 
 @contextlib.contextmanager
 def _as_os_error() -> Iterator[None]:
-    """What SQLite says of a disk, as what the system would say."""
+    """Raise what SQLite says of a disk as what the system would say."""
     try:
         yield
     except sqlite3.Error as error:
@@ -57,20 +57,19 @@ class SqliteTable:
             self._database = sqlite3.connect(self._path, isolation_level=None, timeout=30)
         return self._database
 
-    def resume(self) -> Done:
+    def resume(self) -> ResumeState:
+        state = ResumeState()
         if not os.path.exists(self._path):
-            return Done()
+            return state
         with _as_os_error():
-            if not self._is_there():
-                return Done()
-            done = self._read()
-            if self._options.retry_failed and done.failed:
-                self._connection.execute(f"DELETE FROM {self._table} WHERE status = 'failed'")
-                done = self._read()
-        return done
+            if self._exists():
+                for row in self._rows():
+                    state.load(self._path, row, self._options)
+                self._check_columns(state)
+        return state
 
-    def _is_there(self) -> bool:
-        """Whether the file has the table. Raises OutputError for a file that is no database."""
+    def _exists(self) -> bool:
+        """Return whether the file has the table. Raises OutputError for a file that is not a database."""
         try:
             found = self._connection.execute(
                 "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [self._table]
@@ -78,27 +77,34 @@ class SqliteTable:
             return found.fetchone() is not None
         except sqlite3.DatabaseError as error:
             if _name(error) == "SQLITE_NOTADB":
-                raise OutputError(f"{self._path} is no SQLite database; it was not changed. {ADVICE}") from error
+                message = f"{self._path} is not a SQLite database; it was not changed. {ADVICE}"
+                raise OutputError(message) from error
             raise
 
-    def _read(self) -> Done:
-        """What the table holds. Raises OutputError for one of other columns."""
-        there = [name for _, name, *_ in self._connection.execute(f"PRAGMA table_info({self._table})")]
-        if not {"id", "sha256", "status", "fingerprint", "reason", "prompt_tokens"} <= set(there):
+    def _column_names(self) -> list[str]:
+        return [name for _, name, *_ in self._connection.execute(f"PRAGMA table_info({self._table})")]
+
+    def _rows(self) -> Iterator[RowSummary]:
+        """Yield what the table holds. Raises OutputError for one of other columns, OutputMismatch for one of 0.1."""
+        names = self._column_names()
+        if not {"id", "sha256", "status", "fingerprint", "prompt_tokens"} <= set(names):
             raise foreign(self._path, f"The table {self._table}")
+        if "record" not in names:
+            raise other_version(self._path, 1)
         first = "WHERE row = 1" if self._options.flatten else ""
-        columns = "id, sha256, status, fingerprint, coalesce(reason, ''), prompt_tokens, completion_tokens"
-        done = Done()
+        columns = "id, sha256, status, fingerprint, coalesce(code, ''), prompt_tokens, completion_tokens, record"
         for values in self._connection.execute(f"SELECT {columns} FROM {self._table} {first} ORDER BY rowid"):
-            row = Row(*values)
-            check(self._path, row.fingerprint, self._options)
-            done.add(row)
-        if there != list(self._columns.types) and done.table:
+            yield RowSummary(*values)
+
+    def _check_columns(self, state: ResumeState) -> None:
+        """Make way for columns of this run: a table without rows is dropped. Raises OutputError for one with rows."""
+        if self._column_names() == list(self._columns.types):
+            return
+        if state.table:
             raise foreign(self._path, f"The table {self._table}")
-        return done
+        self._connection.execute(f"DROP TABLE {self._table}")
 
     def open(self) -> None:
-        """An empty file is a database without tables."""
         with _as_os_error():
             self._connection.execute("SELECT 1")
 
@@ -123,11 +129,11 @@ class SqliteTable:
                 database.executemany(f"INSERT INTO {self._table} VALUES ({marks})", rows)
 
     def _begin(self) -> None:
-        """Before the first row: the log that every transaction goes to, and the table."""
+        """Make, before the first row, the log that every transaction goes to, and the table."""
         if not self._begun:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            columns = ", ".join(f"{_quoted(name)} {TYPES[kind]}" for name, kind in self._columns.types.items())
+            columns = ", ".join(f"{_quoted(name)} {TYPES[type]}" for name, type in self._columns.types.items())
             key = "PRIMARY KEY (id, row)" if self._options.flatten else "PRIMARY KEY (id)"
             self._connection.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, {key})")
             self._begun = True
@@ -136,15 +142,21 @@ class SqliteTable:
         with _as_os_error():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def finish(self, done: Done) -> Done:
-        """One file, as anybody can copy it: the log is folded in."""
+    def finish(self, state: ResumeState) -> ResumeState:
+        """Fold the log into the one file, which anybody can copy then."""
         with _as_os_error():
-            if not self._is_there():
+            if not self._exists():
                 self._begin()
             if self._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._connection.execute("PRAGMA journal_mode = DELETE")
-            return self._read() if done.stale else done
+            return self._recount() if state.stale else state
+
+    def _recount(self) -> ResumeState:
+        state = ResumeState()
+        for row in self._rows():
+            state.add(row)
+        return state
 
     def close(self) -> None:
         if self._database is not None:
@@ -153,7 +165,7 @@ class SqliteTable:
 
 
 def _storable(value: Json) -> Json:
-    """SQLite's integers have 64 bits, and of longer ones it keeps the first digits, even of their text."""
+    """Return a value; None for an integer beyond 64 bits, of which SQLite would keep the first digits only."""
     return None if isinstance(value, int) and not -LARGEST <= value < LARGEST else value
 
 
@@ -162,5 +174,5 @@ def _quoted(name: str) -> str:
 
 
 def _name(error: sqlite3.Error) -> str:
-    """What SQLite calls an error; empty for one of the Python module."""
+    """Return what SQLite calls an error; empty for one of the Python module."""
     return getattr(error, "sqlite_errorname", "")

@@ -20,12 +20,12 @@ FAILURES = (("botocore.exceptions", "BotoCoreError"), ("aiohttp", "ClientError")
 
 
 def is_address(path: str) -> bool:
-    """Whether a path is an address."""
+    """Return whether a path is an address."""
     return ADDRESS.match(path) is not None
 
 
 def file_system(address: str) -> tuple[Any, str]:
-    """The file system of an address, and the path there; what it has listed before is forgotten.
+    """Return the file system of an address, and the path there; what it has listed before is forgotten.
 
     Raises UsageError where nothing knows such addresses, or the package that does is missing.
     """
@@ -43,7 +43,7 @@ def file_system(address: str) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def as_os_errors() -> Iterator[None]:
-    """What file systems raise, as OSError."""
+    """Raise what file systems raise as OSError."""
     try:
         yield
     except _failures() as error:
@@ -51,7 +51,7 @@ def as_os_errors() -> Iterator[None]:
 
 
 def _failures() -> tuple[type[Exception], ...]:
-    """Those whose libraries are in use."""
+    """Return those whose libraries are in use."""
     return tuple(getattr(sys.modules[module], name) for module, name in FAILURES if module in sys.modules)
 
 
@@ -63,7 +63,7 @@ def open_file(address: str) -> BinaryIO:
 
 
 def is_file(address: str) -> bool:
-    """Whether there is a file at an address, as far as one can look."""
+    """Return whether there is a file at an address, as far as one can look."""
     system, path = file_system(address)
     try:
         with as_os_errors():

@@ -15,7 +15,7 @@ BINARY = getattr(os, "O_BINARY", 0)
 
 
 def output_error(path: str, error: OSError, safe: str) -> OutputError:
-    """What a failed write means for the one who started the run. `safe` says what is not lost."""
+    """Return what a failed write means for the one who started the run. `safe` says what is not lost."""
     if error.errno in FULL:
         return OutputError(f"No space left on the disk of {path}. Free some space and run the same line again: {safe}.")
     return OutputError(f"{path} cannot be written: {error.strerror or error}. Run the same line again: {safe}.")
@@ -41,8 +41,8 @@ def replace(path: str, pieces: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` in one step: whenever it is cut off, either the old or the new is
-    there. After an exception it is the old one."""
+    """Open a new file that takes the place of `path` in one step: whenever it is cut off, either the old or the new one
+    is there. After an exception it is the old one."""
     temporary = f"{path}.tmp"
     try:
         with open(temporary, "wb") as stream:

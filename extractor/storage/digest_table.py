@@ -12,7 +12,7 @@ SMALLEST = 1024
 
 
 def digest(text: str) -> int:
-    """64 bits that stand for a text, never 0."""
+    """Return 64 bits that stand for a text, never 0."""
     data = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(data, "little") or 1
 
@@ -29,6 +29,7 @@ class DigestTable:
         return self._used
 
     def get(self, key: int) -> int | None:
+        """Return the value of a key; None where there is none."""
         slot = self._slot(key)
         return self._values[slot] if self._keys[slot] else None
 
@@ -41,7 +42,7 @@ class DigestTable:
             self._grow()
 
     def _slot(self, key: int) -> int:
-        """Where the key is, or the free place where it belongs."""
+        """Return where the key is, or the free place where it belongs."""
         mask = len(self._keys) - 1
         slot = key & mask
         while self._keys[slot] not in (0, key):

@@ -1,8 +1,8 @@
 """An output that several machines write: a folder of part files, each of which is there whole or not at all.
 
-A part holds the rows of one parcel of documents and is named by the run that wrote it and by what is in it
-(`part-00002-3f9c....jsonl`): names in order are runs in order, and a parcel that is done twice writes one part. Of
-several rows with one id the last counts, as in a file of rows. Where the folder lies must be shared by all machines.
+A part holds the rows of one batch of documents and is named by the run that wrote it and by what is in it
+(`part-00002-3f9c....jsonl`): names in order are runs in order, and a batch that is done twice writes one part. Of
+several rows with one id the last counts, as in a file of rows. All machines must share the folder.
 """
 
 from __future__ import annotations
@@ -16,31 +16,30 @@ from collections.abc import Iterable, Iterator
 
 from extractor.data import Record
 from extractor.errors import OutputError
-from extractor.sinks import SinkOptions
-from extractor.sinks._support.json_text import JsonText
-from extractor.storage import atomic_files, manifest, resume
-from extractor.storage.compression import Plain
+from extractor.storage import atomic_files, json_lines, manifest
+from extractor.storage.compression import PLAIN
 from extractor.storage.digest_table import DigestTable, digest
 from extractor.storage.locks import locked
-from extractor.storage.resume import Done, Row
+from extractor.storage.resume import ResumeState, RowSummary
 from extractor.storage.rows import from_line, from_row, to_line
+from extractor.storage.sink import SinkOptions
 
 PREFIX, SUFFIX = "part-", ".jsonl"
 
 
 def parts(folder: str) -> list[str]:
-    """The paths of the parts of a folder, those of earlier runs first. Raises OSError."""
+    """Return the paths of the parts of a folder, those of earlier runs first. Raises OSError."""
     names = sorted(name for name in os.listdir(folder) if name.startswith(PREFIX) and name.endswith(SUFFIX))
     return [os.path.join(folder, name) for name in names]
 
 
 def part_path(folder: str, run: int, key: str) -> str:
-    """Where the part of a run belongs whose documents are named by `key`."""
+    """Return where the part of a run belongs whose documents are named by `key`."""
     return os.path.join(folder, f"{PREFIX}{run:05d}-{digest(key):016x}{SUFFIX}")
 
 
 def commit(path: str, records: Iterable[Record]) -> None:
-    """Put a part in its place in one step. Two that commit the same part at once do not meet. Raises OutputError."""
+    """Put a part in its place in one step. Two workers may commit the same part at once. Raises OutputError."""
     folder, name = os.path.split(path)
     hidden = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")
     try:
@@ -52,19 +51,19 @@ def commit(path: str, records: Iterable[Record]) -> None:
 
 
 class PartsFolder:
-    """The folder as the machine sees it that leads the run: what is in it already, and what has come in since.
+    """The folder as the coordinator of a run sees it: what is in it already, and what has come in since.
 
     Entering takes it for this run, the `run`-th on it; leaving drops rows that are superseded and notes the totals.
-    Nothing of an earlier run is given up before a part of this one is there.
+    Nothing of an earlier run is dropped before this one has a part.
     """
 
     def __init__(self, path: str, options: SinkOptions) -> None:
         self.path = os.path.realpath(path)
-        self.done = Done()
+        self.state = ResumeState()
         self.run = 1
         self._options = options
         self._resources = contextlib.ExitStack()
-        self._given_up: list[str] = []
+        self._to_drop: list[str] = []
         self._added: set[str] = set()
         self._rows = 0
         self._begun = False
@@ -72,7 +71,7 @@ class PartsFolder:
 
     def __enter__(self) -> PartsFolder:
         if os.path.exists(self.path) and not os.path.isdir(self.path):
-            raise OutputError(f"{self.path} is no folder. Several workers write a folder of parts: name another -o.")
+            raise OutputError(f"{self.path} is not a folder. Several workers write a folder of parts: name another -o.")
         with contextlib.ExitStack() as resources:
             try:
                 self._open(resources)
@@ -84,29 +83,21 @@ class PartsFolder:
     def _open(self, resources: contextlib.ExitStack) -> None:
         os.makedirs(self.path, exist_ok=True)
         resources.enter_context(locked(self.path))
-        _sweep(self.path)
-        there = parts(self.path)
-        self.run = 1 + max(map(_run_of, there), default=0)
-        self._given_up = there if self._options.overwrite else []
-        for path in () if self._options.overwrite else there:
+        found = parts(self.path)
+        self.run = 1 + max(map(_run_of, found), default=0)
+        self._to_drop = found if self._options.overwrite else []
+        for path in () if self._options.overwrite else found:
             for _, row in _rows(path):
-                resume.check(self.path, row.fingerprint, self._options)
-                self._know(row)
+                self.state.load(self.path, row, self._options)
+        _sweep(self.path)
         self._opened = time.monotonic()
-
-    def _know(self, row: Row) -> None:
-        """A failed row that is to be asked again is missing from the start."""
-        if row.status == "failed" and self._options.retry_failed:
-            self.done.stale = True
-        else:
-            self.done.add(row)
 
     def add(self, path: str, records: Iterable[Record]) -> None:
         """Take note of a part that a worker has committed. Raises OutputError where it cannot be seen from here."""
         if not os.path.exists(path):
             raise OutputError(
-                f"A worker has written {path}, but on this machine it is not there. The output must lie in a folder "
-                "that all machines share under one path: choose such a folder for -o."
+                f"A worker has written {path}, but it does not exist on this machine. The output must be in a "
+                "folder that all machines share under one path: choose such a folder for -o."
             )
         try:
             self._begin()
@@ -114,60 +105,60 @@ class PartsFolder:
             raise self._error(error) from error
         self._added.add(path)
         for record in records:
-            self.done.add(Row.of(record))
+            self.state.add(RowSummary.of(record))
             self._rows += 1
 
     def unnoticed(self) -> Iterator[tuple[str, list[Record]]]:
-        """Parts of this run of whose commit nobody was told, because the worker died just then."""
+        """Yield the parts of this run whose commit was not reported, because the worker died just then."""
         for path in parts(self.path):
             if _run_of(path) == self.run and path not in self._added:
                 yield path, list(records_of(path))
 
     def _begin(self) -> None:
-        """Write down the settings, and give up the parts that are to be overwritten."""
+        """Note the settings, and drop the parts that are to be overwritten."""
         if not self._begun:
             options = self._options
-            manifest.write(self.path, options.fingerprint, options.settings, anew=options.overwrite)
-            for path in self._given_up:
+            manifest.write(self.path, options.fingerprint, options.settings, restart=options.overwrite)
+            for path in self._to_drop:
                 os.unlink(path)
             self._begun = True
 
     def __exit__(self, *exc: object) -> None:
-        """After an exception the folder is left as it is, so that stopping is quick; the next clean end tidies up."""
+        """Drop superseded rows. After an exception that is left to the next clean end, so that stopping is quick."""
         with self._resources:
             if any(exc):
                 return
             try:
                 self._begin()
-                if self.done.stale:
-                    self.done = _compact(self.path)
+                if self.state.stale:
+                    self.state = _compact(self.path)
                 if self._rows:
                     self._note()
             except OSError as error:
                 raise self._error(error) from error
 
     def _note(self) -> None:
-        """Write down how long the rows took, and what the folder holds now."""
+        """Note how long the rows took, and what the folder holds now."""
         work = manifest.Work(self._rows, time.monotonic() - self._opened)
-        manifest.add_work(self.path, self._options.fingerprint, work, self.done.totals)
+        manifest.add_work(self.path, self._options.fingerprint, work, self.state.totals)
 
     def _error(self, error: OSError) -> OutputError:
-        return atomic_files.output_error(self.path, error, f"{len(self.done.table)} rows are safe")
+        return atomic_files.output_error(self.path, error, f"{len(self.state.table)} rows are safe")
 
 
 def records_of(path: str) -> Iterator[Record]:
-    """The records of a part. Raises OSError."""
+    """Return the records of a part. Raises OSError."""
     return (from_row(from_line(line)) for line, _ in _rows(path))
 
 
-def _rows(path: str) -> Iterator[tuple[bytes, Row]]:
-    """The lines of a part with what restarting needs of them. Raises OutputError, OSError."""
-    with Plain().open(path) as reading:
-        yield from JsonText(flatten=False).documents(reading, path)
+def _rows(path: str) -> Iterator[tuple[bytes, RowSummary]]:
+    """Yield the lines of a part and what they say. Raises OutputError, OSError."""
+    with PLAIN.open(path) as lines:
+        yield from json_lines.documents(lines, path, flatten=False)
 
 
 def _sweep(folder: str) -> None:
-    """Take away what workers of a run that was killed had not finished writing."""
+    """Remove what workers of a killed run had not finished writing."""
     for name in os.listdir(folder):
         if name.startswith(f".{PREFIX}"):
             with contextlib.suppress(FileNotFoundError):
@@ -179,9 +170,9 @@ def _run_of(path: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _compact(folder: str) -> Done:
-    """Keep the last row of each id; a part that has none left goes. Returns what is left. Raises OSError."""
-    last, done = DigestTable(), Done()
+def _compact(folder: str) -> ResumeState:
+    """Keep the last row of each id; a part that has none left goes. Return what is left. Raises OSError."""
+    last, state = DigestTable(), ResumeState()
     found = itertools.chain.from_iterable(map(_rows, parts(folder)))
     for place, (_, row) in enumerate(found):
         last.set(digest(row.id), place)
@@ -195,5 +186,5 @@ def _compact(folder: str) -> Done:
         elif len(kept) < len(rows):
             atomic_files.replace(path, [line for line, _ in kept])
         for _, row in kept:
-            done.add(row)
-    return done
+            state.add(row)
+    return state

@@ -14,6 +14,7 @@ from typing import TypeVar
 import orjson
 
 from extractor.data import (
+    RECORD_VERSION,
     Conflict,
     Json,
     Provenance,
@@ -33,7 +34,7 @@ Part = TypeVar("Part")
 
 
 def to_row(record: Record) -> dict[str, Json]:
-    """The record as JSON values: tuples as lists, seconds to the millisecond."""
+    """Return the record as JSON values: tuples as lists, seconds to the millisecond."""
     usage = record.usage
     return {
         "id": record.id,
@@ -57,12 +58,12 @@ def to_row(record: Record) -> dict[str, Json]:
 
 
 def to_line(record: Record) -> bytes:
-    """The row as one line of UTF-8 JSON."""
+    """Return the row as one line of UTF-8 JSON."""
     return json_line(to_row(record))
 
 
 def json_line(row: Mapping[str, Json]) -> bytes:
-    """Values as one line of UTF-8 JSON.
+    """Return values as one line of UTF-8 JSON.
 
     What orjson refuses (lone surrogates, integers beyond 64 bits) is written by the standard library with ASCII
     escapes, so that every record gives a line; a number that JSON does not have (NaN) is null in both.
@@ -82,7 +83,7 @@ def _finite(value: Json) -> Json:
 
 
 def from_line(line: bytes) -> Json:
-    """The JSON value of a line that `to_line` wrote. Raises ValueError for what is no JSON."""
+    """Return the JSON value of a line that `to_line` wrote. Raises ValueError for what is not JSON."""
     try:
         return orjson.loads(line)
     except ValueError:
@@ -90,8 +91,10 @@ def from_line(line: bytes) -> Json:
 
 
 def from_row(row: Mapping[str, Json]) -> Record:
-    """Return the record that a row was made of. Raises ValueError for a row that is none; unknown keys are left out."""
+    """Return the record that a row was made of. Raises ValueError for another row; unknown keys are left out."""
     try:
+        if (version := row["run"].get("record", 1)) != RECORD_VERSION:
+            raise ValueError(f"record version {version}, which another version of this program wrote and reads")
         return Record(
             **{name: row[name] for name in ("id", "status", "data", "confidence", "attempts")},
             source=_part(Source, row["source"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
+from extractor.task.schema_node import Bounds, CompiledSchema, Name, SchemaNode
 
 SCALARS = ("string", "integer", "number", "boolean")
 DEEPEST = 8
@@ -39,7 +39,8 @@ def column_type(schema: CompiledSchema, name: Name, depth: int = 0) -> ColumnTyp
         return ColumnType("list", column_type(schema, node.items, depth + 1)) if plain and node.items else JSON
     if kind == "object":
         return _object(schema, node, depth)
-    return ColumnType(kind) if kind in SCALARS else JSON
+    anything = not node.stated and node.values is None and node.bounds == Bounds()
+    return ColumnType(kind) if kind in SCALARS and not anything else JSON
 
 
 def _object(schema: CompiledSchema, node: SchemaNode, depth: int) -> ColumnType:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import select
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def inbox(tmp_path: Path) -> Path:
     return folder
 
 
-def test_outputs_in_the_folder_that_is_read_are_no_documents(inbox: Path, extractor: Run) -> None:
+def test_outputs_in_the_folder_that_is_read_are_not_documents(inbox: Path, extractor: Run) -> None:
     for name in ("rows.sqlite", "rows.parquet", "rows.jsonl.gz"):
         output = inbox / name
         first = extractor("run", inbox, *LINE, "-o", output)
@@ -33,7 +34,7 @@ def test_outputs_in_the_folder_that_is_read_are_no_documents(inbox: Path, extrac
         again = extractor("run", inbox, *LINE, "-o", output)
         assert "0 documents" in again.stderr
         assert "4 done before, 1 of them failed" in again.stderr
-        assert json.loads((inbox / f"{name}.run.json").read_text("utf-8"))["failures"] == {"unsupported": 1}
+        assert json.loads((inbox / f"{name}.run.json").read_text("utf-8"))["problems"] == {"unsupported": 1}
         for path in (output, inbox / f"{name}.run.json"):
             path.unlink()
 
@@ -58,13 +59,25 @@ def test_flattened_rows_say_of_every_document_what_became_of_it(inbox: Path, ext
     done = extractor("run", inbox, *LINE, "--flatten", "-o", "values.csv")
     assert done.returncode == 1
     with (tmp_path / "values.csv").open(encoding="utf-8", newline="") as stream:
-        found = {row["id"]: (row["status"], row["reason"], row["field"]) for row in csv.DictReader(stream)}
+        found = {row["id"]: (row["status"], row["code"], row["field"]) for row in csv.DictReader(stream)}
     assert found == {
         **{f"inbox/{number}.txt": ("ok", "", "") for number in range(3)},
         "inbox/bad.png": ("failed", "unsupported", ""),
     }
     rows = extractor("run", inbox / "0.txt", *LINE, "--flatten", "-o", "-").stdout.splitlines()
     assert [json.loads(row)["row"] for row in rows] == [1]
+
+
+def test_the_message_says_which_version_wrote_an_output_of_another_one(
+    inbox: Path, extractor: Run, tmp_path: Path
+) -> None:
+    before = ROOT / "tests" / "storage" / "outputs_of_0_1"
+    for name in ("rows.jsonl", "rows.run.json"):
+        shutil.copy(before / name, tmp_path)
+    done = extractor("run", inbox, *LINE, "-o", "rows.jsonl")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "was written by extractor 0.1.0 (record 1)" in done.stderr
+    assert (tmp_path / "rows.jsonl").read_bytes() == (before / "rows.jsonl").read_bytes()
 
 
 def test_a_row_leaves_before_the_input_ends_and_a_reader_that_waits_stops_the_run_from_reading_on() -> None:

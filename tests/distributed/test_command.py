@@ -81,7 +81,7 @@ def test_an_interrupted_line_keeps_its_parts_and_the_same_line_completes_them(
     _run("run", inbox, *LINE, "-o", alone)
     assert_same_rows(_rows(output), rows(alone))
     totals = json.loads((tmp_path / "out.run.json").read_text("utf-8"))["totals"]
-    assert totals == {"documents": COUNT, "ok": COUNT, "failed": 0}
+    assert totals == {"documents": COUNT, "ok": COUNT, "partial": 0, "failed": 0}
 
     gold = tmp_path / "gold.jsonl"
     gold.write_text('{"id": "inbox/003.txt", "data": {"手机号": "13800000003"}}\n', encoding="utf-8")

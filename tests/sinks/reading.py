@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -14,11 +15,11 @@ import pyarrow.parquet as pq
 import zstandard
 
 Rows = list[dict[str, Any]]
-FORMATS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".sqlite", ".parquet")
+FORMATS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".sqlite", ".parquet")
 
 
 def read(path: Path, table: str = "records") -> Rows:
-    """The rows of an output; values that are JSON text in a format stay as they are."""
+    """The rows of an output; JSON text in a column stays as it is."""
     return _READ["".join(path.suffixes[-2:]) if path.suffix in (".gz", ".zst") else path.suffix](path, table)
 
 
@@ -30,9 +31,8 @@ def _lines(data: bytes) -> Rows:
     return [json.loads(line) for line in data.splitlines()]
 
 
-def _csv(path: Path, table: str) -> Rows:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream, strict=True))
+def _csv(data: bytes) -> Rows:
+    return list(csv.DictReader(io.StringIO(data.decode(), newline=""), strict=True))
 
 
 def _sqlite(path: Path, table: str) -> Rows:
@@ -54,7 +54,8 @@ _READ = {
     ".jsonl": lambda path, table: _lines(path.read_bytes()),
     ".jsonl.gz": lambda path, table: _lines(gzip.decompress(path.read_bytes())),
     ".jsonl.zst": _zst,
-    ".csv": _csv,
+    ".csv": lambda path, table: _csv(path.read_bytes()),
+    ".csv.gz": lambda path, table: _csv(gzip.decompress(path.read_bytes())),
     ".sqlite": _sqlite,
     ".parquet": lambda path, table: pq.read_table(path).to_pylist(maps_as_pydicts="strict"),
 }

@@ -29,6 +29,11 @@ def record(id: str, text: str = "文", **changes: Any) -> Record:
     return Record(**(fields | changes))
 
 
+def partial(id: str, text: str = "文") -> Record:
+    """A record with what was found, and without a value that the schema requires."""
+    return record(id, text, status="partial", errors=(RecordError(Problem("required", "no 邮箱"), 0, 1),))
+
+
 def failed(id: str, text: str = "文") -> Record:
     changes = {"status": "failed", "data": None, "spans": {}, "locations": {}, "confidence": {}, "attempts": 3}
     return record(id, text, errors=(RecordError(Problem("schema", "no value"), 0, 3),), **changes)

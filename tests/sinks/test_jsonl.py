@@ -1,4 +1,4 @@
-"""Rows go to the file as they are done, and the same line run again goes on where the last run stopped."""
+"""Rows go to the file as they are done, and the same line run again resumes where the last run stopped."""
 
 import json
 import os
@@ -69,7 +69,7 @@ def _write_and_die(sink: Sink, row: Record) -> None:
     raise ValueError("killed")
 
 
-def test_the_work_of_all_runs_that_ended_is_added_up_until_the_output_is_begun_anew(out: Path) -> None:
+def test_the_work_of_all_runs_that_ended_is_added_up_until_the_output_is_overwritten(out: Path) -> None:
     _write(out, record("a"), record("b"))
     first = manifest.read_work(str(out), "f1")
     _write(out, record("c"))
@@ -128,15 +128,6 @@ def test_after_an_exception_the_rows_stay(out: Path) -> None:
     assert _ids(out) == ["a"]
     _write(out, record("b"))
     assert _ids(out) == ["a", "b"]
-
-
-def test_failed_rows_are_dropped_to_be_tried_again(out: Path) -> None:
-    _write(out, record("a"), failed("b"), record("c"))
-    with _sink(out, retry_failed=True) as sink:
-        assert sink.done("b", sha("文")) is None
-        assert sink.done("a", sha("文")) == "ok"
-        sink.write(record("b"))
-    assert _ids(out) == ["a", "c", "b"]
 
 
 @pytest.mark.parametrize("torn", [True, False])
@@ -198,7 +189,7 @@ def test_other_settings_are_refused_without_the_file_that_names_them(out: Path) 
         pass
 
 
-def test_overwriting_begins_anew(out: Path) -> None:
+def test_overwriting_starts_again(out: Path) -> None:
     _write(out, record("a"))
     run = RunInfo("f2", "demo", "contact", "zh")
     _write(out, record("b", run=run), fingerprint="f2", overwrite=True)
@@ -260,7 +251,7 @@ def test_an_unknown_suffix_is_told_with_the_known_ones(path: str, kind: type[Exc
         _sink(path)
 
 
-def test_a_folder_is_no_output(tmp_path: Path) -> None:
+def test_a_folder_is_not_an_output(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").mkdir()
     with pytest.raises(OutputError, match="folder"), _sink(tmp_path / "x.jsonl"):
         pass

@@ -108,7 +108,7 @@ def test_tables_patterns_and_what_is_not_there(bucket: Any) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".parquet", ".sqlite"])
-def test_a_run_that_dies_is_gone_on_with_and_put_there_at_its_end(bucket: Any, suffix: str) -> None:
+def test_a_run_that_dies_is_resumed_and_uploaded_at_its_end(bucket: Any, suffix: str) -> None:
     address = f"s3://box/rows{suffix}"
 
     def write(*records: Record, then: type[Exception] | None = None) -> list[str | None]:

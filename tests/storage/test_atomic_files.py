@@ -1,4 +1,4 @@
-"""A full disk costs no row: the error says what to do, and the same line goes on afterwards."""
+"""A full disk costs no row: the error says what to do, and the same line resumes afterwards."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def _fill(out: Path) -> int:
     return len(taken)
 
 
-def test_a_full_disk_costs_no_row_and_the_same_line_goes_on(small: Path) -> None:
+def test_a_full_disk_costs_no_row_and_the_same_line_resumes(small: Path) -> None:
     ballast = small / "ballast"
     ballast.write_bytes(bytes(220_000))
     written = _fill(small / "results.jsonl")

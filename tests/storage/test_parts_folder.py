@@ -1,5 +1,6 @@
 """A folder of part files: whole parts only, the last row of an id, nothing given up too early."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ def _record(name: str, sha256: str = "a" * 64, **more: object) -> Record:
 
 
 def _write(folder: PartsFolder, *records: Record) -> str:
-    """What a worker does with a parcel, and then the one who leads."""
+    """Do what a worker does with a batch, and then the coordinator."""
     path = part_path(folder.path, folder.run, records[0].id)
     commit(path, records)
     folder.add(path, records)
@@ -41,7 +42,7 @@ def _a_run(output: Path, records: Iterable[Record], **options: object) -> None:
             _write(folder, record)
 
 
-def test_a_later_run_knows_what_is_done_and_a_changed_document_stands_once(tmp_path: Path) -> None:
+def test_a_later_run_knows_what_is_done_and_a_changed_document_has_one_row(tmp_path: Path) -> None:
     output = tmp_path / "out"
     _a_run(
         output,
@@ -52,9 +53,9 @@ def test_a_later_run_knows_what_is_done_and_a_changed_document_stands_once(tmp_p
         ],
     )
     with _open(output) as folder:
-        done = folder.done
-        assert [done.status(name, "a" * 64) for name in "abcd"] == ["ok", "ok", "failed", None]
-        assert done.status("a", "b" * 64) is None
+        state = folder.state
+        assert [state.status(name, "a" * 64) for name in "abcd"] == ["ok", "ok", "failed", None]
+        assert state.status("a", "b" * 64) is None
         _write(folder, _record("a", "b" * 64), _record("c"))
     assert sorted(_ids(output)) == ["a", "b", "c"]
     assert {record.id: record.source.sha256[0] for path in parts(str(output)) for record in records_of(path)} == {
@@ -67,17 +68,22 @@ def test_a_later_run_knows_what_is_done_and_a_changed_document_stands_once(tmp_p
 def test_failed_rows_that_are_to_be_asked_again_stay_until_they_are(tmp_path: Path) -> None:
     output = tmp_path / "out"
     failed = _record("b", status="failed", data=None, errors=(RecordError(Problem("schema", "no")),))
-    _a_run(output, [_record("a"), failed])
+    partial = _record("c", status="partial", errors=(RecordError(Problem("required", "no y")),))
+    _a_run(output, [_record("a"), failed, partial])
     _open(output, retry_failed=True).__enter__().__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    assert sorted(_ids(output)) == ["a", "b"]
+    assert sorted(_ids(output)) == ["a", "b", "c"]
     with _open(output, retry_failed=True) as folder:
-        assert [folder.done.status(name, "a" * 64) for name in "ab"] == ["ok", None]
+        assert [folder.state.status(name, "a" * 64) for name in "abc"] == ["ok", None, None]
         _write(folder, _record("b"))
-        assert folder.done.status("b", "a" * 64) == "ok"
-    assert [(record.id, record.status) for path in parts(str(output)) for record in records_of(path)] == [
-        ("a", "ok"),
-        ("b", "ok"),
-    ]
+        assert folder.state.status("b", "a" * 64) == "ok"
+    assert {record.id: record.status for path in parts(str(output)) for record in records_of(path)} == {
+        "a": "ok",
+        "b": "ok",
+        "c": "partial",
+    }
+    assert json.loads((tmp_path / "out.run.json").read_text("utf-8"))["totals"] == {
+        **{"documents": 3, "ok": 2, "partial": 1, "failed": 0},
+    }
 
 
 def test_only_a_clean_end_drops_rows_that_are_superseded(tmp_path: Path) -> None:
@@ -88,7 +94,7 @@ def test_only_a_clean_end_drops_rows_that_are_superseded(tmp_path: Path) -> None
     folder.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert _ids(output) == ["a", "a"]
     with _open(output) as folder:
-        assert folder.done.status("a", "b" * 64) == "ok"
+        assert folder.state.status("a", "b" * 64) == "ok"
     assert _ids(output) == ["a"]
 
 
@@ -101,8 +107,8 @@ def test_other_settings_are_refused_by_name_and_overwriting_waits_for_a_part(tmp
     with pytest.raises(KeyboardInterrupt), _open(output, **other, overwrite=True):
         raise KeyboardInterrupt
     assert sorted(_ids(output)) == ["a", "b"]
-    anew = _record("c", run=replace(RUN, fingerprint="f" * 16))
-    _a_run(output, [anew], **other, overwrite=True)
+    new = _record("c", run=replace(RUN, fingerprint="f" * 16))
+    _a_run(output, [new], **other, overwrite=True)
     assert _ids(output) == ["c"]
 
 
@@ -115,11 +121,11 @@ def test_what_a_dead_worker_left_half_written_goes_and_what_it_committed_is_foun
         (output / ".part-00001-half").write_bytes(b'{"id": "b"')
     with _open(output) as folder:
         assert list(folder.unnoticed()) == []
-        assert folder.done.status("a", "a" * 64) == "ok"
+        assert folder.state.status("a", "a" * 64) == "ok"
     assert [path.name for path in output.iterdir()] == [Path(path).name]
 
 
-def test_a_parcel_that_is_committed_twice_is_one_part(tmp_path: Path) -> None:
+def test_a_batch_that_is_committed_twice_is_one_part(tmp_path: Path) -> None:
     path = part_path(str(tmp_path), 1, "a")
     for _ in range(2):
         commit(path, [_record("a")])
@@ -137,5 +143,5 @@ def test_a_folder_that_another_run_writes_or_that_holds_other_rows_is_refused(tm
     with _open(output), pytest.raises(OutputLocked), _open(output):
         pass
     (output / "part-00001-mine.jsonl").write_text('{"text": "a document of somebody"}\n', encoding="utf-8")
-    with pytest.raises(OutputError, match="no row of this program"), _open(output):
+    with pytest.raises(OutputError, match="not a row of this program"), _open(output):
         pass

@@ -79,7 +79,7 @@ def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
     assert row["source"] == {"path": "inbox/0001.txt", "sha256": sha("文"), "encoding": "utf-8", "chars": 1}
     assert row["run"] == {
         **{"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"},
-        **{"schema_hash": "5c4e3a", "prompt_hash": "9c4a1e"},
+        **{"schema_hash": "5c4e3a", "prompt_hash": "9c4a1e", "record": 2},
     }
     assert row["usage"] == {"prompt_tokens": 310, "completion_tokens": 41, "seconds": 0.123}
     assert list(row) == SCHEMA["required"]
@@ -114,7 +114,14 @@ def test_a_row_gives_back_the_record_that_it_was_made_of(item: Record) -> None:
     assert (again.source, again.run, again.errors) == (item.source, item.run, item.errors)
 
 
+def test_a_row_of_another_version_is_told_as_such() -> None:
+    row = to_row(RECORDS[0])
+    row["run"].pop("record")
+    with pytest.raises(ValueError, match="record version 1"):
+        from_row(row)
+
+
 @pytest.mark.parametrize("row", [{}, {"id": "a", "data": {}}, {**to_row(RECORDS[0]), "source": 1}])
-def test_a_row_that_is_no_record_is_a_value_error(row: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="no record"):
+def test_a_row_that_is_not_a_record_is_a_value_error(row: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not a record"):
         from_row(row)

@@ -6,121 +6,99 @@ and all data of its document is in `data_json`, which is null otherwise: nothing
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from extractor.data import Json
-from extractor.sinks import SinkOptions
-from extractor.sinks._support import flat
-from extractor.sinks._support.cell_types import fitted, text_of
-from extractor.sinks._support.json_text import flat_row
-from extractor.storage.resume import Row
+from extractor.sinks._support.cell_types import as_text, fit
+from extractor.storage.flat_rows import COLUMNS
+from extractor.storage.resume import RowSummary
+from extractor.storage.sink import SinkOptions
 from extractor.task.column_types import JSON, ColumnType, column_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Stored = dict[str, Json]
-FLAT_KINDS = {"string": ColumnType("string"), "integer": ColumnType("integer"), "number": ColumnType("number")}
+"""A row by column, as pyarrow takes and gives it."""
+FLAT_TYPES = {name: ColumnType(type) for name, type in COLUMNS.items()}
 
 
-class Layout(ABC):
-    """How rows stand in a file."""
+@dataclass(frozen=True, slots=True)
+class ArrowLayout:
+    """How rows are stored in a file: its schema, the columns that resuming reads, a row of JSON Lines as it is stored,
+    and what a stored one says."""
 
     schema: pa.Schema
-    restart_columns: list[str]
+    resume_columns: list[str]
+    stored: Callable[[Stored], Stored]
+    summary: Callable[[Stored], RowSummary]
 
-    @staticmethod
-    def of(options: SinkOptions) -> Layout:
-        return Flat() if options.flatten else Whole(options)
-
-    @abstractmethod
-    def stored(self, row: Stored) -> Stored:
-        """A row of JSON Lines as it is stored."""
-
-    @abstractmethod
-    def grouped(self, rows: Iterable[Stored]) -> Iterator[list[Stored]]:
-        """The rows of each document."""
-
-    @abstractmethod
-    def row(self, rows: list[Stored]) -> Row:
-        """What the rows of a document say."""
-
-
-class Flat(Layout):
-    """A row for each value."""
-
-    def __init__(self) -> None:
-        import pyarrow as pa
-
-        self.schema = pa.schema([(name, _type(FLAT_KINDS[kind])) for name, kind in flat.COLUMNS.items()])
-        self.restart_columns = list(flat.COLUMNS)
-
-    def stored(self, row: Stored) -> Stored:
-        return {name: fitted(FLAT_KINDS[kind], row.get(name))[0] for name, kind in flat.COLUMNS.items()}
-
-    def grouped(self, rows: Iterable[Stored]) -> Iterator[list[Stored]]:
-        group: list[Stored] = []
-        for row in rows:
-            group.append(row)
-            if row["row"] == row["rows"]:
-                yield group
-                group = []
-
-    def row(self, rows: list[Stored]) -> Row:
-        return flat_row(rows[0])
-
-
-class Whole(Layout):
-    """A row for each document."""
-
-    restart_columns = ["id", "status", "reason", "source", "run", "usage"]
-
-    def __init__(self, options: SinkOptions) -> None:
+    @classmethod
+    def of(cls, options: SinkOptions) -> ArrowLayout:
+        """Return the layout for a run. Without a task, all data is JSON text."""
+        if options.flatten:
+            return cls(_flat_schema(), list(COLUMNS), _stored_flat, RowSummary.from_columns)
         task = options.task
-        members = {each.name: column_type(task.compiled, each.node.name) for each in task.fields} if task else {}
-        self._data = ColumnType("object", members=members) if members else JSON
-        self.schema = _envelope(_type(self._data))
-
-    def stored(self, row: Stored) -> Stored:
-        data, exact = fitted(self._data, row["data"])
-        failed = row["status"] == "failed" and row["errors"]
-        return {
-            **row,
-            "reason": row["errors"][-1]["code"] if failed else None,
-            "data": data,
-            "data_json": None if exact else text_of(row["data"]),
-            "spans": [(name, [{"start": a, "end": b} for a, b in found]) for name, found in row["spans"].items()],
-            "locations": [(name, [text_of(each) for each in found]) for name, found in row["locations"].items()],
-            "confidence": list(row["confidence"].items()),
-            "conflicts": [(name, text_of(others)) for name, others in row["conflicts"].items()],
-            "provenance": text_of(row["provenance"]),
-        }
-
-    def grouped(self, rows: Iterable[Stored]) -> Iterator[list[Stored]]:
-        return ([row] for row in rows)
-
-    def row(self, rows: list[Stored]) -> Row:
-        (row,) = rows
-        usage = row["usage"]
-        tokens = usage["prompt_tokens"], usage["completion_tokens"]
-        inner = row["source"]["sha256"], row["status"], row["run"]["fingerprint"]
-        return Row(row["id"], *inner, row["reason"] or "", *tokens)
+        members = {field.name: column_type(task.compiled, field.node.name) for field in task.fields} if task else {}
+        data = ColumnType("object", members=members) if members else JSON
+        columns = ["id", "status", "code", "source", "run", "usage"]
+        return cls(_record_schema(_arrow_type(data)), columns, partial(_stored_record, data), _record_summary)
 
 
-def _type(kind: ColumnType) -> pa.DataType:
+def by_document(rows: Iterable[Stored]) -> Iterator[list[Stored]]:
+    """Yield the rows of each document: one, or as many as its first one says."""
+    group: list[Stored] = []
+    for row in rows:
+        group.append(row)
+        if row.get("row") == row.get("rows"):
+            yield group
+            group = []
+
+
+def _stored_flat(row: Stored) -> Stored:
+    return {name: fit(type, row.get(name))[0] for name, type in FLAT_TYPES.items()}
+
+
+def _stored_record(data_type: ColumnType, row: Stored) -> Stored:
+    data, exact = fit(data_type, row["data"])
+    return {
+        **row,
+        "code": row["errors"][-1]["code"] if row["status"] != "ok" and row["errors"] else None,
+        "data": data,
+        "data_json": None if exact else as_text(row["data"]),
+        "spans": [(name, [{"start": a, "end": b} for a, b in found]) for name, found in row["spans"].items()],
+        "locations": [(name, [as_text(each) for each in found]) for name, found in row["locations"].items()],
+        "confidence": list(row["confidence"].items()),
+        "conflicts": [(name, as_text(others)) for name, others in row["conflicts"].items()],
+        "provenance": as_text(row["provenance"]),
+    }
+
+
+def _record_summary(row: Stored) -> RowSummary:
+    return RowSummary.from_columns({**row["source"], **row["run"], **row["usage"], **row})
+
+
+def _arrow_type(column: ColumnType) -> pa.DataType:
     import pyarrow as pa
 
-    if kind.name == "list" and kind.items:
-        return pa.list_(_type(kind.items))
-    if kind.name == "object":
-        return pa.struct([(name, _type(member)) for name, member in kind.members.items()])
+    if column.name == "list" and column.items:
+        return pa.list_(_arrow_type(column.items))
+    if column.name == "object":
+        return pa.struct([(name, _arrow_type(member)) for name, member in column.members.items()])
     simple = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
-    return simple.get(kind.name, pa.string())
+    return simple.get(column.name, pa.string())
 
 
-def _envelope(data: pa.DataType) -> pa.Schema:
+def _flat_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(name, _arrow_type(type)) for name, type in FLAT_TYPES.items()])
+
+
+def _record_schema(data: pa.DataType) -> pa.Schema:
     import pyarrow as pa
 
     text, whole, real = pa.string(), pa.int64(), pa.float64()
@@ -128,16 +106,16 @@ def _envelope(data: pa.DataType) -> pa.Schema:
     def texts(*names: str) -> list[tuple[str, pa.DataType]]:
         return [(name, text) for name in names]
 
-    failure = pa.struct([*texts("code", "message"), ("chunk", whole), ("attempt", whole)])
-    run = texts("fingerprint", "model", "schema", "prompt", "schema_hash", "prompt_hash")
+    error = pa.struct([*texts("code", "message"), ("chunk", whole), ("attempt", whole)])
+    run = [*texts("fingerprint", "model", "schema", "prompt", "schema_hash", "prompt_hash"), ("record", whole)]
     columns = [
-        *texts("id", "status", "reason"),
+        *texts("id", "status", "code"),
         ("data", data),
         ("data_json", text),
         ("spans", pa.map_(text, pa.list_(pa.struct([("start", whole), ("end", whole)])))),
         ("locations", pa.map_(text, pa.list_(text))),
         ("confidence", pa.map_(text, real)),
-        ("errors", pa.list_(failure)),
+        ("errors", pa.list_(error)),
         ("conflicts", pa.map_(text, text)),
         ("provenance", text),
         ("attempts", whole),

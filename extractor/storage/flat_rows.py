@@ -1,7 +1,7 @@
 """A record as rows of values: one for each place of each value, and one without a value where there is none to show
 or the document failed, so that nothing vanishes.
 
-Rows of a document say which of how many they are, so that a restart knows whether all are there. Its tokens stand in
+Rows of a document say which of how many they are, so that a restart knows whether all are there. Its tokens are in
 the first one, so that sums are right.
 """
 
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from extractor.data import Json, Record
-from extractor.storage.resume import reason_of
 from extractor.task.json_pointer import escape_pointer
 
 COLUMNS = {
@@ -25,14 +24,15 @@ COLUMNS = {
     "start": "integer",
     "end": "integer",
     "page": "integer",
-    "where": "string",
+    "location": "string",
     "confidence": "number",
     "pointer": "string",
-    "reason": "string",
+    "code": "string",
     "message": "string",
     "path": "string",
     "sha256": "string",
     "fingerprint": "string",
+    "record": "integer",
     "prompt_tokens": "integer",
     "completion_tokens": "integer",
 }
@@ -49,11 +49,14 @@ class _Value:
 
 
 def flat_rows(record: Record) -> list[dict[str, Json]]:
-    """The rows of a record, at least one, each with all of COLUMNS."""
+    """Return the rows of a record, at least one, each with all of COLUMNS.
+
+    A document that is not `ok` has a first row without a value, which says why.
+    """
     found = [row for value in _values(record) for row in _placed(record, value)]
-    if record.status == "failed" or not found:
-        last = record.errors[-1].problem.message if record.status == "failed" and record.errors else None
-        found.insert(0, {"reason": reason_of(record) or None, "message": last})
+    if record.status != "ok" or not found:
+        message = record.errors[-1].problem.message if record.code else None
+        found.insert(0, {"code": record.code, "message": message})
     empty = dict.fromkeys(COLUMNS)
     common = {
         "id": record.id,
@@ -62,6 +65,7 @@ def flat_rows(record: Record) -> list[dict[str, Json]]:
         "path": record.source.path,
         "sha256": record.source.sha256,
         "fingerprint": record.run.fingerprint,
+        "record": record.run.record,
         "prompt_tokens": 0,
         "completion_tokens": 0,
     }
@@ -77,7 +81,7 @@ def _values(record: Record) -> Iterator[_Value]:
 
 
 def _inside(value: _Value) -> Iterator[_Value]:
-    """The scalars of a value that are not null."""
+    """Yield the scalars of a value that are not null."""
     if isinstance(value.value, dict):
         for name, item in value.value.items():
             yield from _inside(_Value(f"{value.pointer}/{escape_pointer(name)}", f"{value.field}.{name}", item))
@@ -89,7 +93,7 @@ def _inside(value: _Value) -> Iterator[_Value]:
 
 
 def _placed(record: Record, value: _Value) -> Iterator[dict[str, Json]]:
-    """A row for each place of a value; one without a place where it has none."""
+    """Yield a row for each place of a value; one without a place where it has none."""
     shown = value.value if isinstance(value.value, str) else json.dumps(value.value, ensure_ascii=False)
     row = {
         "field": value.field,
@@ -97,10 +101,10 @@ def _placed(record: Record, value: _Value) -> Iterator[dict[str, Json]]:
         "confidence": record.confidence.get(value.pointer),
         "pointer": value.pointer,
     }
-    spans, where = record.spans.get(value.pointer, ()), record.locations.get(value.pointer, ())
+    spans, locations = record.spans.get(value.pointer, ()), record.locations.get(value.pointer, ())
     for index, (start, end) in enumerate(spans):
-        place = where[index] if index < len(where) else {}
-        shown_place = json.dumps(dict(place), ensure_ascii=False) if place else None
-        yield {**row, "start": start, "end": end, "page": place.get("page"), "where": shown_place}
+        location = locations[index] if index < len(locations) else {}
+        shown_location = json.dumps(dict(location), ensure_ascii=False) if location else None
+        yield {**row, "start": start, "end": end, "page": location.get("page"), "location": shown_location}
     if not spans:
         yield row
