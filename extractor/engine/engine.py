@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
@@ -162,9 +162,14 @@ class Engine:
 
     @torch.inference_mode()
     def _run(self, scheduled: list[ScheduledSequence]) -> None:
+        # Masks may be computed beside the model: they depend on the drafts, not on what it says of them. They are done
+        # after this step in any case, even if memory ran out: the next step drafts from the same constraints.
         masks = self._mask_thread.submit(_compute_masks, scheduled)
-        batch = Batch([each.segment for each in scheduled], self.runner.kv_shape)
-        hidden = self._forward(batch, masks)
+        try:
+            batch = Batch([each.segment for each in scheduled], self.runner.kv_shape)
+            hidden = self._forward(batch)
+        finally:
+            wait([masks])
         rows = _logits_rows(scheduled, batch, masks.result())
         # One call for all rows of all sequences, and one transfer to the host; `rows` says whose they are.
         sampled = iter(sample(self.runner, hidden, [row for group in rows for row in group]))
@@ -174,17 +179,10 @@ class Engine:
             if each.sequence.output.finish:
                 self._scheduler.finish(each.sequence)
 
-    def _forward(self, batch: Batch, masks: Future[list[TokenBitmask | None]]) -> Tensor:
-        """Return the hidden states to sample from: (rows of `batch.logits_rows`, hidden).
-
-        Masks may be computed meanwhile: they depend on the drafts, not on what the model says of them. They are always
-        done afterwards, even if memory ran out: the next step drafts from the same constraints.
-        """
-        try:
-            hidden = self._graphs.forward(batch) if self._graphs else None
-            return self.runner.forward(batch) if hidden is None else hidden
-        finally:
-            wait([masks])
+    def _forward(self, batch: Batch) -> Tensor:
+        """Return the hidden states to sample from: (rows of `batch.logits_rows`, hidden)."""
+        hidden = self._graphs.forward(batch) if self._graphs else None
+        return self.runner.forward(batch) if hidden is None else hidden
 
     def _accept(self, scheduled: ScheduledSequence, sampled: list[SampledToken]) -> None:
         """Append sampled tokens as far as they are the drafted ones, and the first that is not.

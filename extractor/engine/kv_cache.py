@@ -190,6 +190,11 @@ class KVCache:
     def allocated_bytes(self) -> int:
         return self._prefix_bytes + sum(pool.num_slots * pool.slot_bytes for pool in self._pools.values())
 
+    def could_hold(self, prefix_tokens: int, slot_tokens: int) -> bool:
+        """Return whether there is room for a prefix and a slot beside it while there is nothing else."""
+        tokens = self.shape.round_up(prefix_tokens) + slot_capacity(slot_tokens)
+        return tokens * self.shape.token_bytes <= self.budget
+
     def allocate(self, tokens: int) -> Slot | None:
         """Return a slot for at least `tokens`; None while there is no room for one."""
         capacity = slot_capacity(tokens)

@@ -5,9 +5,14 @@ Knows the prefixes that are cached; the scheduler decides which are worth it, th
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Collection, Sequence
 
 from extractor.engine.kv_cache import KVCache, Prefix
+from extractor.engine.platform import is_out_of_memory
+
+log = logging.getLogger(__name__)
 
 MIN_SHARED_TOKENS = 32
 """Fewer tokens than this are not worth sharing: each prefix costs a further attention call."""
@@ -26,6 +31,7 @@ class PrefixCache:
         self._kv_cache = kv_cache
         self._compute = compute
         self._prefixes: list[Prefix] = []
+        self._too_long = math.inf  # memory ran out while a prefix of so many tokens was computed
 
     def find(self, ids: Sequence[int]) -> Prefix | None:
         """Return the longest cached prefix of a prompt, if there is one."""
@@ -35,7 +41,7 @@ class PrefixCache:
 
     def add(self, ids: tuple[int, ...], max_chunk: int, in_use: Collection[Prefix | None]) -> Prefix | None:
         """Prefill `ids` into a new prefix, in the place of old ones not in use; return None where there is no room."""
-        prefix = self._compute(ids, max_chunk)
+        prefix = self._try_compute(ids, max_chunk) if len(ids) < self._too_long else None
         if prefix is not None:
             self._prefixes.append(prefix)
             # The newest ones are kept though idle: the next prompts are probably like the last.
@@ -48,6 +54,18 @@ class PrefixCache:
         """Drop all prefixes. Only while no running sequence uses one."""
         while self._prefixes:
             self._kv_cache.drop_prefix(self._prefixes.pop())
+        self._too_long = math.inf
+
+    def _try_compute(self, ids: tuple[int, ...], max_chunk: int) -> Prefix | None:
+        # A sequence may fit without the prefix. If it does not, its own step runs out of memory, and `clear` is called.
+        try:
+            return self._compute(ids, max_chunk)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            log.warning("out of memory for a shared prefix of %d tokens; continuing without it", len(ids))
+            self._too_long = len(ids)
+            return None
 
 
 def common_length(cached: Sequence[int], ids: Sequence[int]) -> int:

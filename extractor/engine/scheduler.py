@@ -5,13 +5,16 @@ answers end soon) and fills up with chunks of prompts to `max_num_batched_tokens
 
 Invariants, which hold between any two calls:
 
-- A running sequence has a slot, a waiting one has none. `running` is in the order of admission.
+- A running sequence has a slot, a waiting one has neither slot nor prefix. `running` is in the order of admission.
 - The first `num_cached` ids of a sequence are in the cache (`Sequence` says where). A waiting sequence has computed
   nothing that it may still use: admission sets `num_cached` to what prefix cache and slot reuse give it.
 - A slot is used by one sequence. It is sized for the prompt and a usual answer. When it may fill up in the next step,
-  the sequence is moved to a larger one. Where the cache has no room for that, the sequence admitted last is preempted:
-  it loses its slot and waits, first in the queue, to be prefilled again, answer and all. What it has generated stays,
-  and so does the state of its constraint and of its random generator.
+  the sequence is moved to a larger one. Where the cache has no room for that, the sequence admitted last is preempted,
+  even if it is the only one: the cache may have room for the larger slot, but not for both. It loses its slot and
+  waits, first in the queue, to be prefilled again, answer and all. What it has generated stays, and so does the state
+  of its constraint and of its random generator.
+- A sequence ends with `memory` only if it does not fit into the cache alone, without a prefix and without more room
+  than its next step needs.
 - A finished sequence keeps its slot until the next admission that does not have to wait. A prompt that begins like it,
   a retry or a further pass, then continues in that slot after the tokens that the two share (slot reuse); it goes to
   the front of the queue for that. What the old sequence left after them is overwritten before it is read.
@@ -33,7 +36,7 @@ from extractor.engine.sequence import Sequence
 from extractor.engine.speculation import Draft
 
 USUAL_ANSWER_TOKENS = 48
-"""Tokens of an answer that a slot has room for at first."""
+"""Tokens of an answer that a slot has room for at first, where the cache allows it."""
 
 _LOOKAHEAD = 8
 """Waiting sequences that are compared with the next one to find a prefix that they all share."""
@@ -97,6 +100,9 @@ class Scheduler:
             # With nothing else to run there is nothing better to do than to wait for the constraint.
             if not sequence.is_ready(wait=not self.running):
                 return
+            if sequence.output.finish:  # forced tokens are all of its answer
+                self._ended.append(self.waiting.popleft())
+                continue
             if not self._allocate(sequence):
                 break  # not the next one instead: that would let a long prompt starve
             self.running.append(self.waiting.popleft())
@@ -113,15 +119,13 @@ class Scheduler:
             while sequence in self.running and not self._ensure_capacity(sequence):
                 if self._reusable:
                     self._free_reusable()
-                elif len(self.running) == 1:
-                    self._fail(self.running.pop())
                 else:
                     self._preempt(self.running.pop())
         if not self.running and self.waiting:  # only the prefixes are left to be given up
             self._prefix_cache.clear()
             self.admit()
-            if not self.running:
-                self.fail_first()
+            if not self.running and self.waiting:
+                self._admit_alone()
 
     def schedule(self) -> list[ScheduledSequence]:
         """Return the next step: decoding for all that are decoding, then prefill chunks within the budget of tokens."""
@@ -147,7 +151,8 @@ class Scheduler:
 
     def fail_first(self) -> None:
         """End the first waiting sequence with `memory`."""
-        self._fail(self.waiting.popleft())
+        self.waiting[0].output.finish = "memory"
+        self._ended.append(self.waiting.popleft())
 
     def collect_ended(self) -> list[Sequence]:
         """Return the sequences that have ended since the last call."""
@@ -164,31 +169,39 @@ class Scheduler:
     def _allocate(self, sequence: Sequence) -> bool:
         """Give a sequence a prefix, if it has one, and a slot: a finished one's that it can reuse, or a new one."""
         # The prefix first: a slot can be reused only after the same prefix, since it holds what comes after one.
-        sequence.prefix = self._find_prefix(sequence)
-        sequence.num_cached = sequence.prefix_length
-        self._reuse_slot(sequence)
-        if sequence.slot is None:
-            # Room for a decode segment more than is known: drafts are written before it is known that they are right.
-            answer = min(USUAL_ANSWER_TOKENS, sequence.request.max_tokens)
-            sequence.slot = self.kv_cache.allocate(sequence.num_own + answer + MAX_DECODE_TOKENS)
-        return sequence.slot is not None
+        prefix = self._find_prefix(sequence)
+        return self._reuse_slot(sequence, prefix) or self._new_slot(sequence, prefix, USUAL_ANSWER_TOKENS)
+
+    def _admit_alone(self) -> None:
+        """Admit the first waiting sequence in an empty cache, with no more room than the next step needs, or end it."""
+        if self._new_slot(self.waiting[0], None, 0):
+            self.running.append(self.waiting.popleft())
+        else:
+            self.fail_first()
+
+    def _new_slot(self, sequence: Sequence, prefix: Prefix | None, max_answer: int) -> bool:
+        cached = _length(prefix)
+        slot = self.kv_cache.allocate(_slot_tokens(sequence, cached, max_answer))
+        if slot is not None:
+            sequence.attach(slot, prefix, cached)
+        return slot is not None
 
     def _can_reuse_slot(self, sequence: Sequence) -> bool:
         shared = (common_length(each.cached, sequence.ids) - each.prefix_length for each in self._reusable)
         return any(tokens >= MIN_SHARED_TOKENS for tokens in shared)
 
-    def _reuse_slot(self, sequence: Sequence) -> None:
+    def _reuse_slot(self, sequence: Sequence, prefix: Prefix | None) -> bool:
         """Take over the slot of the finished sequence that shares most tokens after the same prefix, if any does."""
-        candidates = [each for each in self._reusable if each.prefix is sequence.prefix]
+        candidates = [each for each in self._reusable if each.prefix is prefix]
         # `cached` is prompt and answer, as far as they were computed.
         shared = {each.key: common_length(each.cached, sequence.ids) for each in candidates}
         best = max(candidates, key=lambda each: shared[each.key], default=None)
-        if best is not None and shared[best.key] - sequence.prefix_length >= MIN_SHARED_TOKENS:
-            sequence.slot, best.slot = best.slot, None
-            sequence.num_cached = shared[
-                best.key
-            ]  # the slot holds more, of the old sequence: pending tokens overwrite it
-            self._reusable.remove(best)
+        if best is None or best.slot is None or shared[best.key] - _length(prefix) < MIN_SHARED_TOKENS:
+            return False
+        sequence.attach(best.slot, prefix, shared[best.key])  # it holds more, of `best`: pending tokens overwrite that
+        best.detach()
+        self._reusable.remove(best)
+        return True
 
     def _find_prefix(self, sequence: Sequence) -> Prefix | None:
         """Return the longest cached prefix, or a new one where this and the sequences after it share clearly more."""
@@ -198,11 +211,15 @@ class Scheduler:
         shared = [
             tokens for each in followers if (tokens := common_length(sequence.ids, each.ids)) >= MIN_SHARED_TOKENS
         ]
-        if shared and min(shared) >= (len(best.ids) if best else 0) + MIN_SHARED_TOKENS:
-            in_use = [each.prefix for each in chain(self.running, self._reusable)]
-            ids, max_chunk = tuple(sequence.ids[: min(shared)]), self.config.max_num_batched_tokens
-            best = self._prefix_cache.add(ids, max_chunk, in_use) or best
-        return best
+        tokens = min(shared, default=0)
+        if tokens < _length(best) + MIN_SHARED_TOKENS:
+            return best
+        # A slot's capacity is a power of two: a sequence may fit without a prefix, but not with it.
+        if not self.kv_cache.could_hold(tokens, _slot_tokens(sequence, tokens, USUAL_ANSWER_TOKENS)):
+            return best
+        in_use = [each.prefix for each in chain(self.running, self._reusable)]
+        ids, max_chunk = tuple(sequence.ids[:tokens]), self.config.max_num_batched_tokens
+        return self._prefix_cache.add(ids, max_chunk, in_use) or best
 
     def _ensure_capacity(self, sequence: Sequence) -> bool:
         """Return whether the slot has room for all known tokens and a draft; move the sequence if it has not."""
@@ -214,25 +231,28 @@ class Scheduler:
         return larger is not None
 
     def _preempt(self, sequence: Sequence) -> None:
-        # Its prefix is looked up again at admission, so the prefix counts as unused from here on.
-        self._free_slot(sequence)
-        sequence.num_cached = 0
+        self._release(sequence)
         self.waiting.appendleft(sequence)
 
-    def _fail(self, sequence: Sequence) -> None:
-        self._free_slot(sequence)
-        sequence.output.finish = "memory"
-        self._ended.append(sequence)
-
-    def _free_slot(self, sequence: Sequence) -> None:
-        if sequence.slot is not None:
-            self.kv_cache.free(sequence.slot)
-            sequence.slot = None
+    def _release(self, sequence: Sequence) -> None:
+        # Its prefix is looked up again at admission, so the prefix counts as unused from here on.
+        if (slot := sequence.detach()) is not None:
+            self.kv_cache.free(slot)
 
     def _free_reusable(self) -> None:
-        for sequence in self._reusable:
-            self._free_slot(sequence)
-        self._reusable.clear()
+        while self._reusable:
+            self._release(self._reusable.pop())
+
+
+def _length(prefix: Prefix | None) -> int:
+    return len(prefix.ids) if prefix else 0
+
+
+def _slot_tokens(sequence: Sequence, prefix_tokens: int, max_answer: int) -> int:
+    """Return how many tokens a new slot has room for: what is known after the prefix, and so much of an answer."""
+    # And a decode segment more: drafts are written before it is known that they are right.
+    known = len(sequence.ids) - prefix_tokens
+    return known + min(max_answer, sequence.tokens_left) + MAX_DECODE_TOKENS
 
 
 def _decode(sequence: Sequence, max_draft: int) -> ScheduledSequence:

@@ -56,7 +56,8 @@ class Sequence:
     token sampled last, with those that the grammar forced after it. At least one token is always pending, since the
     next one is sampled from the hidden state of the last.
 
-    Whoever takes the slot or the prefix away sets `num_cached` back: preemption to 0, admission to `prefix_length`.
+    `slot`, `prefix` and `num_cached` change together, in `attach` and `detach`; besides, each step adds to `num_cached`
+    what it computed.
     """
 
     def __init__(self, key: int, request: Request, constraint: Future[Constraint | None] | None) -> None:
@@ -106,8 +107,20 @@ class Sequence:
         """Whether tokens are drawn at random; else decoding is greedy."""
         return self.request.sampling.temperature > 0
 
+    def attach(self, slot: Slot, prefix: Prefix | None, num_cached: int) -> None:
+        """Use a slot, and a prefix before it; together they hold the first `num_cached` ids."""
+        self.slot, self.prefix, self.num_cached = slot, prefix, num_cached
+
+    def detach(self) -> Slot | None:
+        """Use slot and prefix no longer: nothing is cached then. Return the slot, which is the caller's to free."""
+        slot, self.slot, self.prefix, self.num_cached = self.slot, None, None, 0
+        return slot
+
     def is_ready(self, wait: bool) -> bool:
-        """Return whether the constraint is made; if so, the answer has the tokens that it forces at once."""
+        """Return whether the constraint is made; if so, the answer has the tokens that it forces at once.
+
+        They may be all of it: `output.finish` is set then, and nothing must be computed.
+        """
         if self._constraint_future is not None and (wait or self._constraint_future.done()):
             self.constraint, self._constraint_future = self._constraint_future.result(), None
             self._append_forced()  # usually the first bytes of the JSON: prefilled together with the prompt

@@ -102,10 +102,10 @@ def test_they_are_with_a_cache_that_holds_few_sequences(kibibytes: int) -> None:
 @settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_they_are_whenever_sequences_join_and_leave(data: st.DataObject) -> None:
-    """With retries that reuse slots, preemption of everyone in between, and forced tokens."""
-    engine = Engine(
-        runner(), TOKENIZER.stop_ids, SchedulerConfig(data.draw(st.integers(1, 8)), 96, 24), 2**21, Watched()
-    )
+    """With retries that reuse slots, preemption of everyone in between, forced tokens, and little memory."""
+    config = SchedulerConfig(data.draw(st.integers(1, 8)), 96, 24)
+    cache_bytes = data.draw(st.integers(1600, 2600)) * 1024
+    engine = Engine(runner(), TOKENIZER.stop_ids, config, cache_bytes, Watched())
     asked, answers = {}, {}
     for _ in range(data.draw(st.integers(2, 14))):
         text = data.draw(st.sampled_from([*TEXTS, *MANY]))
@@ -121,7 +121,9 @@ def test_they_are_whenever_sequences_join_and_leave(data: st.DataObject) -> None
             engine._scheduler.preempt_all()
     answers.update(run(engine))
     engine.close()
-    assert {key: answers[key].ids for key in asked} == {key: plain(each)[0] for key, each in asked.items()}
+    assert {key: (answers[key].ids, answers[key].finish) for key in asked} == {
+        key: plain(each) for key, each in asked.items()
+    }
 
 
 def test_sampled_answers_are_those_without_captured_steps() -> None:

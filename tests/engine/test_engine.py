@@ -2,6 +2,9 @@
 
 import gc
 import json
+import threading
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from weakref import ref
 
@@ -9,12 +12,16 @@ import pytest
 import torch
 
 from extractor.data import Sampling
+from extractor.engine.batch import Batch
+from extractor.engine.constraint import Constraint, Propose, TokenBitmask
 from extractor.engine.cuda_graphs import NewCapture, no_capture
-from extractor.engine.engine import Engine, SchedulerConfig
+from extractor.engine.engine import Engine, Request, SchedulerConfig
+from extractor.engine.kv_cache import KVCache
 from extractor.engine.model_runner import ModelRunner
 from extractor.engine.scheduler import Scheduler
-from extractor.task.task import make_task
-from tests.engine.answering import CHECKPOINT, CONFIG, TOKENIZER, answer_all, plain, request, run, runner
+from extractor.engine.speculation import Draft
+from extractor.task.task import Task, make_task
+from tests.engine.answering import CHECKPOINT, CONFIG, CONTACT, TOKENIZER, answer_all, plain, request, run, runner
 
 TEXTS = [
     "短",
@@ -33,6 +40,7 @@ FREE = make_task(
         }
     }
 )
+CONSTANT = make_task({"properties": {"备注": {"const": None}}, "required": ["备注"]})
 
 
 def _tokens_read(engine: Engine) -> int:
@@ -177,8 +185,188 @@ def test_an_output_is_not_lost_when_its_step_runs_out_of_memory(monkeypatch: pyt
     assert outputs[key].finish == "memory"
 
 
-def _raise_out_of_memory(scheduler: Scheduler) -> None:
+def _raise_out_of_memory(*_: object) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def _prompt(length: int, seed: int, begin: Sequence[int] = ()) -> tuple[int, ...]:
+    """Return random tokens after those that it begins with."""
+    drawn = torch.randint(100, 900, (length - len(begin),), generator=torch.Generator().manual_seed(seed))
+    return (*begin, *drawn.tolist())
+
+
+def _cache_bytes(tokens: int) -> int:
+    return tokens * runner().kv_shape.token_bytes
+
+
+def test_an_answer_that_outgrows_its_slot_continues_in_a_cache_without_room_for_two_slots() -> None:
+    long = Request(_prompt(50, 1), 120)
+    (answer,) = answer_all([long], cache_bytes=_cache_bytes(256 + 64))
+    assert (answer.ids, answer.finish) == plain(long)
+    assert len(long.ids) + len(answer.ids) > 112
+
+
+def test_a_retry_in_a_slot_too_small_for_it_continues_in_a_cache_without_room_for_two_slots() -> None:
+    first = Request(_prompt(100, 0), 4)
+    retry = Request(_prompt(300, 2, first.ids), 4)
+    engine = Engine(runner(), TOKENIZER.stop_ids, CONFIG, _cache_bytes(512 + 64))
+    engine.add(first)
+    run(engine)
+    engine.add(retry)
+    (answer,) = run(engine).values()
+    engine.close()
+    assert (answer.ids, answer.finish) == plain(retry)
+
+
+def test_no_prefix_is_prefilled_where_sequences_fit_into_the_cache_only_without_it() -> None:
+    prefix = _prompt(300, 5)
+    requests = [Request(_prompt(950, seed, prefix), 5) for seed in range(3)]
+    engine = Engine(runner(), TOKENIZER.stop_ids, CONFIG, _cache_bytes(1100))
+    keys = [engine.add(each) for each in requests]
+    answers = run(engine)
+    engine.close()
+    assert [(answers[key].ids, answers[key].finish) for key in keys] == [plain(each) for each in requests]
+    assert engine.statistics.prefill_tokens <= 3 * 950
+
+
+def test_a_prefix_of_others_is_given_up_where_a_sequence_fits_into_the_cache_only_without_it() -> None:
+    prefix = _prompt(300, 5)
+    requests = [Request(_prompt(length, length, prefix), 5) for length in (340, 350, 950)]
+    answers = answer_all(requests, cache_bytes=_cache_bytes(1100))
+    assert [(answer.ids, answer.finish) for answer in answers] == [plain(each) for each in requests]
+
+
+@pytest.mark.parametrize(("max_tokens", "finish"), [(18, "length"), (40, "memory")])
+def test_a_sequence_runs_without_room_for_a_usual_answer(max_tokens: int, finish: str) -> None:
+    """The longer answer is not complete: the cache has no room for that."""
+    long = Request(_prompt(990, 4), max_tokens)
+    (answer,) = answer_all([long], SchedulerConfig(64, 512, 0), _cache_bytes(1100))
+    assert answer.finish == finish
+    assert answer.ids[:18] == plain(replace(long, max_tokens=18))[0]
+
+
+def test_a_preempted_sequence_needs_room_only_for_the_rest_of_its_answer() -> None:
+    """Prompt and answer fill the only slot of the cache, with the room that a draft takes."""
+    usual = Request(_prompt(970, 4), 38)
+    engine = Engine(runner(), TOKENIZER.stop_ids, SchedulerConfig(64, 512, 0), _cache_bytes(1024 + 64))
+    engine.add(usual)
+    for _ in range(22):
+        engine.step()
+    engine._scheduler.preempt_all()
+    (sequence,) = engine._scheduler.waiting
+    assert 0 < sequence.tokens_left < 20
+    engine._scheduler.admit()
+    assert engine._scheduler.running == [sequence]
+    (answer,) = run(engine).values()
+    engine.close()
+    assert (answer.ids, answer.finish) == plain(usual)
+
+
+@pytest.mark.parametrize("lacking", ["forward", "store_prefix"])
+def test_sequences_do_without_a_prefix_for_which_memory_runs_out(lacking: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not tried again, and no slot is lost."""
+    forward, failed = ModelRunner.forward, list[str]()
+
+    def fail(*_: object) -> None:
+        failed.append(lacking)
+        _raise_out_of_memory()
+
+    def forward_but_prefixes(self: ModelRunner, batch: Batch) -> torch.Tensor:
+        if not any(segment.num_logits for segment in batch.segments):
+            fail()
+        return forward(self, batch)
+
+    if lacking == "forward":
+        monkeypatch.setattr(ModelRunner, "forward", forward_but_prefixes)
+    else:
+        monkeypatch.setattr(KVCache, "store_prefix", fail)
+    engine = Engine(runner(), TOKENIZER.stop_ids, SchedulerConfig(1, 512, 0), 2**30)
+    requests = [request(text, constrain=False, max_tokens=2) for text in (*MANY[:2], *MANY[4:7])]
+    keys = [engine.add(each) for each in requests]
+    answers = run(engine)
+    engine.close()
+    engine._scheduler.preempt_all()
+    assert [(answers[key].ids, answers[key].finish) for key in keys] == [plain(each) for each in requests]
+    assert len(failed) == 1
+    assert not any(pool.in_use for pool in engine._scheduler.kv_cache._pools.values())
+
+
+@pytest.mark.parametrize("place", ["forward", "batch"])
+def test_a_constraint_is_used_by_one_thread_at_a_time_even_after_out_of_memory(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masking, overlaps, failed = threading.Event(), list[bool](), list[bool]()
+    forward, init, masks, draft = ModelRunner.forward, Batch.__init__, Constraint.masks, Constraint.draft
+
+    def fail_once() -> None:
+        if not failed:
+            failed.append(True)
+            _raise_out_of_memory()
+
+    def scarce_forward(self: ModelRunner, batch: Batch) -> torch.Tensor:
+        fail_once()
+        return forward(self, batch)
+
+    def scarce_batch(self: Batch, *arguments: object) -> None:
+        fail_once()
+        init(self, *arguments)  # type: ignore[arg-type]
+
+    def slow_masks(self: Constraint, draft: Draft = ()) -> TokenBitmask:
+        masking.set()
+        time.sleep(0.02)
+        bitmask = masks(self, draft)
+        masking.clear()
+        return bitmask
+
+    def watched_draft(self: Constraint, propose: Propose, max_tokens: int) -> list[list[int]]:
+        overlaps.append(masking.is_set())
+        return draft(self, propose, max_tokens)
+
+    if place == "forward":
+        monkeypatch.setattr(ModelRunner, "forward", scarce_forward)
+    else:
+        monkeypatch.setattr(Batch, "__init__", scarce_batch)
+    monkeypatch.setattr(Constraint, "masks", slow_masks)
+    monkeypatch.setattr(Constraint, "draft", watched_draft)
+    # A prompt as short as a draft: it is drafted for in the very step after out of memory.
+    short = replace(request(TEXTS[1], constrain=True, max_tokens=20), ids=_prompt(3, 0))
+    (answer,) = answer_all([short])
+    assert failed
+    assert overlaps
+    assert not any(overlaps)
+    assert answer.finish == "length"
+
+
+def test_a_preempted_sequence_holds_neither_slot_nor_prefix() -> None:
+    engine = Engine(runner(), TOKENIZER.stop_ids, CONFIG, 2**30)
+    for text in MANY:
+        engine.add(request(text, constrain=False))
+    engine.step()
+    running = list(engine._scheduler.running)
+    assert all(each.slot and each.prefix and each.num_cached for each in running)
+    engine._scheduler.preempt_all()
+    engine.close()
+    assert {(each.slot, each.prefix, each.num_cached) for each in running} == {(None, None, 0)}
+    assert not any(pool.in_use for pool in engine._scheduler.kv_cache._pools.values())
+
+
+@pytest.mark.parametrize(
+    ("task", "max_tokens", "finish"),
+    [(CONTACT, 1, "length"), (CONTACT, 3, "length"), (CONSTANT, 60, "stop")],
+    ids=["one token", "a few tokens", "constant schema"],
+)
+def test_an_answer_that_is_all_forced_costs_no_forward_pass(task: Task, max_tokens: int, finish: str) -> None:
+    forced = request(TEXTS[1], constrain=True, max_tokens=max_tokens, task=task)
+    other = request(TEXTS[3], constrain=False, max_tokens=2)
+    engine = Engine(runner(), TOKENIZER.stop_ids, SchedulerConfig(64, 512, 0), 2**30)
+    keys = [engine.add(each) for each in (forced, other, forced)]
+    answers = run(engine)
+    engine.close()
+    assert [(answers[key].ids, answers[key].finish) for key in keys] == [
+        plain(each) for each in (forced, other, forced)
+    ]
+    assert answers[keys[0]].finish == finish
+    assert _tokens_read(engine) <= len(other.ids) + 2
 
 
 def test_sampling_depends_on_its_seed_and_on_nothing_else() -> None:
