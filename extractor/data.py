@@ -9,8 +9,8 @@ Python character offsets (code points) into `Document.text`. This module knows n
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from extractor.errors import Code, Problem
@@ -226,18 +226,20 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An answer that cannot be used, and why: one problem or several of one code.
+    """An answer that is not good as it is, and why: one problem or several.
 
-    Their messages name the field and never contain document text or values.
+    Their messages name the field and never contain document text or values. `salvage` is what of the answer holds all
+    the same: it counts where no better answer comes.
     """
 
     completion: Completion
     problems: tuple[Problem, ...]
+    salvage: Extraction | None = None
 
     @classmethod
-    def of(cls, completion: Completion, code: Code, *messages: str) -> Rejection:
+    def of(cls, completion: Completion, code: Code, *messages: str, salvage: Extraction | None = None) -> Rejection:
         """Return the rejection with one problem of a code for each message."""
-        return cls(completion, tuple(Problem(code, message) for message in messages))
+        return cls(completion, tuple(Problem(code, message) for message in messages), salvage)
 
     @property
     def code(self) -> Code:
@@ -253,6 +255,18 @@ class Rejection:
 
 
 Outcome = Extraction | Rejection
+
+
+def carry_on(outcome: Outcome, step: Callable[[Extraction], Outcome]) -> Outcome:
+    """Take a step with an extraction, or with what a rejection would leave of one; its problems add up."""
+    if isinstance(outcome, Extraction):
+        return step(outcome)
+    if outcome.salvage is None:
+        return outcome
+    further = step(outcome.salvage)
+    if isinstance(further, Extraction):
+        return replace(outcome, salvage=further)
+    return replace(further, problems=(*outcome.problems, *further.problems))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,19 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from extractor.data import Completion, Extraction, Outcome, Span
+from extractor.data import Completion, Extraction, Outcome, Span, carry_on
 from extractor.text.strict_json import STRICT, value_ranges
 
 
 def score(outcome: Outcome) -> Outcome:
-    """Give an extraction the confidence of its values; a rejection stays as it is."""
-    if not isinstance(outcome, Extraction) or outcome.parsed != STRICT:
-        return outcome
-    return replace(outcome, confidence=confidence(outcome.completion))
+    """Give an extraction, or what a rejection would leave of one, the confidence of its values."""
+    return carry_on(outcome, _score)
+
+
+def _score(extraction: Extraction) -> Extraction:
+    if extraction.parsed != STRICT:
+        return extraction
+    return replace(extraction, confidence=confidence(extraction.completion))
 
 
 def confidence(completion: Completion) -> Mapping[str, float]:

@@ -43,10 +43,10 @@ _LIST_INDEX = re.compile(r"/\d+(?=/|$)")
 def ground(outcome: Outcome, ungrounded: Ungrounded = "retry") -> Outcome:
     """Find every value of an extraction in the chunk's text; the spans are in offsets of the document.
 
-    `ungrounded` is what becomes of values that are not found, where the schema does not say (`x-ungrounded`). A
-    rejection stays as it is.
+    `ungrounded` is what becomes of values that are not found, where the schema does not say (`x-ungrounded`). What a
+    rejection would leave is grounded as well.
     """
-    return _ground(outcome, ungrounded) if isinstance(outcome, Extraction) else outcome
+    return carry_on(outcome, partial(_ground, default=ungrounded))
 
 
 def find_missing(task: Task, data: Mapping[str, Json], text: str) -> list[str]:
@@ -64,7 +64,7 @@ def all_occurrences(record: Record, document: Document | FailedDocument, task: T
         return record
     index = TextIndex(document.text)
     leaves = [leaf for leaf in task.leaves(record.data or {}) if leaf.pointer in record.spans]
-    places = _places(leaves, index.find_exact, index.find_equivalent)
+    places = _places(leaves, index, index.find_equivalent)
     spans = dict(record.spans)
     spans.update((pointer, tuple(sorted({*spans[pointer], *found}))) for pointer, found in places.items())
     located = {pointer: tuple(document.location(at) for at, _ in spans[pointer]) for pointer in record.locations}
@@ -87,16 +87,17 @@ def _ground(extraction: Extraction, default: Ungrounded) -> Outcome:
     candidates = _candidates(groundable, TextIndex(chunk.text))
     ungrounded = [leaf for leaf in groundable if not candidates[leaf.pointer]]
     policies = {leaf.pointer: _policy(leaf, default, task) for leaf in ungrounded}
-    retried = [pointer for pointer, policy in policies.items() if policy == "retry"]
-    if retried:
-        return Rejection.of(extraction.completion, "ungrounded", *map(_not_found, retried))
     found = [leaf for leaf in groundable if candidates[leaf.pointer]]
     selected = _SpanSelector(chunk.text, found, candidates).select()
     spans = {leaf.pointer: (_in_document(leaf, selected[leaf.pointer].span, chunk),) for leaf in found}
     methods = {leaf.pointer: _method(leaf, selected[leaf.pointer], chunk.text) for leaf in found}
     flags = _flags(values, ungrounded, extraction)
     grounded = replace(extraction, spans=spans, grounded=methods | flags)
-    return _withhold(grounded, [pointer for pointer, policy in policies.items() if policy == "null"])
+    left = withhold(grounded, dict.fromkeys((at for at, policy in policies.items() if policy != "keep"), "ungrounded"))
+    retried = [pointer for pointer, policy in policies.items() if policy == "retry"]
+    if not retried:
+        return left
+    return Rejection.of(extraction.completion, "ungrounded", *map(_not_found, retried), salvage=left)
 
 
 def _not_found(pointer: str) -> str:
@@ -131,19 +132,9 @@ def _is_in_example(leaf: Leaf, task: Task) -> bool:
     return any(meaning(leaf.value) == meaning(value) for value in values)
 
 
-def _withhold(extraction: Extraction, pointers: Sequence[str]) -> Outcome:
-    """Take ungrounded values out of an extraction; reject it where the schema does not do without them."""
-    left = withhold(extraction, dict.fromkeys(pointers, "ungrounded"))
-    errors = extraction.completion.prompt.task.validate(left.data) if pointers else ()
-    if errors:
-        without = (f"{error}, without it" for error in errors)
-        return Rejection.of(extraction.completion, "ungrounded", *map(_not_found, pointers), *without)
-    return left
-
-
 def _candidates(leaves: Sequence[Leaf], index: TextIndex) -> dict[str, Places]:
     """Return where each value may occur, by pointer: for a normalized one, exact places before other notations."""
-    return _places(leaves, index.find_exact, index.find_by_meaning)
+    return _places(leaves, index, index.find_by_meaning)
 
 
 def _places(

@@ -2,6 +2,7 @@
 
     rejected because ...                asked again
     parse, schema, ungrounded, error    the same, with the last answer and its problems
+    required (a value is missing)       the same, once: asking again does not bring what the document has not
     length (cut off)                    with twice the tokens; in halves of the chunk where these do not fit
     overflow (the prompt is too long)   in halves of the chunk
 
@@ -16,6 +17,9 @@ from dataclasses import replace
 
 from extractor.data import Chunk, Outcome, Prompt, Rejection
 
+MAX_ATTEMPTS_FOR_MISSING = 2
+"""A greedy attempt that only lacks what the schema requires is repeated once."""
+
 Fits = Callable[[Prompt], bool]
 """Whether a prompt and its answer fit the context of the model."""
 
@@ -28,6 +32,9 @@ def after(outcome: Outcome, max_attempts: int, fits: Fits, halve: Halve) -> tupl
     if not isinstance(outcome, Rejection) or outcome.completion.prompt.attempt >= max_attempts:
         return ()
     rejected = outcome.completion.prompt
+    only_missing = all(problem.code == "required" for problem in outcome.problems)
+    if only_missing and rejected.attempt >= MAX_ATTEMPTS_FOR_MISSING:
+        return ()
     draft = replace(rejected, messages=(), rejected=(*rejected.rejected, outcome))
     longer = 2 * rejected.max_tokens
     if outcome.code == "length" and fits(replace(rejected, max_tokens=longer)):

@@ -6,18 +6,22 @@ schema.
 
 from __future__ import annotations
 
-from extractor.data import Extraction, Outcome
+from functools import partial
+
+from extractor.data import Extraction, Outcome, carry_on
 from extractor.task.json_pointer import scalars
 from extractor.task.withhold import withhold
 
 
 def apply(outcome: Outcome, min_confidence: float) -> Outcome:
-    """Withhold the values of an extraction whose confidence is below `min_confidence`; a rejection stays as it is.
+    """Withhold the values of an extraction whose confidence is below `min_confidence`.
 
     With any threshold above 0, a value without a confidence is withheld too: what cannot be judged does not pass.
     """
-    if not isinstance(outcome, Extraction) or min_confidence <= 0:
-        return outcome
-    present = (scalar.pointer for scalar in scalars(outcome.data) if scalar.value is not None)
-    doubtful = [pointer for pointer in present if outcome.confidence.get(pointer, -1.0) < min_confidence]
-    return withhold(outcome, dict.fromkeys(doubtful, "confidence"))
+    return carry_on(outcome, partial(_apply, min_confidence=min_confidence)) if min_confidence > 0 else outcome
+
+
+def _apply(extraction: Extraction, min_confidence: float) -> Extraction:
+    present = (scalar.pointer for scalar in scalars(extraction.data) if scalar.value is not None)
+    doubtful = [pointer for pointer in present if extraction.confidence.get(pointer, -1.0) < min_confidence]
+    return withhold(extraction, dict.fromkeys(doubtful, "confidence"))

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
-from extractor.stages.parsing.coerce import NULL_WORDS, fold
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from extractor.errors import SchemaError
 from extractor.stages.grounding import all_occurrences, ground
 from extractor.stages.merging import merge
 from extractor.stages.parsing import parse
+from extractor.task.coerce import NULL_WORDS, fold
 from extractor.task.task import Schema, Task, load_task
 from tests.builders import DATE, INTEGER, NUMBER, RUN, STRING, STRINGS, a_chunk, a_document, a_prompt, a_task, grounded
 

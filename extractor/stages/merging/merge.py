@@ -20,6 +20,7 @@ from extractor.data import (
     RecordError,
     RunInfo,
     Span,
+    Status,
     Usage,
 )
 from extractor.stages.merging import provenance, record_errors
@@ -41,30 +42,37 @@ def merge_data(extractions: Sequence[Extraction]) -> dict[str, Json]:
 
 def _merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Record:
     """Merge outcomes in document order. A pass after the first may fail: it costs only what it might have found."""
-    extractions = [outcome for outcome in outcomes if isinstance(outcome, Extraction)]
+    settled = [record_errors.settle(outcome) for outcome in outcomes]
+    extractions = [outcome for outcome in settled if isinstance(outcome, Extraction)]
     task = outcomes[0].completion.prompt.task.whole
     merger = Merger(task)
     data = merger.merge(extractions) if extractions else None
     withheld = provenance.withheld(extractions, data or {})
-    invalid = record_errors.of_data(task.validate(data), withheld) if data is not None else []
-    failed = bool(invalid) or any(map(record_errors.is_lost, outcomes))
+    invalid = record_errors.of_data(task.problems(data), withheld) if data is not None else []
     completions = record_errors.completions(outcomes)
     spans = {pointer: tuple(sorted(found)) for pointer, found in merger.spans.items()}
     return Record(
         id=document.id,
-        status="failed" if failed else "ok",
+        status=_status(settled, invalid),
         source=document.source,
         run=run,
         data=data,
         spans=spans,
         locations=_locations(document, spans),
         confidence=merger.confidence,
-        errors=(*record_errors.of_answers(outcomes), *invalid),
+        errors=(*record_errors.of_answers(outcomes, settled), *invalid),
         conflicts={pointer: tuple(others) for pointer, others in merger.conflicts.items()},
         provenance=provenance.provenance(outcomes, extractions, merger, withheld),
         attempts=len(completions),
         usage=sum((completion.usage for completion in completions), Usage()),
     )
+
+
+def _status(outcomes: Sequence[Outcome], invalid: Sequence[RecordError]) -> Status:
+    """Return `partial` where nothing is wrong with data but what it lacks."""
+    if any(map(record_errors.is_lost, outcomes)) or any(error.problem.code == "schema" for error in invalid):
+        return "failed"
+    return "partial" if invalid else "ok"
 
 
 def _position(outcome: Outcome) -> tuple[int, int, int]:

@@ -6,7 +6,8 @@ their order and range.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from extractor.data import FLAGS, Conflict, Extraction, Json, Span
@@ -82,13 +83,14 @@ class Merger:
     def _list(self, candidates: Sequence[Candidate], node: SchemaNode, pointer: str) -> list[Json]:
         """Return all items, in the order of the answer, or of the document where there are several answers.
 
-        Equal values are one item with all their places, unless `uniqueItems` is false; equal objects at different
-        places are several items, unless it is true.
+        What a document repeats is repeated: items are united by place, not by value, so one can be listed as often as
+        it occurs in the text. Those without a place keep the most repeats that one answer has. Only `uniqueItems`
+        unites equal values, with all their places.
         """
         clusters = deduplicate([item for candidate in candidates for item in candidate.items()])
         if len(candidates) > 1:
             clusters = _in_document_order(clusters)
-        groups = _group_equal(clusters, lambda candidate: _may_repeat(candidate, node))
+        groups = _group_equal(clusters) if node.bounds.unique_items else _group_repeats(clusters)
         for index, group in enumerate(groups):
             self._keep(group, f"{pointer}/{index}")
         return [group[0].value for group in groups]
@@ -114,20 +116,27 @@ class Merger:
             self.passes.update((pointer + relative, number) for relative, _ in group[0].leaves())
 
 
-def _group_equal(
-    clusters: Iterable[Cluster], may_repeat: Callable[[Candidate], bool] = lambda _: False
-) -> list[Cluster]:
-    """Join clusters of equal values, in the order of the first of each, except those that may be several items."""
-    groups: dict[str | int, Cluster] = {}
-    for number, cluster in enumerate(clusters):
-        groups.setdefault(number if may_repeat(cluster[0]) else cluster[0].identity, []).extend(cluster)
+def _group_equal(clusters: Iterable[Cluster]) -> list[Cluster]:
+    """Join clusters of equal values, in the order of the first of each."""
+    groups: dict[str, Cluster] = {}
+    for cluster in clusters:
+        groups.setdefault(cluster[0].identity, []).extend(cluster)
     return list(groups.values())
 
 
-def _may_repeat(candidate: Candidate, node: SchemaNode) -> bool:
-    """Tell whether a list may hold the value once more if it occurs in the text once more."""
-    unique = node.bounds.unique_items
-    return bool(candidate.places) and not (not isinstance(candidate.value, dict) if unique is None else unique)
+def _group_repeats(clusters: Sequence[Cluster]) -> list[Cluster]:
+    """Join the n-th equal values without a place of each answer: where they do not occur, only order tells them apart."""
+    seen: Counter[tuple[int, str]] = Counter()
+    groups: dict[tuple[str, int] | int, Cluster] = {}
+    for number, cluster in enumerate(clusters):
+        first = cluster[0]
+        if first.places:
+            groups[number] = cluster
+            continue
+        statement = id(first.extraction), first.identity
+        groups.setdefault((first.identity, seen[statement]), []).extend(cluster)
+        seen[statement] += 1
+    return list(groups.values())
 
 
 def _first_passes(candidates: Sequence[Candidate]) -> list[Candidate]:

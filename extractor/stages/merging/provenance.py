@@ -21,6 +21,7 @@ def provenance(
         grounded=merger.grounded,
         withheld=tuple(taken_out),
         decoding=tuple(dict.fromkeys(each.completion.decoding for each in outcomes if each.completion.decoding)),
+        unconstrained=_unconstrained(prompts),
         sampled=tuple(_sampled(prompt) for prompt in prompts if prompt.sampling.temperature > 0),
         found_in_pass=merger.passes,
         chunks=len(parts(outcomes)),
@@ -34,6 +35,11 @@ def withheld(extractions: Iterable[Extraction], data: Mapping[str, Json]) -> lis
     present = {(scalar.field, json.dumps(scalar.value)) for scalar in scalars(data)}
     every = {json.dumps(each.as_json()): each for extraction in extractions for each in extraction.withheld}
     return [each for each in every.values() if (each.field, json.dumps(each.value)) not in present]
+
+
+def _unconstrained(prompts: Sequence[Prompt]) -> tuple[str, ...]:
+    """Return the fields that the grammar of an answer holds to less than the schema says."""
+    return tuple(dict.fromkeys(field for prompt in prompts if prompt.constrain for field in prompt.task.unconstrained))
 
 
 def _sampled(prompt: Prompt) -> SampledAnswer:

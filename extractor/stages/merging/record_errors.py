@@ -9,23 +9,39 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 
-from extractor.data import Completion, Outcome, RecordError, Rejection, Span, Withheld
+from extractor.data import Completion, Extraction, Outcome, RecordError, Rejection, Span, Withheld
 from extractor.errors import Problem
+from extractor.task.json_pointer import scalars
 
 _INDEX = re.compile(r"/\d+(?=/|$)")
 
 
-def of_answers(outcomes: Sequence[Outcome]) -> Iterator[RecordError]:
+def of_answers(outcomes: Sequence[Outcome], settled: Sequence[Outcome]) -> Iterator[RecordError]:
     """Yield the problems of each rejected attempt, oldest first, then the parts that have no answer."""
     for rejection in _rejections(outcomes):
         attempt = rejection.completion.prompt.attempt
         yield from (RecordError(problem, rejection.chunk.index, attempt) for problem in rejection.problems)
-    yield from _given_up(outcomes)
+    yield from _given_up(settled)
 
 
-def of_data(messages: Iterable[str], withheld: Sequence[Withheld]) -> list[RecordError]:
-    """Return how merged data breaks the schema: a required value was withheld, or the parts contradict it."""
-    return [RecordError(_invalid(message, withheld)) for message in messages]
+def of_data(problems: Iterable[Problem], withheld: Sequence[Withheld]) -> list[RecordError]:
+    """Return how merged data breaks the schema: what is missing or was withheld first, then what contradicts it."""
+    found = [_of_whole(problem, withheld) for problem in problems]
+    return [RecordError(problem) for problem in sorted(found, key=lambda problem: problem.code == "schema")]
+
+
+def settle(outcome: Outcome) -> Outcome:
+    """Return what counts of a final outcome: of a rejection the most that any attempt at this very prompt would leave."""
+    if isinstance(outcome, Extraction):
+        return outcome
+    prompt = outcome.completion.prompt
+    attempts = [each for each in (*prompt.rejected, outcome) if each.chunk == outcome.chunk]
+    left = [each.salvage for each in attempts if each.salvage is not None and _fields(each) == _fields(outcome)]
+    return max(left, key=_found_values, default=outcome)
+
+
+def _found_values(extraction: Extraction) -> int:
+    return sum(scalar.value is not None for scalar in scalars(extraction.data))
 
 
 def is_lost(outcome: Outcome) -> bool:
@@ -80,7 +96,8 @@ def _fields(outcome: Outcome) -> tuple[str, ...]:
     return tuple(field.name for field in outcome.completion.prompt.task.fields)
 
 
-def _invalid(message: str, withheld: Iterable[Withheld]) -> Problem:
-    field = _INDEX.sub("", message.partition(": ")[0]).removeprefix("/")
+def _of_whole(problem: Problem, withheld: Iterable[Withheld]) -> Problem:
+    """Return why merged data breaks the schema: for want of what was withheld, where that is the reason."""
+    field = _INDEX.sub("", problem.message.partition(": ")[0]).removeprefix("/")
     code = next((each.code for each in withheld if f"{each.field}/".startswith(f"{field}/")), None)
-    return Problem(code, f"{message}, without the values withheld") if code else Problem("schema", message)
+    return Problem(code, f"{problem.message}, without the values withheld") if code else problem

@@ -38,10 +38,13 @@ def parse(completion: Completion) -> Outcome:
     if is_lossy(answer) and not _has_field(answer.value, names):
         return Rejection.of(completion, "parse", "the answer names no field")
     coerced = coerce(answer, task)
+    extraction = Extraction(completion, plain(coerced.value), "+".join(coerced.steps))
     problems = task.problems(coerced.value)
-    if problems:
-        return Rejection(completion, problems)
-    return Extraction(completion, plain(coerced.value), "+".join(coerced.steps))
+    if not problems:
+        return extraction
+    # What the document may just not have costs nothing that was found; a value that is wrong costs the answer.
+    only_missing = all(problem.code == "required" for problem in problems)
+    return Rejection(completion, problems, extraction if only_missing else None)
 
 
 def _names(task: Task) -> tuple[str, ...]:
