@@ -9,12 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from extractor import backends
+from extractor import backends, precisions
 from extractor.config import ModelConfig, RunConfig, ServerConfig
 from extractor.data import UNGROUNDED
 from extractor.ingest import ReadOptions
 from extractor.pipeline import Pipeline
-from extractor.precisions import PRECISIONS
 from extractor.sinks import SinkOptions
 from extractor.task.examples import load_examples
 from extractor.task.shorthand import schema_from_fields
@@ -67,7 +66,7 @@ model_options = _stack(
     ),
     click.option("--revision", help="A revision of the model on ModelScope instead of the pinned one."),
     click.option("--offline", is_flag=True, help="Never touch the network."),
-    click.option("--precision", type=click.Choice(list(PRECISIONS)), default="half", show_default=True),
+    click.option("--precision", type=click.Choice(precisions.names()), default="half", show_default=True),
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
     click.option(
         "--batch-size", type=int, default=_MODEL.batch_size, show_default=True, help="Prompts worked on together."
