@@ -146,15 +146,15 @@ class _Places:
 
     def slots(self, layer: int) -> Addresses:
         """Return the addresses of each segment's keys and values in its slot."""
-        keys = _addresses([pool.keys[layer] for pool in self._pools])[self._pool] + self._offset
-        values = _addresses([pool.values[layer] for pool in self._pools])[self._pool] + self._offset
-        return keys, values
+        keys = [pool.keys[layer].data_ptr() for pool in self._pools]
+        values = [pool.values[layer].data_ptr() for pool in self._pools]
+        return _addresses(keys, values, self._pool) + self._offset
 
     def prefixes(self, layer: int) -> Addresses:
         """Return the addresses of the keys and values of each segment's prefix (none: 0)."""
-        keys = _addresses([prefix.keys[layer] for prefix in self._prefixes], 0)[self._prefix]
-        values = _addresses([prefix.values[layer] for prefix in self._prefixes], 0)[self._prefix]
-        return keys, values
+        keys = [prefix.keys[layer].data_ptr() for prefix in self._prefixes]
+        values = [prefix.values[layer].data_ptr() for prefix in self._prefixes]
+        return _addresses([*keys, 0], [*values, 0], self._prefix)
 
 
 def operations(shape: KVShape) -> Operations:
@@ -165,8 +165,10 @@ def operations(shape: KVShape) -> Operations:
     return CompiledOperations(shape, kernels)
 
 
-def _addresses(tensors: Sequence[Tensor], *more: int) -> Int64Array:
-    return np.array([*(tensor.data_ptr() for tensor in tensors), *more], dtype=np.int64)
+def _addresses(keys: Sequence[int], values: Sequence[int], chosen: Int64Array) -> Addresses:
+    """Return the chosen ones (indices) of the addresses: (2, chosen)."""
+    addresses: Addresses = np.take(np.array([keys, values], dtype=np.int64), chosen, axis=1)
+    return addresses
 
 
 def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> None:

@@ -1,8 +1,8 @@
-"""The functions of `amx.c`: products on the processor's AMX tiles, in bfloat16, int8 and int4, fused with their norm,
-gate and residual.
+"""The functions of `amx.c`: products on the processor's AMX tiles, in bfloat16, int8 and int4.
 
-Where there is no gcc or no AMX, `supports` is False for everything. A row of a result is the same bits alone and among
-others, which oneDNN does not promise; in int4 up to a rounding, because few rows are multiplied differently from many.
+Norm, gate and residual are part of a product. Where there is no gcc or no AMX, `supports` is False for everything. A
+row of a result is the same bits alone and among others, which oneDNN does not promise; in int4 up to a rounding, as few
+rows are multiplied differently from many.
 """
 
 from __future__ import annotations
@@ -179,8 +179,10 @@ def mlp(x: Tensor, norm: Norm, gate_up: TiledWeight, down: TiledWeight) -> Tenso
 
 
 def scratch_bytes(rows: int, steps: int, next_steps: int) -> int:
-    """Return the bytes that a product of so many rows and steps needs beside its operands, two products if `next_steps`
-    is not 0."""
+    """Return the bytes that a product of so many rows and steps needs beside its operands.
+
+    If `next_steps` is not 0, of two products and what is between them.
+    """
     require(rows >= 0 and steps > 0 and next_steps >= 0, "rows and steps that are not negative")
     return int(_loaded().scratch_bytes(rows, steps, next_steps))
 

@@ -1,5 +1,4 @@
-"""The functions of `attention.c`: norms, rotation with the write into the KV cache, attention of a step's segments, and
-the choice of the most probable token that is allowed.
+"""The functions of `attention.c`: norms, rotation with the write into the KV cache, attention, and greedy sampling.
 
 A step's rows are the tokens of its segments, one after another; a segment continues one sequence, whose keys and values
 are in a slot of the cache and, before them, in a shared prefix. Slots and prefixes are passed as addresses, which this
@@ -9,7 +8,7 @@ module cannot check beyond their number: `engine.operations` takes them from the
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 import torch
@@ -39,8 +38,10 @@ TILED_HEAD_SIZE = 128
 _MOST_HEADS, _MOST_SIZE, _SIZE_MULTIPLE = 64, 256, 16  # MOST_HEADS, MOST_SIZE, LANES
 _TASK_ROWS = 128  # TOGETHER * ROWS
 
-Addresses = tuple[Int64Array, Int64Array]
-"""The addresses of keys and of values, one for each segment: two arrays (segments,)."""
+_ADDRESS_BYTES = 8
+
+Addresses = Int64Array
+"""The addresses of keys, then those of values, one for each segment: (2, segments)."""
 
 
 def supports(heads_of_a_group: int, head_size: int) -> bool:
@@ -63,15 +64,25 @@ class AttentionStep:
         self.count = len(segments)
         self.segments = array_pointer("segments", segments, self.count, 3)
         self.prefix_lengths = array_pointer("prefix_lengths", prefix_lengths, self.count)
-        require(self.count == 0 or min(segments.min(), prefix_lengths.min()) >= 0, "no negative place or length")
-        self.rows = int(segments[:, :2].sum(axis=1).max(initial=0))
+        require(self.count == 0 or (segments.min() >= 0 and prefix_lengths.min() >= 0), "no negative place or length")
+        self.rows = int((segments[:, 0] + segments[:, 1]).max(initial=0))
         self._sizes = np.array([heads, groups, size], dtype=np.int64)
-        tasks = -(-segments[:, 1] * (heads // groups) // _TASK_ROWS)
-        self._tasks = np.concatenate([[0], np.cumsum(tasks)]).astype(np.int64)
-        self.sizes, self.tasks = self._sizes.ctypes.data, self._tasks.ctypes.data
-        self._kept = segments, prefix_lengths  # alive as long as their addresses are used
+        self.sizes = array_pointer("sizes", self._sizes, 3)
+        self._segments, self._prefix_lengths = segments, prefix_lengths  # alive as long as their addresses are used
 
-    @property
+    @cached_property
+    def tasks(self) -> int:
+        """The address of where each segment's tasks on AMX begin, and of their number: int64 (segments + 1,)."""
+        return array_pointer("tasks", self._tasks, self.count + 1)
+
+    @cached_property
+    def _tasks(self) -> Int64Array:
+        rows = self._segments[:, 1] * (self.heads // self.groups)
+        tasks = np.zeros(self.count + 1, dtype=np.int64)
+        np.cumsum(-(-rows // _TASK_ROWS), out=tasks[1:])
+        return tasks
+
+    @cached_property
     def state_width(self) -> int:
         """Numbers in a row of the states: all query heads, then the keys, then the values of all groups."""
         return (self.heads + 2 * self.groups) * self.size
@@ -115,13 +126,13 @@ class AttentionKernels:
         )
         self._library.rotate_and_store(
             _states(states, step),
-            pointer("cosine", cos, BF16, len(states), half),
-            pointer("sine", sin, BF16, len(states), half),
+            pointer("cosine", cos, BF16, states.shape[0], half),
+            pointer("sine", sin, BF16, states.shape[0], half),
             half,
             step.sizes,
             step.segments,
             step.count,
-            *_addresses("slot", slots, step),
+            *_addresses("slot addresses", slots, step),
             int(tiled),
         )
 
@@ -133,7 +144,7 @@ class AttentionKernels:
         `states` are rotated and stored; `output` is (rows, heads * size), other rows are left as they are.
         """
         require(0 <= count <= step.count, f"at most {step.count} segments, not {count}")
-        arguments = _addresses("slot", slots, step), _addresses("prefix", prefixes, step)
+        arguments = _addresses("slot addresses", slots, step), _addresses("prefix addresses", prefixes, step)
         self._library.attend_segments(
             _states(states, step),
             step.sizes,
@@ -150,7 +161,7 @@ class AttentionKernels:
     ) -> None:
         """Attend on AMX tiles for all segments; heads of 128 channels, slots and prefixes laid out in tiles."""
         require(step.size == TILED_HEAD_SIZE, f"heads of {TILED_HEAD_SIZE} channels for tiles, not {step.size}")
-        arguments = _addresses("slot", slots, step), _addresses("prefix", prefixes, step)
+        arguments = _addresses("slot addresses", slots, step), _addresses("prefix addresses", prefixes, step)
         operands = _states(states, step), _output(output, states, step)
         self._function("attend_segments_tiled")(
             operands[0],
@@ -165,11 +176,10 @@ class AttentionKernels:
         )
 
     def pick_rows(self, logits: Tensor, bits: NDArray[np.uint32] | None) -> Tensor:
-        """Return, for each row of `logits` (rows, vocabulary), the largest that is allowed and its log-probability
-        among the allowed ones: float64 (rows, 2).
+        """Return the largest allowed of each row of `logits` (rows, vocabulary), and its log-probability among these.
 
-        Bit t % 32 of word t / 32 of `bits` (rows, words) allows token t; None allows all. A row without an allowed
-        token gives 0 and NaN. The first of equal logits wins.
+        The result is (rows, 2) in float64; the first of equal logits wins, and a row without an allowed token gives 0
+        and NaN. Bit t % 32 of word t / 32 of `bits` (rows, words) allows token t; None allows all.
         """
         rows, vocabulary = matrix_shape("logits", logits)
         source = pointer("logits", logits, BF16, rows, vocabulary)
@@ -194,17 +204,19 @@ def kernels() -> AttentionKernels | None:
 
 def _states(states: Tensor, step: AttentionStep) -> int:
     """Return the address of the states, which have at least the rows that the segments name."""
-    require(len(states) >= step.rows, f"states of at least {step.rows} rows, not {len(states)}")
-    return pointer("states", states, BF16, len(states), step.state_width)
+    rows = states.shape[0]
+    require(rows >= step.rows, f"states of at least {step.rows} rows, not {rows}")
+    return pointer("states", states, BF16, rows, step.state_width)
 
 
 def _output(output: Tensor, states: Tensor, step: AttentionStep) -> int:
-    return pointer("output", output, BF16, len(states), step.heads * step.size)
+    return pointer("output", output, BF16, states.shape[0], step.heads * step.size)
 
 
 def _addresses(name: str, addresses: Addresses, step: AttentionStep) -> tuple[int, int]:
-    keys, values = addresses
-    return array_pointer(f"{name} keys", keys, step.count), array_pointer(f"{name} values", values, step.count)
+    """Return where the addresses of keys begin, and those of values."""
+    keys = array_pointer(name, addresses, 2, step.count)
+    return keys, keys + _ADDRESS_BYTES * step.count
 
 
 def _masks(bits: NDArray[np.uint32] | None, rows: int, vocabulary: int) -> tuple[int | None, int]:

@@ -16,6 +16,8 @@ from torch import Tensor
 Int64Array = NDArray[np.int64]
 """Numbers or addresses."""
 
+_INT64 = np.dtype(np.int64)
+
 BF16, F32, F64, I8, I32, U8 = torch.bfloat16, torch.float32, torch.float64, torch.int8, torch.int32, torch.uint8
 
 
@@ -36,11 +38,11 @@ def optional_pointer(name: str, tensor: Tensor | None, dtype: torch.dtype, *shap
 
 def array_pointer(name: str, array: Int64Array, *shape: int) -> int:
     """Return the address of a contiguous int64 array; errors as `pointer`."""
-    if array.dtype != np.int64:
+    if array.dtype != _INT64:
         raise TypeError(f"{name} must be int64, not {array.dtype}")
     if array.shape != shape or not array.flags.c_contiguous:
         raise ValueError(f"{name} must be contiguous with shape {list(shape)}, not {list(array.shape)}")
-    return array.ctypes.data
+    return torch.from_numpy(array).data_ptr()  # half the time of array.ctypes.data
 
 
 def matrix_shape(name: str, tensor: Tensor) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def _weight(outputs: int, columns: int) -> TiledWeight:
 
 
 def _addresses() -> np.ndarray:
-    return np.zeros(2, dtype=np.int64)
+    return np.zeros((2, 2), dtype=np.int64)
 
 
 INT4 = {
@@ -58,28 +58,19 @@ INT4 = {
 }
 SCALED = {"product": _half(ROWS, COLUMNS), "scales": torch.zeros(ROWS, 1)}
 STATES, OUTPUT = {"states": _half(ROWS, STEP.state_width)}, {"output": _half(ROWS, 512)}
-SLOTS = {"keys": _addresses(), "values": _addresses()}
-PREFIXES = {"prefix_keys": _addresses(), "prefix_values": _addresses()}
+SLOTS, PREFIXES = {"slots": _addresses()}, {"prefixes": _addresses()}
 
 
-def _rotate(states: Tensor, cos: Tensor, sin: Tensor, keys: np.ndarray, values: np.ndarray) -> None:
-    ATTENTION.rotate_and_store(states, (cos, sin), STEP, (keys, values), tiled=True)
+def _rotate(states: Tensor, cos: Tensor, sin: Tensor, slots: np.ndarray) -> None:
+    ATTENTION.rotate_and_store(states, (cos, sin), STEP, slots, tiled=True)
 
 
-def _attend(states: Tensor, output: Tensor, **addresses: np.ndarray) -> None:
-    slots, prefixes = _pairs(**addresses)
+def _attend(states: Tensor, output: Tensor, slots: np.ndarray, prefixes: np.ndarray) -> None:
     ATTENTION.attend_segments(states, STEP, 2, slots, prefixes, output)
 
 
-def _attend_tiled(states: Tensor, output: Tensor, **addresses: np.ndarray) -> None:
-    slots, prefixes = _pairs(**addresses)
+def _attend_tiled(states: Tensor, output: Tensor, slots: np.ndarray, prefixes: np.ndarray) -> None:
     ATTENTION.attend_segments_tiled(states, STEP, slots, prefixes, output)
-
-
-def _pairs(
-    keys: np.ndarray, values: np.ndarray, prefix_keys: np.ndarray, prefix_values: np.ndarray
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    return (keys, values), (prefix_keys, prefix_values)
 
 
 def _multiply(x: Tensor, norm: Tensor, residual: Tensor) -> None:
@@ -255,17 +246,18 @@ def test_segments_beyond_the_rows_of_the_states_are_an_error() -> None:
     beyond = AttentionStep(4, 2, 128, np.array([[0, 1, 5], [1, 4, 0]]), LENGTHS)
     with pytest.raises(ValueError, match="at least 5 rows"):
         ATTENTION.rotate_and_store(
-            STATES["states"], (_half(ROWS, 32), _half(ROWS, 32)), beyond, (_addresses(), _addresses()), tiled=False
+            STATES["states"], (_half(ROWS, 32), _half(ROWS, 32)), beyond, _addresses(), tiled=False
         )
 
 
 def test_more_segments_than_there_are_is_an_error() -> None:
-    addresses = _addresses(), _addresses()
     with pytest.raises(ValueError, match="at most 2 segments"):
-        ATTENTION.attend_segments(STATES["states"], STEP, 3, addresses, addresses, OUTPUT["output"])
+        ATTENTION.attend_segments(STATES["states"], STEP, 3, _addresses(), _addresses(), OUTPUT["output"])
 
 
 def test_attention_on_tiles_is_for_one_head_size() -> None:
-    step, addresses = AttentionStep(4, 2, 64, SEGMENTS, LENGTHS), (_addresses(), _addresses())
+    step = AttentionStep(4, 2, 64, SEGMENTS, LENGTHS)
     with pytest.raises(ValueError, match="128 channels"):
-        ATTENTION.attend_segments_tiled(_half(ROWS, step.state_width), step, addresses, addresses, _half(ROWS, 256))
+        ATTENTION.attend_segments_tiled(
+            _half(ROWS, step.state_width), step, _addresses(), _addresses(), _half(ROWS, 256)
+        )
