@@ -124,7 +124,9 @@ class _Places:
         self._pools = list(dict.fromkeys(segment.slot.pool for segment in segments))
         self._pool = np.array([self._pools.index(segment.slot.pool) for segment in segments])
         token_bytes = shape.groups * shape.head_size * shape.dtype.itemsize
-        self._offset = np.array([segment.slot.index * segment.slot.pool.capacity * token_bytes for segment in segments])
+        self._offset: Int64Array = np.array(
+            [segment.slot.index * segment.slot.pool.capacity * token_bytes for segment in segments]
+        )
         self._prefixes = list(dict.fromkeys(segment.prefix for segment in segments if segment.prefix is not None))
         # -1 for none: the last of the addresses, a null pointer, which nothing reads as its length is 0
         known = [-1 if segment.prefix is None else self._prefixes.index(segment.prefix) for segment in segments]
