@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 
-from extractor import backends
+from extractor import backends, precisions
 from extractor.cli._requests import options, section
 from extractor.config import DEFAULT_BACKEND, DistributedConfig, ModelConfig, RunConfig, ServerConfig, TaskConfig
 from extractor.data import UNGROUNDED
 from extractor.ingest import ReadOptions
-from extractor.precisions import PRECISIONS
 
 _TASK, _MODEL, _RUN, _READ = TaskConfig("contact"), ModelConfig(), RunConfig(), ReadOptions()
 _SERVER, _DISTRIBUTED = ServerConfig("http://localhost:8000/v1"), DistributedConfig()
@@ -62,7 +61,7 @@ model = options(
     ),
     _option("--revision", help="A revision on ModelScope instead of the pinned one."),
     _option("--offline", is_flag=True, help="Never touch the network."),
-    _option("--precision", type=click.Choice(list(PRECISIONS)), default=_MODEL.precision, show_default=True),
+    _option("--precision", type=click.Choice(precisions.names()), default=_MODEL.precision, show_default=True),
     _option("--device", default=_MODEL.device, show_default=True, help="auto, cpu, cuda or cuda:N."),
     _option("--batch-size", type=int, default=_MODEL.batch_size, show_default=True, help="Prompts in a batch."),
     _option("--kv-memory", type=Size(), help="Memory of the KV cache, as 4G.  [default: a share of what is free]"),
