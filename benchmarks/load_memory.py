@@ -32,7 +32,7 @@ from benchmarks.results import write_section
 from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, weight_files
 from extractor.chatglm3.quantize import quantize
 from extractor.chatglm3.transformers_model import load_model
-from extractor.precisions import QUANTIZED
+from extractor.precisions import quantized_names
 
 LIMIT = 1.25
 SHARD_BYTES = 300 * 10**6
@@ -133,7 +133,7 @@ def _measure_all(folder: Path) -> list[Measured]:
 def _quantized(folder: Path, checkpoint: Path) -> Iterator[Measured]:
     """A checkpoint quantised while loading, and loaded as stored."""
     size = sum(file.stat().st_size for file in weight_files(checkpoint))
-    for precision in QUANTIZED:
+    for precision in quantized_names():
         yield measure(f"{len(weight_files(checkpoint))} shards of .bin", checkpoint, precision, size)
         out = folder / precision
         quantize(checkpoint, out, precision)

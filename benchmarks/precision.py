@@ -36,13 +36,13 @@ from extractor.chatglm3 import Tokenizer, load_model
 from extractor.chatglm3.hub import DEMO_FOLDER
 from extractor.config import ModelConfig, RunConfig
 from extractor.data import Chunk, Document, Prompt
-from extractor.engine.linear import product_of
 from extractor.ingest import read
-from extractor.precisions import QUANTIZED
+from extractor.precisions import quantized_names
+from extractor.precisions._support.linear import LinearLayer
 from extractor.stages.prompting import render
 from extractor.task.task import load_task
 
-PRECISIONS = ("half", *QUANTIZED)
+PRECISIONS = ("half", *quantized_names())
 PREFILL, STEPS, ROUNDS = 1024, 48, 5
 TINY = ROOT / "tests" / "reference" / "chatglm3-tiny"
 DOCUMENTS = ("ours-verbatim", "ours-alone")
@@ -68,9 +68,9 @@ class Speed:
 class _LaidOut(nn.Module):
     """A layer with its product as the engine has it."""
 
-    def __init__(self, layer: nn.Module) -> None:
+    def __init__(self, layer: LinearLayer) -> None:
         super().__init__()
-        self._product = product_of(layer)
+        self._product = layer.product()
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.flatten(0, -2)
@@ -84,9 +84,9 @@ def speed(checkpoint: Path, precision: str, device: str) -> Speed:
     model = load_model(checkpoint, precision, device)
     load = perf_counter() - began
     weights = sum(tensor.nbytes for tensor in model.state_dict().values())
-    linears = [name for name, layer in model.named_modules() if isinstance(layer, nn.Linear)]
-    for name in linears:
-        model.set_submodule(name, _LaidOut(model.get_submodule(name)))
+    linears = {name: layer for name, layer in model.named_modules() if isinstance(layer, LinearLayer)}
+    for name, layer in linears.items():
+        model.set_submodule(name, _LaidOut(layer))
     ids = torch.randint(model.config.vocab_size, (1, PREFILL), device=model.device)
     prefill = PREFILL / _median(lambda: _forward(model, ids, DynamicCache(config=model.config)))
     cache = DynamicCache(config=model.config)

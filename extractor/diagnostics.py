@@ -24,7 +24,7 @@ from extractor.chatglm3.hub import DEMO_FOLDER, cache_folder, find_cached
 from extractor.chatglm3.model_dims import CHATGLM3_6B, ModelDims, read_dims
 from extractor.chatglm3.registry import KNOWN_MODELS, KnownModel
 from extractor.errors import CheckpointError
-from extractor.precisions import PRECISIONS
+from extractor.precisions import load_precisions
 
 Status = Literal["ok", "info", "warn", "fail"]
 
@@ -143,7 +143,7 @@ def _models() -> Iterator[Finding]:
 
 def _fits(dims: ModelDims, available: dict[str, int]) -> Iterator[Finding]:
     """Yield per precision what the model needs, and on which devices it fits."""
-    for name, precision in PRECISIONS.items():
+    for name, precision in load_precisions().items():
         needed = precision.needed_bytes(dims)
         devices = [device for device, free in available.items() if needed <= free]
         fit = f"fits on {', '.join(devices)}" if devices else "does not fit here"

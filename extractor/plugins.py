@@ -8,6 +8,7 @@ a backend or a precision. Its package names it as an entry point of the group `e
     from extractor.plugins import Record, Sink, SinkOptions                     # a sink
     from extractor.plugins import AppendLog, ResumableSink, RowSummary          # ... that a killed run resumes
     from extractor.plugins import Completion, ModelConfig, Prompt               # a backend
+    from extractor.plugins import LinearLayer, Precision, float_precision       # a precision
 
 These names stay where modules move. They are imported when they are asked for (PEP 562), so that the rooms which look
 for plugins here are not imported by it, and importing this module costs nothing.
@@ -40,6 +41,8 @@ from extractor.errors import ExtractorError, ModelError, OutputError, Problem, U
 if TYPE_CHECKING:
     from extractor.config import ModelConfig
     from extractor.encodings.detect import Decoded, Undecodable, decode
+    from extractor.precisions import Precision, float_precision
+    from extractor.precisions._support.linear import LinearLayer
     from extractor.readers._support.files import File, ReadOptions, read_bytes
     from extractor.readers._support.limits import ReadError
     from extractor.readers._support.protocol import Reader
@@ -69,6 +72,7 @@ __all__ = [
     "Format",
     "Json",
     "LineReader",
+    "LinearLayer",
     "Magic",
     "Message",
     "ModelConfig",
@@ -76,6 +80,7 @@ __all__ = [
     "OleStream",
     "OutputError",
     "PlainText",
+    "Precision",
     "Problem",
     "Prompt",
     "ReadError",
@@ -98,6 +103,7 @@ __all__ = [
     "ZipPackage",
     "decode",
     "flat_rows",
+    "float_precision",
     "from_line",
     "read_bytes",
     "to_line",
@@ -108,6 +114,8 @@ __all__ = [
 _HOMES = {
     "config": ("ModelConfig",),
     "encodings.detect": ("Decoded", "Undecodable", "decode"),
+    "precisions": ("Precision", "float_precision"),
+    "precisions._support.linear": ("LinearLayer",),
     "readers._support.files": ("File", "ReadOptions", "read_bytes"),
     "readers._support.limits": ("ReadError",),
     "readers._support.protocol": ("Reader",),

@@ -1,8 +1,9 @@
 """Loading of a ChatGLM3 checkpoint, file by file, into a model with the parameter names of `GlmForCausalLM`.
 
-Which tensor goes where is in `weight_mapping`. In int8 and int4 a weight goes from its file straight into a quantised
-layer; a checkpoint that is stored quantised already has the names and shapes of that model. This module does not know
-tokens and does not import transformers, which takes longer than reading a small model; nothing in a checkpoint is run.
+Which tensor goes where is in `weight_mapping`. Every linear layer is made by the precision, and a weight goes from its
+file straight into it (int8 and int4 quantise it there); a checkpoint that is stored quantised already has the names and
+shapes of that model. This module does not know tokens and does not import transformers, which takes longer than reading
+a small model; nothing in a checkpoint is run.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from extractor.chatglm3.weight_mapping import IGNORED, SourceTensor, map_whole, 
 from extractor.chatglm3.weights import copy_in_groups, iter_all
 from extractor.errors import CheckpointError, ModelError, UsageError
 from extractor.precisions import Precision, find_precision
-from extractor.precisions._support import QuantizedLinear, layer_type
+from extractor.precisions._support.linear import LinearLayer
 
 Model = TypeVar("Model", bound=nn.Module)
+
+OUTPUT_LAYER = "lm_head"
+"""The output layer's name in `GlmForCausalLM`."""
 
 
 def load_parameters(path: str | Path, precision: str = "half", device: str = "auto") -> Parameters:
@@ -63,18 +67,18 @@ def find_device(device: str) -> torch.device:
 
 
 def stored_plan(shape: ModelDims, precision: Precision) -> dict[str, SourceTensor]:
-    """Every tensor of a checkpoint that is stored quantised: named and shaped as in the loaded model."""
+    """Return every tensor of a checkpoint that is stored quantised: named and shaped as in the loaded model."""
     model = skeleton(Parameters, shape, precision, torch.bfloat16)
-    exact = {name: tensor.dtype for name, tensor in _integer_buffers(model)}
+    exact = dict(_stored_dtypes(model))
     state = model.state_dict()
     return {name: map_whole(tuple(state[name].shape), name, exact.get(name)) for name in state}
 
 
-def _integer_buffers(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Codes and scales of the quantised layers."""
+def _stored_dtypes(model: nn.Module) -> Iterator[tuple[str, torch.dtype]]:
+    """Yield the tensors that must be stored in exactly one dtype (codes, scales), and that dtype."""
     for owner, layer in model.named_modules():
-        if isinstance(layer, QuantizedLinear):
-            yield from ((f"{owner}.{name}", tensor) for name, tensor in layer.state_dict().items() if name != "bias")
+        if isinstance(layer, LinearLayer):
+            yield from ((f"{owner}.{name}", dtype) for name, dtype in layer.stored_dtypes().items())
 
 
 def check_tensors(folder: Path, files: tuple[Path, ...], plan: Mapping[str, SourceTensor]) -> None:
@@ -123,32 +127,31 @@ def _culprit(folder: Path, files: tuple[Path, ...]) -> Path:
 
 
 def _place(model: nn.Module, plan: Mapping[str, SourceTensor], name: str, tensor: Tensor) -> None:
-    """Copy a source tensor to where its rows belong, casting to the type there; a quantised layer takes it in codes."""
+    """Copy a source tensor to where its rows belong, cast to the dtype there; a linear layer fills itself."""
     for rows in () if name in IGNORED else plan[name].targets:
         part = tensor[rows.start : rows.stop]
         owner, _, leaf = rows.name.rpartition(".")
         layer = model.get_submodule(owner)
-        if isinstance(layer, QuantizedLinear) and leaf == "weight":
-            layer.quantize_(part)
+        if isinstance(layer, LinearLayer) and leaf == "weight":
+            layer.fill(part)
         else:
             getattr(layer, leaf).copy_(part)
 
 
 def skeleton(make: Callable[[ModelDims], Model], shape: ModelDims, precision: Precision, dtype: torch.dtype) -> Model:
-    """A model of this shape and precision without memory (on torch's meta device), float parameters in `dtype`."""
+    """Return a model of this shape and precision without memory (on torch's meta device), its floats in `dtype`."""
     with torch.device("meta"):
         model = make(shape)
         nn.Module.to(model, dtype)
-        if precision.quantized:
-            _quantize_layers(model, precision.name, dtype)
+        _replace_linears(model, precision, dtype)
     return model
 
 
-def _quantize_layers(model: nn.Module, precision: str, dtype: torch.dtype) -> None:
-    """Put quantised layers in place of the linear ones. The output layer is int8 in either: it decides the tokens."""
+def _replace_linears(model: nn.Module, precision: Precision, dtype: torch.dtype) -> None:
+    """Put the precision's layers in place of torch's linear ones."""
     linears = {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
     for name, linear in linears.items():
-        kind = layer_type("int8" if name == "lm_head" else precision, linear.in_features)
+        kind = precision.layer(linear.in_features, name == OUTPUT_LAYER)
         layer = kind(linear.in_features, linear.out_features, linear.bias is not None, dtype=dtype)
         model.set_submodule(name, layer)
 

@@ -6,19 +6,22 @@ import torch
 from torch import nn
 
 from extractor.chatglm3.model_dims import ModelDims
+from extractor.precisions._support.float_linear import FloatLinear
+from extractor.precisions._support.linear import LinearLayer
 
 
 class Parameters(nn.Module):
     """`model.embed_tokens`, `model.layers.N...`, `model.norm` and `lm_head`, as in a state dict of `GlmForCausalLM`.
 
-    It computes nothing; the engine has a forward pass of its own.
+    It computes nothing; the engine has a forward pass of its own. A precision puts layers of its own in place of the
+    linear ones (`checkpoint.skeleton`).
     """
 
     def __init__(self, shape: ModelDims) -> None:
         super().__init__()
         self.shape = shape
         self.model = _Body(shape)
-        self.lm_head: nn.Module = nn.Linear(shape.hidden_size, shape.vocab_size, bias=False)
+        self.lm_head: LinearLayer = FloatLinear(shape.hidden_size, shape.vocab_size, bias=False)
 
 
 class _Body(nn.Module):
@@ -43,17 +46,17 @@ class Layer(nn.Module):
 class _Attention(nn.Module):
     def __init__(self, shape: ModelDims) -> None:
         super().__init__()
-        self.q_proj = nn.Linear(shape.hidden_size, shape.query_rows, bias=shape.qkv_bias)
-        self.k_proj = nn.Linear(shape.hidden_size, shape.key_rows, bias=shape.qkv_bias)
-        self.v_proj = nn.Linear(shape.hidden_size, shape.key_rows, bias=shape.qkv_bias)
-        self.o_proj = nn.Linear(shape.query_rows, shape.hidden_size, bias=False)
+        self.q_proj: LinearLayer = FloatLinear(shape.hidden_size, shape.query_rows, bias=shape.qkv_bias)
+        self.k_proj: LinearLayer = FloatLinear(shape.hidden_size, shape.key_rows, bias=shape.qkv_bias)
+        self.v_proj: LinearLayer = FloatLinear(shape.hidden_size, shape.key_rows, bias=shape.qkv_bias)
+        self.o_proj: LinearLayer = FloatLinear(shape.query_rows, shape.hidden_size, bias=False)
 
 
 class _Gated(nn.Module):
     def __init__(self, shape: ModelDims) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Linear(shape.hidden_size, 2 * shape.ffn_size, bias=False)
-        self.down_proj = nn.Linear(shape.ffn_size, shape.hidden_size, bias=False)
+        self.gate_up_proj: LinearLayer = FloatLinear(shape.hidden_size, 2 * shape.ffn_size, bias=False)
+        self.down_proj: LinearLayer = FloatLinear(shape.ffn_size, shape.hidden_size, bias=False)
 
 
 class _Weight(nn.Module):

@@ -1,4 +1,4 @@
-"""What `config.json` of a quantised checkpoint says beside the sizes: the precision its weights are stored in.
+"""What `config.json` of a quantised checkpoint holds besides the sizes: the precision its weights are stored in.
 
 `models quantize` writes it and the loader obeys it. This module knows no torch.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from extractor.chatglm3.model_dims import CONFIG_FILE, read_config
 from extractor.errors import CheckpointError
-from extractor.precisions import QUANTIZED
+from extractor.precisions import quantized_names
 
 KEY = "quantization"
 VERSION = 1
@@ -18,20 +18,24 @@ VERSION = 1
 
 
 def stored_precision(folder: str | Path) -> str | None:
-    """`int8` or `int4` where the checkpoint is quantised, else None. Raises CheckpointError for what is unknown."""
+    """Return the precision of a quantised checkpoint (`int8`, `int4`), else None.
+
+    Raises CheckpointError for one that this version does not read.
+    """
     path = Path(folder) / CONFIG_FILE
     entry = read_config(path).get(KEY)
     if entry is None:
         return None
     precision = entry.get("precision") if isinstance(entry, dict) else None
-    if precision not in QUANTIZED or entry.get("version") != VERSION:
+    if precision not in quantized_names() or entry.get("version") != VERSION:
+        known = " and ".join(quantized_names())
         raise CheckpointError(
-            f"{path}: {KEY} is {entry!r}, this version reads {' and '.join(QUANTIZED)} of version {VERSION}: make it "
-            "again with `extractor models quantize`"
+            f"{path}: {KEY} is {entry!r}, this version reads {known} of version {VERSION}: make it again with "
+            "`extractor models quantize`"
         )
     return str(precision)
 
 
 def describe(precision: str) -> dict[str, Any]:
-    """What a quantised checkpoint's config.json holds under `KEY`."""
+    """Return what a quantised checkpoint's config.json holds under `KEY`."""
     return {"precision": precision, "version": VERSION}

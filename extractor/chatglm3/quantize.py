@@ -24,14 +24,14 @@ from extractor.chatglm3.safetensors_writer import ShardWriter, atomic_folder
 from extractor.chatglm3.weight_mapping import IGNORED, SourceTensor, weight_mapping
 from extractor.chatglm3.weights import copy_in_groups
 from extractor.errors import UsageError
-from extractor.precisions import PRECISIONS, QUANTIZED
-from extractor.precisions._support import QuantizedLinear
+from extractor.precisions import find_precision, quantized_names
+from extractor.precisions._support.linear import LinearLayer
 
 _COPIED = (TOKENIZER_FILE, "tokenizer_config.json")
 
 
 def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False) -> None:
-    """Write the checkpoint in `folder` to the new folder `out` with `int8` or `int4` weights.
+    """Write the checkpoint in `folder` to the new folder `out` in a precision with integer weights (`int8`, `int4`).
 
     With `overwrite` a quantised checkpoint that is there is replaced; nothing else ever is. Raises UsageError for what
     cannot be done, CheckpointError for a broken source, OutputError where the disk refuses.
@@ -40,7 +40,7 @@ def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False
     shape, files = read_dims(folder), weight_files(folder)
     plan = weight_mapping(shape)
     check_tensors(folder, files, plan)
-    model = skeleton(Parameters, shape, PRECISIONS[precision], torch.bfloat16)
+    model = skeleton(Parameters, shape, find_precision(precision), torch.bfloat16)
     with atomic_folder(out) as unfinished, torch.no_grad():
         shards = ShardWriter(unfinished)
         for file in files:
@@ -50,8 +50,8 @@ def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False
 
 
 def _check_request(folder: Path, out: Path, precision: str, overwrite: bool) -> None:
-    if precision not in QUANTIZED:
-        raise UsageError(f"a model is stored in {' or '.join(QUANTIZED)}, not in {precision!r}")
+    if precision not in quantized_names():
+        raise UsageError(f"a model is stored in {' or '.join(quantized_names())}, not in {precision!r}")
     checkpoint_files(folder)
     found = quantization_config.stored_precision(folder)
     if found is not None:
@@ -71,12 +71,12 @@ def _is_ours(out: Path) -> bool:
 def _converted(
     model: Parameters, plan: dict[str, SourceTensor], name: str, tensor: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
-    """What becomes of a source tensor: codes and scales of its quantised layers, or its rows as they are."""
+    """Yield what becomes of a source tensor: codes and scales of its quantised layers, or its rows as they are."""
     for rows in () if name in IGNORED else plan[name].targets:
         part = tensor[rows.start : rows.stop]
         owner, _, leaf = rows.name.rpartition(".")
         layer = model.get_submodule(owner)
-        if isinstance(layer, QuantizedLinear) and leaf == "weight":
+        if isinstance(layer, LinearLayer) and leaf == "weight":
             state = type(layer).from_float(part).state_dict()
             yield from ((f"{owner}.{buffer}", value) for buffer, value in state.items())
         else:

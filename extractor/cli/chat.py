@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from extractor.cli._options import label_demo
+from extractor import precisions
+from extractor.cli._console import label_demo
 from extractor.errors import UsageError
-from extractor.precisions import PRECISIONS
 
 if TYPE_CHECKING:
     from extractor.chatglm3 import ChatGLM3
@@ -36,7 +36,7 @@ Examples:
 @click.option("--system", help="System prompt.")
 @click.option("--revision", help="A revision of the model on ModelScope instead of the pinned one.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
-@click.option("--precision", type=click.Choice(list(PRECISIONS)), default="half", show_default=True)
+@click.option("--precision", type=click.Choice(precisions.names()), default="half", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option(
     "--max-tokens", type=click.IntRange(1), default=1024, show_default=True, help="Maximum length of an answer."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -14,7 +13,7 @@ from extractor.chatglm3.hub import DEMO, DEMO_FOLDER, cache_folder, find_cached,
 from extractor.chatglm3.model_dims import read_dims
 from extractor.chatglm3.quantization_config import stored_precision
 from extractor.chatglm3.registry import KNOWN_MODELS, KnownModel
-from extractor.precisions import PRECISIONS, QUANTIZED, Precision
+from extractor.precisions import find_precision, load_precisions, names, quantized_names
 
 _PUBLISHED = click.Choice(list(KNOWN_MODELS))
 
@@ -109,7 +108,7 @@ def info(model: str, revision: str | None) -> None:
         "context": f"{dims.context:,} tokens",
         "KV cache": f"{dims.cache_bytes(1) / 1024:g} KiB a token in half precision",
     }
-    choices: Mapping[str, Precision] = {precision: PRECISIONS[precision]} if precision else PRECISIONS
+    choices = {precision: find_precision(precision)} if precision else load_precisions()
     needs = {f"needs, {name}": _size(each.needed_bytes(dims)) for name, each in choices.items()}
     _print_pairs(pairs | needs)
 
@@ -123,7 +122,7 @@ Examples:
 )
 @click.argument("model")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--precision", type=click.Choice(QUANTIZED), default="int4", show_default=True)
+@click.option("--precision", type=click.Choice(quantized_names()), default="int4", show_default=True)
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
 @click.option("--overwrite", is_flag=True, help="Replace a quantised model in OUT.")
 def quantize(model: str, out: Path, precision: str, revision: str | None, overwrite: bool) -> None:
@@ -150,7 +149,7 @@ Examples:
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--precision",
-    type=click.Choice([name for name in PRECISIONS if name not in QUANTIZED]),
+    type=click.Choice([name for name in names() if name not in quantized_names()]),
     help="Data type of the stored weights (half is float16).  [default: as in the checkpoint]",
 )
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")

@@ -24,18 +24,18 @@ from extractor.chatglm3.parameters import Layer, Parameters
 from extractor.engine.batch import Batch, ForwardBatch
 from extractor.engine.constraint import TokenBitmask
 from extractor.engine.kv_cache import KVShape
-from extractor.engine.linear import Linear, Product, mlp_of, of_norm, output_of, product_of, stacked_of
 from extractor.engine.operations import CompiledOperations, Rotary, TorchOperations, operations
 from extractor.kernels.amx import Norm
+from extractor.precisions._support.linear import LinearLayer, Product, RowFunction
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """The products of a layer."""
 
-    query_key_value: Product  # with the norm before it; (rows, hidden) to (rows, query heads + keys + values, flat)
-    output: Linear  # (rows, query heads * head_size) to (rows, hidden); the residual is added by `plus`
-    mlp: Product  # with the norm before it and the residual; (rows, hidden) to (rows, hidden)
+    query_key_value: RowFunction  # with the norm before it; (rows, hidden) to (rows, query heads + keys + values, flat)
+    output: Product  # (rows, query heads * head_size) to (rows, hidden); the residual is added by `plus`
+    mlp: RowFunction  # with the norm before it and the residual; (rows, hidden) to (rows, hidden)
 
 
 class ModelRunner:
@@ -51,7 +51,7 @@ class ModelRunner:
         self._eps = shape.norm_eps
         self._heads, self._groups, self._size = shape.heads, shape.groups, shape.head_size
         self._embedding = model.model.embed_tokens.weight.detach()
-        self._output = output_of(model.lm_head)
+        self._output = model.lm_head.output()
         _free_weights(model.lm_head)
         self._norm = Norm(model.model.norm.weight.detach(), self._eps)
         self._cos, self._sin = _rotary_table(shape, self._embedding)  # (context, rotated channels / 2)
@@ -88,7 +88,7 @@ class ModelRunner:
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Return the logits of hidden states (rows, hidden) in float32: (rows, vocabulary), or (rows, these tokens)."""
-        return (self._output(hidden) if tokens is None else self._output.some(hidden, tokens)).float()
+        return (self._output(hidden) if tokens is None else self._output.select(hidden, tokens)).float()
 
     def greedy(self, hidden: Tensor, bitmask: TokenBitmask | None) -> Tensor | None:
         """Return the most probable allowed token of each row and its log-probability: (rows, 2) in float64.
@@ -122,27 +122,26 @@ class ModelRunner:
         attention, mlp = layer.self_attn, layer.mlp
         before = Norm(layer.input_layernorm.weight.detach(), self._eps)
         between = Norm(layer.post_attention_layernorm.weight.detach(), self._eps)
-        # The norms are part of the products' kernels where there are such kernels (`linear.py`).
+        # The norms are part of the products' kernels where there are such kernels (`precisions._support.linear`).
         states = self._query_key_value(attention.q_proj, attention.k_proj, attention.v_proj)
         return _Layer(
-            of_norm(states, before, self._normed),
-            product_of(attention.o_proj),
-            mlp_of(mlp.gate_up_proj, mlp.down_proj, between, self._normed),
+            states.after_norm(before, self._normed),
+            attention.o_proj.product(),
+            mlp.gate_up_proj.mlp(mlp.down_proj, between, self._normed),
         )
 
-    def _query_key_value(self, *parts: nn.Linear) -> Linear:
-        """Return one product for the three, with rows of queries and keys in the order in which they are rotated."""
+    def _query_key_value(self, *parts: LinearLayer) -> LinearLayer:
+        """Return one layer for the three, with rows of queries and keys in the order in which they are rotated."""
         # Queries and keys are rotated, values are not. The table has one column for each pair of channels.
         order = _rotated_order(self._heads + self._groups, self._groups, self._size, 2 * self._cos.shape[1])
-        return stacked_of(parts, order.to(self._embedding.device))
+        return type(parts[0]).stack(parts).rows(order.to(self._embedding.device))
 
 
 def _free_weights(module: nn.Module) -> None:
-    """Free the weights of plain layers: they were laid out again, or are held by what was made of them."""
+    """Free the weights that the products made of them do not read where they are."""
     for part in module.modules():
-        # Not isinstance: the products of other kinds of layers use the weights where they are.
-        if type(part) is nn.Linear:
-            part.to_empty(device="meta")
+        if isinstance(part, LinearLayer):
+            part.release()
 
 
 def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> Tensor:

@@ -1,15 +1,14 @@
-"""What surrounds the matrix products: norms, all from rotation to the outputs of attention, and the choice of tokens.
+"""What surrounds the matrix products of a layer (norms, rotation to attention) and greedy sampling.
 
-The same numbers two ways, but for rounding: torch's operations, on any device, and `attention.c` in bfloat16 on a CPU
-where there is gcc, which spares passes over memory and reads the keys of an answer once for all its heads.
+There are two sets of operations, with the same results up to rounding: torch's, on any device, and the kernels of
+`kernels.attention`, in bfloat16 on a CPU, which save passes over memory and read the keys of a sequence once for all
+its heads. This module knows where a batch keeps its tokens; the kernels are given rows, lengths and addresses.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -20,42 +19,41 @@ from torch.nn import functional
 from extractor.engine.batch import Batch, ForwardBatch
 from extractor.engine.constraint import TokenBitmask
 from extractor.engine.kv_cache import KVShape
-from extractor.kernels.jit import Array, call, load
+from extractor.kernels import attention
+from extractor.kernels.attention import Addresses, AttentionKernels, AttentionStep
+from extractor.kernels.checks import Int64Array
 
 Rotary = tuple[Tensor, Tensor]
 """Cosine and sine for each row: (rows, half of the rotated channels)."""
 
-_MOST_HEADS, _MOST_SIZE, _MULTIPLE = 64, 256, 16  # what attention.c takes
-_TILED_SIZE, _TASK_ROWS, _TILE_KEYS = 128, 128, 32  # what its attention in the matrix unit takes, in which parts
-
 
 class Operations(Protocol):
-    """Norm and attention of a runner. `shape` says how they lay out the cache."""
+    """Norm and attention of a model runner. `shape` says how they lay out the cache."""
 
     shape: KVShape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        """weight * x / root mean square of each row."""
+        """Return weight * x / root mean square of each row of `x` (rows, hidden)."""
         ...
 
     def attend(self, batch: Batch, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
-        """Rotate queries and keys, put keys and values into the cache, and attend.
+        """Rotate queries and keys, write keys and values into the cache, and return the outputs of attention.
 
-        `states` (rows, query heads, then keys, then values of all groups) may be changed; the outputs are (rows,
-        query heads).
+        `states` (rows, (query heads + 2 * groups) * head_size), queries, then keys, then values, may be changed; the
+        outputs are (rows, query heads * head_size), padding included.
         """
         ...
 
 
 class TorchOperations:
-    """With torch's operations."""
+    """Torch's operations, on any device and in any dtype."""
 
     def __init__(self, shape: KVShape) -> None:
         self.shape = shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        """On a CPU torch's own norm takes eight times as long, in bfloat16, as these passes; on CUDA it is one kernel.
-        The weight comes behind its rounding, as the model has it."""
+        """Return the norm of each row, rounded before the weight, as the model does."""
+        # On a CPU torch's own norm takes eight times as long in bfloat16 as these passes; on CUDA it is one kernel.
         if x.is_cuda:
             return functional.rms_norm(x, x.shape[-1:], None, eps).mul_(weight)
         wide = x.to(torch.float32, copy=True)
@@ -63,6 +61,7 @@ class TorchOperations:
         return wide.mul_(square.add_(eps).rsqrt_()).to(x.dtype).mul_(weight)
 
     def attend(self, batch: ForwardBatch, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
+        """Rotate, write into the cache and attend; the rows of padding come out as zeros."""
         groups, each, size = self.shape.groups, self.shape.heads_per_group, self.shape.head_size
         heads = states.view(len(states), -1, size)
         _rotate(heads[:, : groups * each + groups], *rotary)
@@ -73,108 +72,105 @@ class TorchOperations:
 
 
 class CompiledOperations:
-    """With `attention.c`: attention is in the matrix unit where the processor has one that they know; else short runs
-    are attended to with vectors, and long ones by torch."""
+    """The kernels of `kernels.attention`.
 
-    def __init__(self, shape: KVShape, library: ctypes.CDLL, *, tiles: bool = True) -> None:
-        self._library = library
-        self._tiles = tiles and shape.head_size == _TILED_SIZE and bool(library.has_tiles())
-        self.picks = hasattr(library, "pick_rows")
-        self.shape = replace(shape, block_size=_TILE_KEYS) if self._tiles else shape
+    Attention is on AMX tiles where the processor has them; else decode segments are attended to with vectors, and
+    prefill segments, whose many rows are worth matrix products, by torch.
+    """
+
+    def __init__(self, shape: KVShape, kernels: AttentionKernels, *, tiles: bool = True) -> None:
+        self._kernels = kernels
+        self._tiled = tiles and shape.head_size == attention.TILED_HEAD_SIZE and kernels.has_tiles()
+        self.picks = kernels.picks
+        self.shape = replace(shape, block_size=attention.TILE_KEYS) if self._tiled else shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        result = torch.empty_like(x)
-        call(self._library, "norm_rows", x, *x.shape, weight, eps, result)
-        return result
+        """Return the norm of each row, rounded before the weight."""
+        return self._kernels.norm_rows(x, weight, eps)
 
     def attend(self, batch: Batch, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
-        groups, each, size = self.shape.groups, self.shape.heads_per_group, self.shape.head_size
-        heads = groups * each
-        sizes = np.array([heads, groups, size, rotary[0].shape[-1]])
+        """Rotate, write into the cache and attend; the rows of padding come out as zeros."""
         places = _Places.of(batch)
-        keys, values = places.lanes(layer)
-        where = (places.runs, len(batch.segments), keys, values)
-        call(self._library, "rotate_and_store", states, *rotary, sizes, *where, int(self._tiles))
-        output = states.new_zeros(len(states), heads * size)
-        lanes = (keys, values, *places.prefixes(layer))
-        if self._tiles:
-            tasks = places.tasks
-            call(self._library, "attend_tiles", states, sizes, places.runs, len(batch.segments), tasks, *lanes, output)
+        slots, prefixes = places.slots(layer), places.prefixes(layer)
+        self._kernels.rotate_and_store(states, rotary, places.step, slots, tiled=self._tiled)
+        output = states.new_zeros(len(states), places.step.heads * places.step.size)
+        if self._tiled:
+            self._kernels.attend_segments_tiled(states, places.step, slots, prefixes, output)
             return output
-        call(self._library, "attend_runs", states, sizes, places.runs, batch.num_decode, *lanes, output)
+        self._kernels.attend_segments(states, places.step, batch.num_decode, slots, prefixes, output)
         if batch.num_decode < len(batch.segments):
-            query = states[:, : heads * size].view(-1, groups, each, size)
+            groups, each, size = self.shape.groups, self.shape.heads_per_group, self.shape.head_size
+            query = states[:, : groups * each * size].view(-1, groups, each, size)
             batch.attend_prefill(layer, query, output.view(-1, groups, each, size))
         return output
 
     def pick(self, logits: Tensor, bits: TokenBitmask | None) -> Tensor:
-        """For each row of logits (rows, vocabulary) the largest that its bits allow (None: all), and its
-        log-probability among those, in float64 (rows, 2). Only where `picks` says that there is a kernel for it."""
-        picked = torch.empty(len(logits), 2, dtype=torch.float64)
-        masks = (None, 0) if bits is None else (torch.from_numpy(bits.view(np.int32)), bits.shape[1])
-        call(self._library, "pick_rows", logits.contiguous(), *logits.shape, *masks, picked)
-        return picked
+        """Return the largest allowed of each row of logits (rows, vocabulary), and its log-probability among these.
+
+        The result is (rows, 2) in float64; `bits` None allows all. Only where `picks`.
+        """
+        return self._kernels.pick_rows(logits.contiguous(), None if bits is None else np.ascontiguousarray(bits))
 
 
 class _Places:
-    """Where the tokens of a batch stand, as the kernels want it: numbers and addresses."""
+    """Where the tokens of a batch are, as the kernels need it: numbers for the whole step, addresses for each layer.
+
+    A pool's tensors may be replaced by larger ones between steps and differ from layer to layer, so addresses are taken
+    at each call: that of a pool's tensor plus the offset of the slot in it.
+    """
 
     def __init__(self, batch: Batch) -> None:
-        self._pools = list(dict.fromkeys(segment.slot.pool for segment in batch.segments))
-        self._pool = np.array([self._pools.index(segment.slot.pool) for segment in batch.segments])
-        token = batch.shape.groups * batch.shape.head_size * batch.shape.dtype.itemsize
-        self._offset = np.array([segment.slot.index * segment.slot.pool.capacity * token for segment in batch.segments])
-        self._prefixes = list(dict.fromkeys(segment.prefix for segment in batch.segments if segment.prefix is not None))
-        known = [
-            self._prefixes.index(segment.prefix) if segment.prefix is not None else -1 for segment in batch.segments
-        ]
+        segments, shape = batch.segments, batch.shape
+        self._pools = list(dict.fromkeys(segment.slot.pool for segment in segments))
+        self._pool = np.array([self._pools.index(segment.slot.pool) for segment in segments])
+        token_bytes = shape.groups * shape.head_size * shape.dtype.itemsize
+        self._offset: Int64Array = np.array(
+            [segment.slot.index * segment.slot.pool.capacity * token_bytes for segment in segments]
+        )
+        self._prefixes = list(dict.fromkeys(segment.prefix for segment in segments if segment.prefix is not None))
+        # -1 for none: the last of the addresses, a null pointer, which nothing reads as its length is 0
+        known = [-1 if segment.prefix is None else self._prefixes.index(segment.prefix) for segment in segments]
         self._prefix = np.array(known)
-        self._lengths = np.array([segment.prefix_length for segment in batch.segments])
         rows = [
-            (first, len(segment.ids), segment.start)
-            for segment, first in zip(batch.segments, batch.first_rows, strict=True)
+            (first, len(segment.ids), segment.start) for segment, first in zip(segments, batch.first_rows, strict=True)
         ]
-        self.runs: Array = np.array(rows)
-        rows_of = [len(segment.ids) * batch.shape.heads_per_group for segment in batch.segments]
-        self.tasks: Array = np.cumsum([0, *(-(-count // _TASK_ROWS) for count in rows_of)])
+        lengths = np.array([segment.prefix_length for segment in segments])
+        heads = shape.groups * shape.heads_per_group
+        self.step = AttentionStep(heads, shape.groups, shape.head_size, np.array(rows), lengths)
 
     @classmethod
     def of(cls, batch: Batch) -> _Places:
-        """The places of a batch, made once for all its layers."""
+        """Return the places of a batch, made once for all its layers."""
         if batch.kernel_arguments is None:
             batch.kernel_arguments = cls(batch)
         assert isinstance(batch.kernel_arguments, cls)
         return batch.kernel_arguments
 
-    def lanes(self, layer: int) -> tuple[Array, Array]:
-        """Addresses of each run's keys and values."""
-        keys = _addresses([pool.keys[layer] for pool in self._pools])[self._pool] + self._offset
-        values = _addresses([pool.values[layer] for pool in self._pools])[self._pool] + self._offset
-        return keys, values
+    def slots(self, layer: int) -> Addresses:
+        """Return the addresses of each segment's keys and values in its slot."""
+        keys = [pool.keys[layer].data_ptr() for pool in self._pools]
+        values = [pool.values[layer].data_ptr() for pool in self._pools]
+        return _addresses(keys, values, self._pool) + self._offset
 
-    def prefixes(self, layer: int) -> tuple[Array, Array, Array]:
-        """Addresses of the keys and values of each run's prefix (none: 0), and its length."""
-        keys = _addresses([prefix.keys[layer] for prefix in self._prefixes], 0)[self._prefix]
-        values = _addresses([prefix.values[layer] for prefix in self._prefixes], 0)[self._prefix]
-        return keys, values, self._lengths
+    def prefixes(self, layer: int) -> Addresses:
+        """Return the addresses of the keys and values of each segment's prefix (none: 0)."""
+        keys = [prefix.keys[layer].data_ptr() for prefix in self._prefixes]
+        values = [prefix.values[layer].data_ptr() for prefix in self._prefixes]
+        return _addresses([*keys, 0], [*values, 0], self._prefix)
 
 
 def operations(shape: KVShape) -> Operations:
-    """The fastest operations for a cache of this shape."""
-    library = _library() if shape.device.type == "cpu" and shape.dtype == torch.bfloat16 else None
-    fits = shape.heads_per_group <= _MOST_HEADS and shape.head_size <= _MOST_SIZE
-    if library is None or not fits or shape.head_size % _MULTIPLE:
+    """Return the fastest operations for a cache of this shape."""
+    kernels = attention.kernels() if shape.device.type == "cpu" and shape.dtype == torch.bfloat16 else None
+    if kernels is None or not attention.supports(shape.heads_per_group, shape.head_size):
         return TorchOperations(shape)
-    return CompiledOperations(shape, library)
+    return CompiledOperations(shape, kernels)
 
 
-@cache
-def _library() -> ctypes.CDLL | None:
-    return load("attention")
-
-
-def _addresses(tensors: Sequence[Tensor], *more: int) -> Array:
-    return np.array([*(tensor.data_ptr() for tensor in tensors), *more], dtype=np.int64)
+def _addresses(keys: Sequence[int], values: Sequence[int], chosen: Int64Array) -> Addresses:
+    """Return the chosen ones (indices) of the addresses: (2, chosen)."""
+    addresses: Addresses = np.take(np.array([keys, values], dtype=np.int64), chosen, axis=1)
+    return addresses
 
 
 def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> None:

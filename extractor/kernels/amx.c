@@ -1,7 +1,17 @@
-/* Products with weights that are laid out for the matrix unit, in bfloat16, int8 or int4, with the norm before them and
-   what follows: scales, bias, residual, gate. A row of the result is the same bits alone and among others, since sums
-   are always taken in the same order, but in int4, where few rows are multiplied by the codes themselves. Compiled for
-   the machine by products.py. */
+/* Products y = x W^T with weights in AMX tiles, in bfloat16, int8 or int4, fused with the norm before them and with
+   what follows: scales, bias, residual, gate. Called by amx.py.
+
+                 steps along the sum ->              A tile is 16 rows of 64 bytes. A step is 64 bytes of the
+               s0     s1          sN                 sum: 32 numbers in bfloat16, 64 in int8; in int4 32 columns.
+   input    [32 rows][step][2 tiles of 16 rows]      written by take_row(): norm, quantise, pad with zeros
+   weight   [16 outputs][step][1 tile]               written once by amx.py: 4 bytes of the sum for 16 outputs in a row
+   sums     [2 tiles of rows][2 tiles of outputs]    tiles 0 .. 3; input in 4 and 5, weight in 6 and 7
+
+   Loops, from the outside: a task is a group of panels (32 outputs each) and a chunk of input blocks (32 rows each)
+   whose tiles stay in the second-level cache; then panel, then STEPS steps, whose part of the weight stays in the
+   first-level cache, then block. Sums of a block wait in `sums` between two groups of steps. Sums are always taken in
+   the same order, so a row of the result is the same bits alone and among others; except in int4, where up to FEW rows
+   are multiplied by the codes themselves (take_few) instead of by weights unpacked to bfloat16. */
 
 #include "bfloat16.h"
 #include "tiles.h"
@@ -10,27 +20,28 @@
 
 #ifdef HAS_TILES
 #define TILE 1024          /* bytes */
-#define STEPS 8            /* tiles along the sum whose part of the weight stays in the first cache */
-#define AHEAD 16           /* steps between the weight that is asked for and the one that is read */
-#define PANELS 8           /* of 32 outputs, taken together where there are many rows */
-#define KEPT (1024 * 1024) /* bytes of the input that stay in the second cache */
-#define MOST 16            /* blocks of 32 rows, of these */
+#define STEPS 8            /* steps whose part of the weight stays in the first-level cache: 2 * 8 tiles, 16 KiB */
+#define AHEAD 16           /* steps between the weight that is prefetched and the one that is read */
+#define PANELS 8           /* most panels of 32 outputs in a task */
+#define KEPT (1024 * 1024) /* bytes of the input that stay in the second-level cache */
+#define MOST 16            /* most blocks of 32 rows among these */
 #define FEW 8              /* rows up to which weights in int4 are not unpacked */
 #define GROUP 32           /* columns of int4 that share scale and zero */
 #define INLINE static inline __attribute__((always_inline))
 
-enum kind { HALF, INT8, INT4 };
+enum kind { HALF, INT8, INT4 }; /* amx.py counts them alike */
 
-/* A weight in int4: 16 outputs by 32 columns, with a scale and a zero for each output. A byte holds two columns, the even
-   one low; four bytes, so eight columns, of each output lie together. The weight is (code - 8) * scale + zero. */
+/* A tile of a weight in int4: 16 outputs by 32 columns, with a scale and a zero for each output. A byte holds two
+   columns, the even one low; four bytes, so eight columns, of each output are adjacent: [8 columns][output]. The weight
+   is (code - 8) * scale + zero. */
 struct packed {
     uint8_t codes[4][16][4];
     uint16_t scales[16], zeros[16];
 };
 
-/* Inputs are tiles of 16 rows by 64 bytes, two of them side by side: [32 rows][step][2]. Weights are tiles of 64 bytes
-   of the sum by 16 outputs: [16 outputs][step]. A panel is 32 outputs; with `gate` 16 of the first half, the gates, and
-   16 of the second. `norm`, `bias` and `residual` may be null, and weight_scales are null but for int8. */
+/* One product. A panel is 32 outputs; with `gate` 16 of the first half of the weight, the gates, and the 16 of the
+   second half that they gate. `norm`, `bias` and `residual` may be null; weight_scales are null except for int8. `x` is
+   null where another product has written the input tiles. */
 struct product {
     const uint16_t *x, *norm;
     float eps;
@@ -42,15 +53,17 @@ struct product {
     const uint16_t *bias, *residual;
     int64_t steps, panels, gate;
     uint16_t *y;
-    int64_t next_steps; /* where y is the input of a product of so many steps, in its tiles; else 0 */
+    int64_t next_steps; /* if y is the tiled input of a product of so many steps; else 0, and y is plain rows */
 };
 
-/* Where a number of the input in bfloat16 stands, in bytes. */
+/* The place of a number in the tiled input in bfloat16, in bytes. */
 INLINE int64_t place_of(int64_t row, int64_t column, int64_t steps) {
     return ((row / 32 * steps + column / 32) * 2 + row % 32 / ROWS) * TILE + row % ROWS * 64 + column % 32 * 2;
 }
 
-/* A row of the input to its tiles; rows that are not there are zeros, and so is what fills up the last tile. */
+/* Write a row of the input to its tiles, after the norm. Rows after the last are zeros, and so is the padding of the
+   last step. For int8 and int4 the row is quantised symmetrically; for int4 its codes are stored in bfloat16, which
+   holds them exactly. */
 INLINE void take_row(const struct product *p, int64_t row, enum kind kind) {
     char *target = p->input + place_of(row, 0, p->steps);
     const uint16_t *source = p->x + row * p->columns;
@@ -68,7 +81,7 @@ INLINE void take_row(const struct product *p, int64_t row, enum kind kind) {
     float scale = there ? row_scale(source, p->columns) : 1.0f;
     __m512 inverse = _mm512_set1_ps(1.0f / scale);
     p->input_scales[row] = scale;
-    int64_t size = kind == INT8 ? 1 : 2; /* codes are multiplied as bfloat16 by weights that are */
+    int64_t size = kind == INT8 ? 1 : 2; /* bytes of a code */
     for (int64_t i = 0; i < p->steps * 64 / size; i += 16) {
         __m512i codes = _mm512_setzero_si512();
         if (there && i < p->columns) codes = _mm512_cvtps_epi32(_mm512_mul_ps(widened(source + i), inverse));
@@ -80,8 +93,10 @@ INLINE void take_row(const struct product *p, int64_t row, enum kind kind) {
     }
 }
 
-/* Add up `steps` tiles along the sum for 16 outputs and 16 others, of 16 or (`both`) 32 rows. `lines` of each weight
-   are asked for ahead at each step, from `ahead` bytes behind the one that is read. */
+/* Add `steps` steps to the sums of 16 outputs (`one`) and 16 others, for 16 or (`both`) 32 rows. At each step `lines`
+   cache lines of each weight are prefetched, `ahead` bytes after the tile that is read: the blocks of a chunk share
+   this, each prefetches a part. Tiles are used in the order in which they are loaded, so that loads and products
+   overlap. */
 INLINE void add_up(const char *input, const char *one, const char *other, int64_t steps, int64_t ahead, int64_t lines,
                    int both, enum kind kind) {
 #define MULTIPLY(sum, left, right)         \
@@ -111,7 +126,8 @@ INLINE void add_up(const char *input, const char *one, const char *other, int64_
 #undef MULTIPLY
 }
 
-/* A tile in int4 as one in bfloat16. */
+/* Unpack a tile in int4 to one in bfloat16. A code is looked up in `steps` (permutexvar_ps reads the low four bits of a
+   lane), and `pairs` interleaves even and odd columns as the product reads them. */
 static void unpack(const struct packed *packed, char *tile) {
     const __m512 steps = _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7);
     const __m512i pairs = _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006,
@@ -120,7 +136,7 @@ static void unpack(const struct packed *packed, char *tile) {
     __m512 scales = widened(packed->scales), zeros = widened(packed->zeros);
     for (int q = 0; q < 4; q++) {
         __m512i codes = _mm512_loadu_si512(packed->codes[q]);
-        for (int r = 0; r < 4; r++) { /* a step is looked up by the low four bits */
+        for (int r = 0; r < 4; r++) {
             __m512 even = _mm512_permutexvar_ps(_mm512_srli_epi32(codes, 8 * r), steps);
             __m512 odd = _mm512_permutexvar_ps(_mm512_srli_epi32(codes, 8 * r + 4), steps);
             even = _mm512_fmadd_ps(even, scales, zeros);
@@ -131,7 +147,7 @@ static void unpack(const struct packed *packed, char *tile) {
     }
 }
 
-/* Unpack tiles of two weights, and ask for those AHEAD of them. */
+/* Unpack `steps` tiles of two weights, and prefetch those AHEAD of them. */
 static void unpack_all(const struct packed *one, const struct packed *other, int64_t steps, char *tiles) {
     for (int64_t s = 0; s < steps; s++) {
         for (int64_t i = 0; i < (int64_t)sizeof(struct packed); i += 64) {
@@ -143,6 +159,7 @@ static void unpack_all(const struct packed *one, const struct packed *other, int
     }
 }
 
+/* 16 outputs of a row from their sums: scales of weight and input, bias. */
 INLINE __m512 finished(const struct product *p, const char *sums, int64_t row, int64_t output, enum kind kind) {
     __m512 y = kind == INT8 ? _mm512_cvtepi32_ps(_mm512_load_si512(sums)) : _mm512_load_ps((const float *)sums);
     if (kind == INT8) y = _mm512_mul_ps(y, _mm512_loadu_ps(p->weight_scales + output));
@@ -150,7 +167,7 @@ INLINE __m512 finished(const struct product *p, const char *sums, int64_t row, i
     return p->bias ? _mm512_add_ps(y, widened(p->bias + output)) : y;
 }
 
-/* What follows the sums of 32 outputs of up to 32 rows. */
+/* Finish a panel of a block: scale, add, gate, round, and write up to 32 rows of 32 outputs (with `gate` of 16). */
 INLINE void finish(const struct product *p, const char *sums, int64_t block, int64_t panel, enum kind kind) {
     int64_t count = p->rows - block * 32 < 32 ? p->rows - block * 32 : 32;
     for (int64_t r = 0; r < count; r++) {
@@ -176,7 +193,7 @@ INLINE void finish(const struct product *p, const char *sums, int64_t block, int
     }
 }
 
-/* 32 outputs for the blocks of 32 rows from `first` to `last`, STEPS tiles of the sum at a time. */
+/* A panel for the blocks of rows `first` .. `last` - 1, STEPS steps at a time. `sums` has 4 tiles for each block. */
 INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, int64_t last, char *sums, enum kind kind) {
     int64_t lines = kind == INT4 ? 0 : last - first < 16 ? 16 / (last - first) : 1;
     int64_t size = kind == INT4 ? sizeof(struct packed) : TILE;
@@ -195,7 +212,7 @@ INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, in
             char *mine = sums + (block - first) * 4 * TILE;
             const char *input = p->input + (block * p->steps + from) * 2 * TILE;
             int64_t ahead = AHEAD * TILE + (block - first) * some * lines * 64;
-            if (from) {
+            if (from) { /* go on with the sums of the steps before */
                 _tile_loadd(0, mine, 64);
                 _tile_loadd(1, mine + TILE, 64);
                 _tile_loadd(2, mine + 2 * TILE, 64);
@@ -219,8 +236,8 @@ INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, in
     }
 }
 
-/* A few rows for weights in int4, in int8: row by row the even columns, then the odd ones; behind all rows the sums of
-   their groups. */
+/* Quantise one of few rows for a weight in int4. The input holds, row by row, the codes of even columns, then of odd
+   ones; after FEW rows of them the sum of each group of columns, which the zeros of the weight are multiplied by. */
 static void take_few_row(const struct product *p, int64_t row) {
     int8_t *even = (int8_t *)p->input + row * p->columns, *odd = even + p->columns / 2;
     float *sums = (float *)(p->input + FEW * p->columns) + row * p->steps;
@@ -243,7 +260,8 @@ static void take_few_row(const struct product *p, int64_t row) {
     }
 }
 
-/* Sums of 16 outputs of `count` (known when compiled) rows from `first` on, a row of a tile each. */
+/* Sums of 16 outputs for `count` (a constant when compiled) rows from `first` on; each becomes a row of `tile`.
+   sum(x w) = scale * sum(x code) + (zero - 8 scale) * sum(x), group by group; codes are unsigned, as vpdpbusd wants. */
 INLINE void add_few(const struct product *p, const struct packed *weight, int64_t first, int count, char *tile) {
     const __m512i nibble = _mm512_set1_epi8(15);
     const float *group_sums = (const float *)(p->input + FEW * p->columns) + first * p->steps;
@@ -277,7 +295,7 @@ INLINE void add_few(const struct product *p, const struct packed *weight, int64_
     for (int m = 0; m < count; m++) _mm512_store_ps((float *)(tile + (first + m) * 64), sums[m]);
 }
 
-/* A product of few rows with a weight in int4, which is read once from memory and never unpacked. */
+/* A product of up to FEW rows with a weight in int4, which is read once from memory and never unpacked. */
 static void take_few(const struct product *p, char *sums) {
 #pragma omp for schedule(static)
     for (int64_t row = 0; row < p->rows; row++) take_few_row(p, row);
@@ -296,7 +314,8 @@ static void take_few(const struct product *p, char *sums) {
     }
 }
 
-/* All of a product, by the threads that are at it; `x` is null where the input stands in its tiles already. */
+/* A whole product, by all threads of the parallel region. Each `omp for` ends in a barrier: the input is complete
+   before the first panel, and a product before the next. */
 INLINE void take_product(const struct product *p, char *sums, enum kind kind) {
     int64_t blocks = (p->rows + 31) / 32, most = KEPT / (p->steps * 2 * TILE);
     most = most < 1 ? 1 : most < MOST ? most : MOST;
@@ -332,12 +351,13 @@ static void set_input(struct product *p, char *input) {
 
 static int64_t sums_bytes(void) { return omp_get_max_threads() * MOST * 4 * TILE; }
 
-/* Bytes that a product needs beside its operands, or two of them with their numbers between (`next_steps` not 0). */
+/* Bytes that a product needs beside its operands, or (`next_steps` not 0) two of them with the rows between them:
+   [sums of each thread][input of the first][input of the second][rows between, for int8 and int4]. */
 int64_t scratch_bytes(int64_t rows, int64_t steps, int64_t next_steps) {
     return sums_bytes() + input_bytes(rows, steps) + input_bytes(rows, next_steps) + rows * next_steps * 128;
 }
 
-/* One product, or one and then another, each by all threads. */
+/* One product, or one and then another, each by all threads. Tiles are configured for each thread. */
 INLINE void take_products(const struct product *first, const struct product *second, char *scratch, enum kind kind) {
 #pragma omp parallel
     {
@@ -349,6 +369,7 @@ INLINE void take_products(const struct product *first, const struct product *sec
     }
 }
 
+/* Compile everything above once for each kind. */
 static void take_kind(const struct product *first, const struct product *second, char *scratch, int64_t kind) {
     if (kind == HALF) take_products(first, second, scratch, HALF);
     if (kind == INT8) take_products(first, second, scratch, INT8);
@@ -377,10 +398,10 @@ void mlp_tiles(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t 
                              .residual = x, .steps = down_steps, .panels = down_panels, .y = y};
     set_input(&first, scratch + sums_bytes());
     set_input(&second, first.input + input_bytes(rows, gate_steps));
-    if (kind != HALF) { /* rows are quantised when they are complete */
+    if (kind != HALF) { /* plain rows between the products: a row is quantised when it is complete */
         first.y = (uint16_t *)(second.input + input_bytes(rows, down_steps));
         second.x = first.y;
-    } else {
+    } else { /* the first product writes the second's input tiles */
         first.y = (uint16_t *)second.input;
         first.next_steps = down_steps;
     }

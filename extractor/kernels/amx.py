@@ -1,8 +1,8 @@
-"""Products in the matrix unit of the processor (AMX), in bfloat16, int8 and int4, with what stands around them.
+"""The functions of `amx.c`: products on the processor's AMX tiles, in bfloat16, int8 and int4.
 
-`amx.c` is compiled once where there is gcc and the processor has the unit; elsewhere it `takes` nothing, and
-oneDNN's products do. A row of a result is the same bits alone and among others, which oneDNN does not promise; in int4
-that holds up to a rounding, since few rows are multiplied otherwise than many.
+Norm, gate and residual are part of a product. Where there is no gcc or no AMX, `supports` is False for everything. A
+row of a result is the same bits alone and among others, which oneDNN does not promise; in int4 up to a rounding, as few
+rows are multiplied differently from many.
 """
 
 from __future__ import annotations
@@ -15,141 +15,210 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from extractor.kernels.jit import call, load
+from extractor.kernels.checks import BF16, F32, I8, U8, matrix_shape, optional_pointer, pointer, require
+from extractor.kernels.jit import FLOAT, INT64, POINTER, Signature, load
 
-_OUTPUTS = 16
+_P, _N, _F = POINTER, INT64, FLOAT
+
+SIGNATURES = {
+    "has_tiles": Signature((), ctypes.c_int),
+    "scratch_bytes": Signature((_N, _N, _N), INT64),
+    "multiply_tiles": Signature((_P, _N, _N, _P, _F, _N, _P, _N, _N, _P, _P, _P, _P, _P)),
+    "mlp_tiles": Signature((_P, _N, _N, _P, _F, _N, _P, _N, _N, _P, _P, _N, _N, _P, _P, _P)),
+}
+
 MULTIPLE = 32
-"""Of outputs and of columns."""
-_BYTES = 64
-_ALIGNED = 64
-_KINDS = (torch.bfloat16, torch.int8, torch.uint8)
+"""What outputs and columns must be multiples of."""
+
+_OUTPUTS = 16  # of a tile
+_TILE_BYTES = 64  # of one output of a tile
+_GROUP = 32  # columns of int4 that share scale and zero: one step
+_INT4_TILE_BYTES = _OUTPUTS * (_GROUP // 2 + 2 + 2)  # codes, a scale and a zero for each output: `struct packed`
+_ALIGNMENT = 64
+_KINDS = (BF16, I8, U8)
+"""The dtype of a weight's tiles by the number that `enum kind` has for it; int4 tiles are bytes."""
 
 
-def takes(outputs: int, columns: int, dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether the matrix unit of this machine takes inputs of this type and a weight of this size there."""
+def supports(outputs: int, columns: int, dtype: torch.dtype, device: torch.device) -> bool:
+    """Return whether this machine multiplies inputs of this dtype by a weight of this size on its AMX tiles."""
     fits = outputs % MULTIPLE == columns % MULTIPLE == 0
-    return fits and dtype == torch.bfloat16 and device.type == "cpu" and _library() is not None
+    return fits and dtype == torch.bfloat16 and device.type == "cpu" and has_tiles()
 
 
-def lay_out(weight: Tensor) -> Tensor:
-    """A weight (outputs, columns) in tiles of 16 outputs by 64 bytes, numbers that are summed up side by side:
-    (outputs / 16, steps, 16, 16, 4 bytes of numbers)."""
+def to_tiles(weight: Tensor) -> Tensor:
+    """Return a weight (outputs, columns) as tiles: (outputs / 16, steps, 16, 16, numbers in 4 bytes).
+
+    A tile is 16 outputs by 64 bytes of columns (a step); numbers that one instruction sums up are adjacent. Columns are
+    padded with zeros to whole steps.
+    """
     outputs, columns = weight.shape
-    step, run = _BYTES // weight.itemsize, 4 // weight.itemsize
+    step, run = _TILE_BYTES // weight.itemsize, 4 // weight.itemsize
     steps = -(-columns // step)
     padded = functional.pad(weight, (0, steps * step - columns))
     return padded.view(outputs // _OUTPUTS, _OUTPUTS, steps, step // run, run).permute(0, 2, 3, 1, 4).contiguous()
 
 
-def lay_out_int4(codes: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
-    """A weight in int4 in tiles of 16 outputs by 32 columns, each with its scales and zeros: (outputs / 16, steps,
-    bytes of a tile). Codes (outputs, columns / 2) are two to a byte, scales and zeros (outputs, columns / 32)."""
+def from_tiles(tiles: Tensor) -> Tensor:
+    """Return the weight that `to_tiles` was given, with the columns that pad the last step."""
+    return tiles.permute(0, 3, 1, 2, 4).reshape(len(tiles) * _OUTPUTS, -1)
+
+
+def rows_from_tiles(tiles: Tensor, columns: int, outputs: Tensor) -> Tensor:
+    """Return the rows of the weight for these outputs (indices): (len(outputs), columns)."""
+    found = tiles[outputs // _OUTPUTS, :, :, outputs % _OUTPUTS]
+    return found.reshape(len(outputs), -1)[:, :columns]
+
+
+def int4_to_tiles(codes: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
+    """Return an int4 weight as tiles of 16 outputs by 32 columns: (outputs / 16, steps, bytes of a tile).
+
+    Codes (outputs, columns / 2) are two to a byte; scales and zeros (outputs, columns / 32) go into their tile.
+    """
     outputs, steps = scales.shape
     runs = codes.view(outputs // _OUTPUTS, _OUTPUTS, steps, 4, 4).permute(0, 2, 3, 1, 4).flatten(2)
     parts = [each.view(-1, _OUTPUTS, steps).transpose(1, 2).contiguous().view(torch.uint8) for each in (scales, zeros)]
     return torch.cat([runs, *parts], dim=2)
 
 
-def plain_int4(tiles: Tensor) -> Tensor:
-    """The codes (outputs, columns / 2) that were laid out."""
-    runs = tiles[:, :, : _OUTPUTS * MULTIPLE // 2].reshape(len(tiles), -1, 4, _OUTPUTS, 4)
+def int4_from_tiles(tiles: Tensor) -> Tensor:
+    """Return the codes (outputs, columns / 2) that `int4_to_tiles` was given."""
+    runs = tiles[:, :, : _OUTPUTS * _GROUP // 2].reshape(len(tiles), -1, 4, _OUTPUTS, 4)
     return runs.permute(0, 3, 1, 2, 4).reshape(len(tiles) * _OUTPUTS, -1)
-
-
-def plain(tiles: Tensor) -> Tensor:
-    """The weight that was laid out, with zeros where its columns were filled up to whole tiles."""
-    return tiles.permute(0, 3, 1, 2, 4).reshape(len(tiles) * _OUTPUTS, -1)
-
-
-def rows(tiles: Tensor, columns: int, outputs: Tensor) -> Tensor:
-    """The weight of these outputs (indices): (len(outputs), columns)."""
-    found = tiles[outputs // _OUTPUTS, :, :, outputs % _OUTPUTS]
-    return found.reshape(len(outputs), -1)[:, :columns]
 
 
 @dataclass(frozen=True, slots=True)
 class Norm:
-    """weight * x / root mean square of each row of x."""
+    """An RMS norm: weight * x / root mean square of each row of x. The weight is (columns,) in bfloat16 here."""
 
     weight: Tensor
     eps: float
 
 
 @dataclass(frozen=True, slots=True)
-class Tiles:
-    """A weight (outputs, columns) that is laid out: bfloat16, int8 with the scales of its outputs, or int4 (which has
-    scales in its tiles, of bytes); and a bias."""
+class TiledWeight:
+    """A weight (outputs, columns) in tiles: bfloat16, int8 with a scale for each output, or int4 (bytes); and a bias.
+
+    Raises TypeError or ValueError for tensors that do not belong together, so a call need not check them again.
+    """
 
     tiles: Tensor
     columns: int
     scales: Tensor | None = None
     bias: Tensor | None = None
 
+    def __post_init__(self) -> None:
+        if self.tiles.dtype not in _KINDS:
+            raise TypeError(f"tiles must be bfloat16, int8 or (int4) uint8, not {self.tiles.dtype}")
+        require(self.outputs % MULTIPLE == self.columns % MULTIPLE == 0, f"a weight in multiples of {MULTIPLE}")
+        require((self.scales is not None) == (self.tiles.dtype == I8), "scales for int8 tiles, and only for them")
+        pointer("tiles", self.tiles, self.tiles.dtype, len(self.tiles), *self._tile_shape)
+        optional_pointer("scales", self.scales, F32, self.outputs)
+        optional_pointer("bias", self.bias, BF16, self.outputs)
+
     @property
     def kind(self) -> int:
-        """As `amx.c` counts."""
+        """Its number in `enum kind` of `amx.c`."""
         return _KINDS.index(self.tiles.dtype)
 
     @property
     def outputs(self) -> int:
+        """Rows of the weight."""
         return len(self.tiles) * _OUTPUTS
 
     @property
     def steps(self) -> int:
+        """Tiles along the columns."""
         return self.tiles.shape[1]
 
+    @property
+    def _tile_shape(self) -> tuple[int, ...]:
+        """What the tiles of 16 outputs must look like for the number of columns."""
+        if self.tiles.dtype == U8:
+            return self.columns // _GROUP, _INT4_TILE_BYTES
+        step, run = _TILE_BYTES // self.tiles.itemsize, 4 // self.tiles.itemsize
+        return -(-self.columns // step), step // run, _OUTPUTS, run
 
-def multiply(x: Tensor, weight: Tiles, *, norm: Norm | None = None, residual: Tensor | None = None) -> Tensor:
-    """`x` (rows, columns) in bfloat16, or its norm, times a weight, plus bias and residual: (rows, outputs).
 
-    For a weight in int8 or int4 the input is quantised to int8 row by row.
+def multiply(x: Tensor, weight: TiledWeight, *, norm: Norm | None = None, residual: Tensor | None = None) -> Tensor:
+    """Return `x` (rows, columns) in bfloat16, or its norm, times a weight, plus bias and residual: (rows, outputs).
+
+    For an int8 or int4 weight the input is quantised to int8 row by row. Raises TypeError for a wrong dtype,
+    ValueError for a wrong shape or device, RuntimeError where there is no AMX.
     """
-    library, x = _known(), x.contiguous()
-    y = x.new_empty(len(x), weight.outputs)
-    scratch = _scratch(library, len(x), weight.steps, 0)
-    call(
-        library, "multiply_tiles", *_input(x, norm), weight.kind, *_laid_out(weight), weight.bias, residual, y, scratch
+    x = x.contiguous()
+    rows, columns = matrix_shape("x", x)
+    source = _input_arguments(x, norm, weight)
+    bias = optional_pointer("bias", weight.bias, BF16, weight.outputs)
+    added = optional_pointer("residual", residual, BF16, rows, weight.outputs)
+    library, y = _loaded(), x.new_empty(rows, weight.outputs)
+    scratch = _scratch(rows, weight.steps, 0)
+    library.multiply_tiles(
+        *source, weight.kind, *_weight_arguments(weight), bias, added, y.data_ptr(), scratch.data_ptr()
     )
     return y
 
 
-def mlp(x: Tensor, norm: Norm, gate_up: Tiles, down: Tiles) -> Tensor:
-    """x + down(silu(gate) * up), where gate and up are the halves of the outputs of `gate_up` for the norm of `x`.
+def mlp(x: Tensor, norm: Norm, gate_up: TiledWeight, down: TiledWeight) -> Tensor:
+    """Return x + down(silu(gate) * up), where gate and up are the halves of `gate_up` times the norm of `x`.
 
-    Neither has a bias, and both are of one kind.
+    `x` is (rows, columns) in bfloat16. Neither weight has a bias, and both are of one kind. Errors as `multiply`.
     """
-    library, x = _known(), x.contiguous()
-    y = torch.empty_like(x)
-    scratch = _scratch(library, len(x), gate_up.steps, down.steps)
-    call(library, "mlp_tiles", *_input(x, norm), gate_up.kind, *_laid_out(gate_up), *_laid_out(down), y, scratch)
+    x = x.contiguous()
+    rows, columns = matrix_shape("x", x)
+    source = _input_arguments(x, norm, gate_up)
+    require(gate_up.bias is None and down.bias is None, "weights without a bias")
+    require(gate_up.kind == down.kind, "two weights of one kind")
+    shape = columns, gate_up.outputs // 2
+    found = down.outputs, down.columns
+    require(found == shape, f"a second weight (outputs, columns) of {shape}, not {found}")
+    library, y = _loaded(), torch.empty_like(x)
+    scratch = _scratch(rows, gate_up.steps, down.steps)
+    weights = *_weight_arguments(gate_up), *_weight_arguments(down)
+    library.mlp_tiles(*source, gate_up.kind, *weights, y.data_ptr(), scratch.data_ptr())
     return y
 
 
-def _input(x: Tensor, norm: Norm | None) -> tuple[Tensor, int, int, Tensor | None, float]:
+def scratch_bytes(rows: int, steps: int, next_steps: int) -> int:
+    """Return the bytes that a product of so many rows and steps needs beside its operands.
+
+    If `next_steps` is not 0, of two products and what is between them.
+    """
+    require(rows >= 0 and steps > 0 and next_steps >= 0, "rows and steps that are not negative")
+    return int(_loaded().scratch_bytes(rows, steps, next_steps))
+
+
+def has_tiles() -> bool:
+    """Return whether the kernel grants this process the AMX tiles; asking is what enables them."""
+    return _library() is not None
+
+
+def _input_arguments(x: Tensor, norm: Norm | None, weight: TiledWeight) -> tuple[int, int, int, int | None, float]:
     rows, columns = x.shape
-    return x, rows, columns, None if norm is None else norm.weight, 0.0 if norm is None else norm.eps
+    source = pointer("x", x, BF16, rows, weight.columns)
+    if norm is None:
+        return source, rows, columns, None, 0.0
+    return source, rows, columns, pointer("norm", norm.weight, BF16, columns), norm.eps
 
 
-def _laid_out(weight: Tiles) -> tuple[Tensor, int, int, Tensor | None]:
-    return weight.tiles, weight.steps, weight.outputs // MULTIPLE, weight.scales
+def _weight_arguments(weight: TiledWeight) -> tuple[int, int, int, int | None]:
+    scales = None if weight.scales is None else weight.scales.data_ptr()
+    return weight.tiles.data_ptr(), weight.steps, weight.outputs // MULTIPLE, scales
 
 
-def _scratch(library: ctypes.CDLL, rows: int, steps: int, next_steps: int) -> Tensor:
-    """Memory for a product, at a multiple of 64 bytes."""
-    library.scratch_bytes.restype = ctypes.c_int64
-    size = library.scratch_bytes(*(ctypes.c_int64(number) for number in (rows, steps, next_steps)))
-    scratch = torch.empty(size + _ALIGNED, dtype=torch.uint8)
-    return scratch[-scratch.data_ptr() % _ALIGNED :]
+def _scratch(rows: int, steps: int, next_steps: int) -> Tensor:
+    """Return memory for a product, aligned to 64 bytes."""
+    scratch = torch.empty(scratch_bytes(rows, steps, next_steps) + _ALIGNMENT, dtype=torch.uint8)
+    return scratch[-scratch.data_ptr() % _ALIGNMENT :]
 
 
-def _known() -> ctypes.CDLL:
+def _loaded() -> ctypes.CDLL:
     library = _library()
     if library is None:
-        raise RuntimeError("this machine has no matrix unit that the kernels know")
+        raise RuntimeError("this machine has no AMX that the kernels know: check supports() first")
     return library
 
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = load("amx")
+    library = load("amx", SIGNATURES)
     return library if library is not None and library.has_tiles() else None

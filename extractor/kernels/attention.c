@@ -1,29 +1,44 @@
 /* What surrounds the matrix products of a layer, each in one pass over memory: norms, rotation with the write into the
-   cache, and attention of few queries to many keys. bfloat16 is uint16_t here; sums are float32. */
+   KV cache, attention, and the choice of tokens. bfloat16 is uint16_t here; sums are float32. Called by attention.py.
+
+   states   [row]  | query heads 0 .. heads-1 | keys of groups 0 .. groups-1 | values of the groups |  `size` each
+   segment  rows first .. first+count-1 of the states: tokens `start` .. of one slot, all after the segment's prefix
+
+   A slot holds keys and values of one sequence, a prefix those that several sequences begin with:
+
+   rows     [token][group][size]                                  read with vectors
+   tiles    [token / 32][group][32 * 128]                         read by AMX (heads of 128 channels, #ifdef HAS_TILES)
+            keys     [2: 16 keys][4: 32 channels][16 pairs of channels][16 keys][2]
+            values   [8: 16 channels]            [16 pairs of keys]   [16 channels][2]
+
+   Softmax is taken block of keys by block of keys with a running maximum and sum (flash attention, Dao et al., 2022):
+   what was summed before shrinks by exp(old maximum - new maximum). */
 
 #include "bfloat16.h"
 #include "tiles.h"
 
 #define BLOCK 32        /* keys whose scores are computed before their values are read */
-#define MOST_HEADS 64   /* that read the same keys */
-#define MOST_SIZE 256   /* channels of a head */
+#define MOST_HEADS 64   /* query heads that read the same keys; attention.py refuses more */
+#define MOST_SIZE 256   /* channels of a head; attention.py refuses more */
 
-/* The norm of each row. */
+/* The RMS norm of each row. */
 void norm_rows(const uint16_t *x, int64_t rows, int64_t columns, const uint16_t *weight, float eps, uint16_t *y) {
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) norm_row(x + r * columns, columns, weight, eps, y + r * columns);
 }
 
-/* The sizes of attention: query heads, groups of keys, channels, half of the channels that are rotated. */
+/* The sizes of attention: query heads, groups of keys (heads / groups heads read the same), channels of a head. */
 struct sizes {
-    int64_t heads, groups, size, half;
+    int64_t heads, groups, size;
 };
 
-/* Tokens first .. first + count of a step continue a sequence with `start` tokens in its lane. */
-struct run {
+/* Rows first .. first + count - 1 of a step continue a sequence with `start` tokens in its slot. */
+struct segment {
     int64_t first, count, start;
 };
 
+/* Rotate the pairs (i, half + i) of a head by their angle (RoFormer, Su et al., 2021). The weights' rows are in an
+   order that puts the partners of a pair half the rotated channels apart, so this is a vector operation. */
 static inline void rotate(uint16_t *restrict head, const uint16_t *restrict cos, const uint16_t *restrict sin,
                           int64_t half) {
     for (int64_t i = 0; i < half; i++) {
@@ -33,36 +48,38 @@ static inline void rotate(uint16_t *restrict head, const uint16_t *restrict cos,
     }
 }
 
-#define HEAD 128  /* channels of a head, the only size that the matrix unit takes here */
-#define PAIRS 32  /* numbers of 2 bytes in a row of a tile, and keys that lie together in a lane */
+#define HEAD 128  /* channels of a head, the only size that AMX is used for here */
+#define PAIRS 32  /* numbers of 2 bytes in a row of a tile, and keys that lie together in a slot */
 
-/* Keys and values in the order in which the matrix unit reads a right operand: two numbers that are summed over side by
-   side. 32 keys of a group lie together, in a lane [32 keys][group]: keys as [16 keys][32 channels], values as
-   [16 channels]. */
+/* Write a token's keys and values in the order in which AMX reads a right operand: the two numbers that one instruction
+   sums over are adjacent. For scores these are two channels of a key, for outputs one channel of two keys. `place` is
+   the token's place in its slot. */
 static void store_in_tiles(const uint16_t *key, const uint16_t *value, int64_t place, int64_t groups, uint16_t *keys,
                            uint16_t *values) {
     for (int64_t g = 0; g < groups; g++, key += HEAD, value += HEAD) {
         int64_t block = (place / PAIRS * groups + g) * PAIRS * HEAD, n = place % PAIRS;
         uint16_t *to_keys = keys + block + n / 16 * 16 * HEAD + n % 16 * 2, *to_values = values + block + n / 2 * PAIRS + n % 2;
-        if (n == 0) memset(values + block, 0, PAIRS * HEAD * sizeof(uint16_t)); /* what a weight of 0 meets must be a number */
+        /* A block is multiplied as a whole, keys that are not there yet with weight 0: a NaN left from before would
+           spread, so the first token clears the block. */
+        if (n == 0) memset(values + block, 0, PAIRS * HEAD * sizeof(uint16_t));
         for (int64_t i = 0; i < HEAD / 2; i++) memcpy(to_keys + i * PAIRS, key + 2 * i, 4);
         for (int64_t i = 0; i < HEAD; i++) to_values[i / 16 * 16 * PAIRS + i % 16 * 2] = value[i];
     }
 }
 
-/* Rotate queries and keys in place, and copy keys and values into the lanes. A row of `states` holds the queries, then
-   the keys, then the values of a token; a row of `cos` and `sin` is for the token of the same number. */
-void rotate_and_store(uint16_t *restrict states, const uint16_t *restrict cos, const uint16_t *restrict sin,
-                      const struct sizes *sizes, const struct run *runs, int64_t count, uint16_t *const *keys,
+/* Rotate queries and keys in place (2 * half channels of each head), and copy keys and values into the slots, whose
+   addresses are given by segment. A row of `cos` and `sin` (half) is for the row of the same number of `states`. */
+void rotate_and_store(uint16_t *restrict states, const uint16_t *restrict cos, const uint16_t *restrict sin, int64_t half,
+                      const struct sizes *sizes, const struct segment *segments, int64_t count, uint16_t *const *keys,
                       uint16_t *const *values, int64_t in_tiles) {
     int64_t row = (sizes->heads + 2 * sizes->groups) * sizes->size, keep = sizes->groups * sizes->size;
 #pragma omp parallel for schedule(dynamic)
     for (int64_t n = 0; n < count; n++) {
-        for (int64_t i = 0; i < runs[n].count; i++) {
-            int64_t token = runs[n].first + i, place = runs[n].start + i;
+        for (int64_t i = 0; i < segments[n].count; i++) {
+            int64_t token = segments[n].first + i, place = segments[n].start + i;
             uint16_t *mine = states + token * row, *key = mine + sizes->heads * sizes->size;
             for (int64_t h = 0; h < sizes->heads + sizes->groups; h++)
-                rotate(mine + h * sizes->size, cos + token * sizes->half, sin + token * sizes->half, sizes->half);
+                rotate(mine + h * sizes->size, cos + token * half, sin + token * half, half);
             if (in_tiles) {
                 store_in_tiles(key, key + keep, place, sizes->groups, keys[n], values[n]);
                 continue;
@@ -73,7 +90,8 @@ void rotate_and_store(uint16_t *restrict states, const uint16_t *restrict cos, c
     }
 }
 
-/* Softmax under way: the largest score, the sum of the exponentials and the values weighted by them, for each head. */
+/* Softmax under way, for each head: the largest score so far, the sum of the exponentials relative to it, and the
+   values weighted by them. */
 struct state {
     float largest[MOST_HEADS], sum[MOST_HEADS], mixed[MOST_HEADS][MOST_SIZE];
 };
@@ -136,15 +154,17 @@ static inline __attribute__((always_inline)) void mix(float (*mixed)[MOST_SIZE],
         mix_tile((float (*)[MOST_SIZE])(mixed[0] + i), shrink, scores, heads, 1, values + i, stride, count);
 }
 
-/* Take in `count` (at most BLOCK) keys and values, `stride` apart, for the heads of a group. */
+/* Take `count` (at most BLOCK) keys and values, `stride` apart, into the softmax of the heads of a group. */
 static inline __attribute__((always_inline)) void take_block(struct state *restrict state,
                                                              const uint16_t *restrict query, float scale,
                                                              int64_t heads, int64_t size, const uint16_t *restrict keys,
                                                              const uint16_t *restrict values, int64_t stride,
                                                              int64_t count) {
     float scores[MOST_HEADS][BLOCK], shrink[MOST_HEADS];
+    /* 1. scores of all heads with all keys */
     for (int64_t h = 0; h < heads; h++)
         for (int64_t k = 0; k < count; k++) scores[h][k] = dot(query + h * size, keys + k * stride, size) * scale;
+    /* 2. scores to weights, relative to the new maximum; `shrink` makes up for the old one */
     for (int64_t h = 0; h < heads; h++) {
         float largest = state->largest[h], sum = 0;
 #pragma omp simd reduction(max : largest)
@@ -158,12 +178,14 @@ static inline __attribute__((always_inline)) void take_block(struct state *restr
         state->largest[h] = largest;
         state->sum[h] = state->sum[h] * shrink[h] + sum;
     }
+    /* 3. values, for TILE heads at a time while there are as many */
     int64_t h = 0;
     for (; h + TILE <= heads; h += TILE)
         mix(state->mixed + h, shrink + h, scores + h, TILE, size, values, stride, count);
     for (; h < heads; h++) mix(state->mixed + h, shrink + h, scores + h, 1, size, values, stride, count);
 }
 
+/* Take `count` keys and values into the softmax, block by block; the next block is prefetched meanwhile. */
 static void take(struct state *state, const uint16_t *query, float scale, int64_t heads, int64_t size,
                  const uint16_t *keys, const uint16_t *values, int64_t stride, int64_t count) {
     for (int64_t k = 0; k < count; k += BLOCK) {
@@ -174,18 +196,19 @@ static void take(struct state *state, const uint16_t *query, float scale, int64_
                 __builtin_prefetch(keys + next * stride + i);
                 __builtin_prefetch(values + next * stride + i);
             }
-        if (size == 128) /* known when compiled, which halves the time */
+        if (size == 128) /* a constant when compiled, which halves the time */
             take_block(state, query, scale, heads, 128, key, value, stride, some);
         else
             take_block(state, query, scale, heads, size, key, value, stride, some);
     }
 }
 
-/* Attention of the tokens of `count` runs to the prefix of each (`prefix_length` tokens, none where 0) and to their own
-   lane up to themselves. Queries are the first part of the rows of `states`; outputs are (tokens, heads, size). */
-void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct run *runs, int64_t count,
-                 const uint16_t *const *keys, const uint16_t *const *values, const uint16_t *const *prefix_keys,
-                 const uint16_t *const *prefix_values, const int64_t *prefix_length, uint16_t *restrict output) {
+/* Attention of the rows of `count` segments to the prefix of each (`prefix_length` tokens, none where 0) and to their
+   own slot up to themselves. Queries are the first part of the rows of `states`; outputs are (rows, heads, size). A
+   task is one segment and one group: the heads of the group read each key once. */
+void attend_segments(const uint16_t *states, const struct sizes *sizes, const struct segment *segments, int64_t count,
+                     const uint16_t *const *keys, const uint16_t *const *values, const uint16_t *const *prefix_keys,
+                     const uint16_t *const *prefix_values, const int64_t *prefix_length, uint16_t *restrict output) {
     int64_t size = sizes->size, each = sizes->heads / sizes->groups, stride = sizes->groups * size;
     int64_t row = (sizes->heads + 2 * sizes->groups) * size;
     float scale = 1.0f / sqrtf((float)size);
@@ -193,8 +216,8 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
     for (int64_t task = 0; task < count * sizes->groups; task++) {
         int64_t n = task / sizes->groups, group = task % sizes->groups, shift = group * size;
         struct state state;
-        for (int64_t t = 0; t < runs[n].count; t++) {
-            int64_t token = runs[n].first + t;
+        for (int64_t t = 0; t < segments[n].count; t++) {
+            int64_t token = segments[n].first + t;
             const uint16_t *query = states + token * row + group * each * size;
             for (int64_t h = 0; h < each; h++) {
                 for (int64_t i = 0; i < size; i++) state.mixed[h][i] = 0;
@@ -202,8 +225,9 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
                 state.sum[h] = 0;
             }
             if (prefix_length[n])
-                take(&state, query, scale, each, size, prefix_keys[n] + shift, prefix_values[n] + shift, stride, prefix_length[n]);
-            take(&state, query, scale, each, size, keys[n] + shift, values[n] + shift, stride, runs[n].start + t + 1);
+                take(&state, query, scale, each, size, prefix_keys[n] + shift, prefix_values[n] + shift, stride,
+                     prefix_length[n]);
+            take(&state, query, scale, each, size, keys[n] + shift, values[n] + shift, stride, segments[n].start + t + 1);
             for (int64_t h = 0; h < each; h++) {
                 uint16_t *mine = output + (token * sizes->heads + group * each + h) * size;
                 for (int64_t i = 0; i < size; i++) mine[i] = narrow(state.mixed[h][i] / state.sum[h]);
@@ -212,18 +236,25 @@ void attend_runs(const uint16_t *states, const struct sizes *sizes, const struct
     }
 }
 
-/* Attention in the matrix unit of the processor, 16 queries by 16 keys at a time. The heads of a group read the same
-   keys, so they are rows of one matrix: row = token * heads of a group + head. */
-#ifdef HAS_TILES
-#define CHUNK 512 /* keys whose scores are kept before their values are read */
-#define TOGETHER 8 /* blocks of 16 rows of a run */
-#define AHEAD 2   /* blocks of 32 keys between those that are asked for and those that are read */
+/* Attention on AMX tiles, 16 queries by 16 keys at a time. The heads of a group read the same keys, so they are rows of
+   one matrix: row = token * heads of a group + head.
 
-static inline void ask_for(const uint16_t *block) {
+   queries of a block   4 tiles: 16 rows by 32 channels each       0 .. 3 in score()
+   keys                 for 32 keys 2 x 4 tiles, [16 keys][32 channels]
+   scores               2 tiles: 16 rows by 16 keys                4 and 5, over CHUNK keys
+   weights              the scores after soften(), in bfloat16
+   outputs              8 tiles: 16 rows by 16 channels            0 .. 3 in weigh(), twice */
+#ifdef HAS_TILES
+#define CHUNK 512  /* keys whose scores are kept before their values are read: 32 KiB of scores, 16 of weights */
+#define TOGETHER 8 /* blocks of 16 rows of a segment that read a chunk of keys while it is in the second-level cache */
+#define AHEAD 2    /* blocks of 32 keys between those that are prefetched and those that are read */
+
+static inline void prefetch_block(const uint16_t *block) {
     for (int64_t i = 0; i < PAIRS * HEAD; i += 32) _mm_prefetch((const char *)(block + i), _MM_HINT_T0);
 }
 
-/* Scores of 16 queries with `count` keys, a multiple of 32; blocks of 32 are `stride` apart. */
+/* Scores of 16 queries with `count` keys, a multiple of 32; blocks of 32 are `stride` apart. Tiles 0 .. 3 hold the
+   queries; two chains of products (4 and 5) for two times 16 keys hide the latency of one. */
 static void score(const uint16_t *queries, const uint16_t *keys, int64_t stride, int64_t count, float (*scores)[CHUNK]) {
     _tile_loadd(0, queries, HEAD * 2);
     _tile_loadd(1, queries + PAIRS, HEAD * 2);
@@ -231,7 +262,7 @@ static void score(const uint16_t *queries, const uint16_t *keys, int64_t stride,
     _tile_loadd(3, queries + 3 * PAIRS, HEAD * 2);
     for (int64_t n = 0; n < count; n += 2 * ROWS) {
         const uint16_t *one = keys + n / PAIRS * stride, *other = one + ROWS * HEAD;
-        ask_for(one + AHEAD * stride);
+        prefetch_block(one + AHEAD * stride);
         _tile_zero(4);
         _tile_zero(5);
         _tile_loadd(6, one, 64);
@@ -255,7 +286,7 @@ static void score(const uint16_t *queries, const uint16_t *keys, int64_t stride,
     }
 }
 
-/* mixed += weights * values for half of the channels, over `count` keys, a multiple of 32. */
+/* mixed += weights * values for half of the channels (4 tiles of sums), over `count` keys, a multiple of 32. */
 static void weigh(const uint16_t (*weights)[CHUNK], const uint16_t *values, int64_t stride, int64_t count, float *mixed) {
     _tile_loadd(0, mixed, HEAD * 4);
     _tile_loadd(1, mixed + ROWS, HEAD * 4);
@@ -279,10 +310,11 @@ static void weigh(const uint16_t (*weights)[CHUNK], const uint16_t *values, int6
     _tile_stored(3, mixed + 3 * ROWS, HEAD * 4);
 }
 
+/* A mask of the first `count` of 16 lanes; all for more, none for less. */
 static inline __mmask16 first(int64_t count) { return count >= 16 ? 0xffff : count <= 0 ? 0 : (1 << count) - 1; }
 
-/* Scores of a query, in powers of two once they are multiplied with `scale`, to weights, of which the first `seen` count;
-   the rest of `count`, a multiple of 32, become zero. Returns by how much earlier sums shrink. */
+/* Scores of a query to weights 2^(score * scale - largest). The first `seen` count; the rest of `count`, a multiple of
+   32, become zero. Updates the running maximum and sum and returns the factor by which earlier sums shrink. */
 static inline float soften(const float *scores, uint16_t *weights, int64_t seen, int64_t count, float scale,
                            float *largest, float *sum) {
     __m512 tops = _mm512_set1_ps(-1e30f), factor = _mm512_set1_ps(scale), total = _mm512_setzero_ps();
@@ -302,21 +334,22 @@ static inline float soften(const float *scores, uint16_t *weights, int64_t seen,
     return shrink;
 }
 
-/* `used` queries, how many keys of what is looked at each of them sees (more from row to row), and their softmax under
-   way. The rows behind them are computed as well, and never read. */
+/* A block of 16 rows: `used` queries, how many keys each of them sees (not fewer from row to row, so the last row says
+   how far to read), and their softmax under way. The rows after `used` are computed as well, and never read. */
 struct rows {
     float mixed[ROWS][HEAD], largest[ROWS], sum[ROWS];
     uint16_t queries[ROWS][HEAD];
     int64_t seen[ROWS], used;
 };
 
-/* What is not kept from one block of rows to the next. */
+/* Reused by every block of rows. */
 struct scratch {
     float scores[ROWS][CHUNK];
     uint16_t weights[ROWS][CHUNK];
 };
 
-/* Take in the keys and values of a chunk, in blocks that are `stride` apart, as far as they are seen. */
+/* Take the chunk of keys and values that begins at `from` into the softmax of a block, as far as its rows see. Blocks
+   of 32 keys are `stride` apart. */
 static void look(struct rows *rows, struct scratch *scratch, const uint16_t *keys, const uint16_t *values, int64_t stride,
                  int64_t from) {
     int64_t left = rows->seen[rows->used - 1] - from;
@@ -334,12 +367,13 @@ static void look(struct rows *rows, struct scratch *scratch, const uint16_t *key
     weigh(scratch->weights, value + 4 * ROWS * PAIRS, stride, some, rows->mixed[0] + HEAD / 2);
 }
 
-/* The same as attend_runs, for heads of 128 channels and keys and values in tiles. Run n has the tasks from tasks[n] on:
-   TOGETHER blocks of 16 rows each, which look at a chunk of keys while it is in the second cache. */
-void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struct run *runs, int64_t count,
-                  const int64_t *tasks, const uint16_t *const *keys, const uint16_t *const *values,
-                  const uint16_t *const *prefix_keys, const uint16_t *const *prefix_values, const int64_t *prefix_length,
-                  uint16_t *restrict output) {
+/* The same as attend_segments, for heads of 128 channels and for keys and values in tiles. Segment n has the tasks
+   tasks[n] .. tasks[n + 1] - 1 (of each group): TOGETHER blocks of 16 rows each. */
+void attend_segments_tiled(const uint16_t *states, const struct sizes *sizes, const struct segment *segments,
+                           int64_t count, const int64_t *tasks, const uint16_t *const *keys,
+                           const uint16_t *const *values, const uint16_t *const *prefix_keys,
+                           const uint16_t *const *prefix_values, const int64_t *prefix_length,
+                           uint16_t *restrict output) {
     int64_t each = sizes->heads / sizes->groups, row = (sizes->heads + 2 * sizes->groups) * HEAD;
     int64_t stride = sizes->groups * PAIRS * HEAD;
 #pragma omp parallel
@@ -353,32 +387,37 @@ void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struc
         for (int64_t task = 0; task < tasks[count] * sizes->groups; task++) {
             int64_t group = task / tasks[count], part = task % tasks[count], shift = group * PAIRS * HEAD, n = 0;
             while (tasks[n + 1] <= part) n++;
-            int64_t first = (part - tasks[n]) * TOGETHER * ROWS, left = runs[n].count * each - first;
+            int64_t first = (part - tasks[n]) * TOGETHER * ROWS, left = segments[n].count * each - first;
             int64_t some = left < TOGETHER * ROWS ? (left + ROWS - 1) / ROWS : TOGETHER, end = 0;
+            /* 1. collect the queries of the blocks; all of them see the whole prefix */
             for (int64_t b = 0; b < some; b++) {
                 struct rows *rows = &blocks[b];
                 rows->used = left - b * ROWS < ROWS ? left - b * ROWS : ROWS;
                 memset(rows->mixed, 0, sizeof rows->mixed);
                 for (int64_t i = 0; i < rows->used; i++) {
                     int64_t mine = first + b * ROWS + i, token = mine / each, head = group * each + mine % each;
-                    memcpy(rows->queries[i], states + (runs[n].first + token) * row + head * HEAD, sizeof rows->queries[i]);
+                    const uint16_t *query = states + (segments[n].first + token) * row + head * HEAD;
+                    memcpy(rows->queries[i], query, sizeof rows->queries[i]);
                     rows->largest[i] = -1e30f;
                     rows->sum[i] = 0;
                     rows->seen[i] = prefix_length[n];
                 }
             }
+            /* 2. the prefix, a chunk for all blocks before the next chunk */
             for (int64_t from = 0; from < prefix_length[n]; from += CHUNK)
                 for (int64_t b = 0; b < some; b++)
                     look(&blocks[b], &scratch, prefix_keys[n] + shift, prefix_values[n] + shift, stride, from);
+            /* 3. the slot: each row sees it up to its own token */
             for (int64_t b = 0; b < some; b++)
                 for (int64_t i = 0; i < blocks[b].used; i++)
-                    end = blocks[b].seen[i] = runs[n].start + (first + b * ROWS + i) / each + 1;
+                    end = blocks[b].seen[i] = segments[n].start + (first + b * ROWS + i) / each + 1;
             for (int64_t from = 0; from < end; from += CHUNK)
                 for (int64_t b = 0; b < some; b++)
                     look(&blocks[b], &scratch, keys[n] + shift, values[n] + shift, stride, from);
+            /* 4. divide by the sum of the weights */
             for (int64_t b = 0; b < some; b++)
                 for (int64_t i = 0; i < blocks[b].used; i++) {
-                    int64_t mine = first + b * ROWS + i, token = runs[n].first + mine / each;
+                    int64_t mine = first + b * ROWS + i, token = segments[n].first + mine / each;
                     uint16_t *target = output + (token * sizes->heads + group * each + mine % each) * HEAD;
                     for (int64_t c = 0; c < HEAD; c++) target[c] = narrow(blocks[b].mixed[i][c] / blocks[b].sum[i]);
                 }
@@ -387,13 +426,14 @@ void attend_tiles(const uint16_t *states, const struct sizes *sizes, const struc
     }
 }
 
+/* The allowed ones of tokens i .. i + 15 (i a multiple of 16), as far as the vocabulary goes. */
 static inline __mmask16 allowed_of(const uint32_t *bits, int64_t i, int64_t size) {
     __mmask16 there = first(size - i);
     return bits ? there & (__mmask16)(bits[i / 32] >> (i % 32)) : there;
 }
 
 /* For each row of logits the largest that its bits allow (null: all), the first of equal ones, and its log-probability
-   among those; 0 and no number where none is allowed. Bit t % 32 of word t / 32 is for token t. */
+   among the allowed ones; 0 and NaN where none is allowed. Bit t % 32 of word t / 32 is for token t. */
 void pick_rows(const uint16_t *logits, int64_t rows, int64_t size, const uint32_t *bits, int64_t words, double *picked) {
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) {
@@ -406,6 +446,7 @@ void pick_rows(const uint16_t *logits, int64_t rows, int64_t size, const uint32_
             tops = _mm512_mask_max_ps(tops, allowed, tops, _mm512_castsi512_ps(_mm512_slli_epi32(half, 16)));
         }
         float top = _mm512_reduce_max_ps(tops);
+        /* second pass: where the largest is, and the sum of exponentials relative to it */
         int64_t place = -1;
         for (int64_t i = 0; i < size; i += 16) {
             __mmask16 allowed = allowed_of(mine, i, size);

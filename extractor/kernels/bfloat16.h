@@ -1,9 +1,10 @@
-/* Numbers that the kernels share: bfloat16 is uint16_t in C. */
+/* Arithmetic that the kernels share. bfloat16 is uint16_t in C: the upper half of a float32. */
 
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
 
+/* bfloat16 to float32, exactly. */
 static inline float wide(uint16_t half) {
     uint32_t bits = (uint32_t)half << 16;
     float value;
@@ -11,7 +12,7 @@ static inline float wide(uint16_t half) {
     return value;
 }
 
-/* Round to nearest, ties to even; what is no number stays none. */
+/* Round to nearest, ties to even; NaN stays NaN. */
 static inline uint16_t narrow(float value) {
     uint32_t bits;
     memcpy(&bits, &value, 4);
@@ -19,7 +20,8 @@ static inline uint16_t narrow(float value) {
     return value == value ? rounded : 0x7fc0;
 }
 
-/* exp in float32, relative error below 3e-7, infinite above 88: 2^n times a polynomial of the fraction. */
+/* exp in float32, relative error below 3e-7, infinite above 88: x = n ln 2 + r, then 2^n times a polynomial of r (that
+   of Cephes' expf). ln 2 is subtracted in two parts, so that r keeps its digits. */
 static inline float exponential(float x) {
     x = x < -87.0f ? -87.0f : x;
     x = x > 89.0f ? 89.0f : x;
@@ -49,9 +51,10 @@ static inline float row_scale(const uint16_t *restrict x, int64_t columns) {
     return scale < 1e-30f ? 1e-30f : scale;
 }
 
+/* The code of a number in a row whose scale is 1 / inverse. */
 static inline int8_t code(uint16_t x, float inverse) { return (int8_t)(int32_t)rintf(wide(x) * inverse); }
 
-/* y = weight * (x / root mean square of x), rounded before the weight as the model does. */
+/* y = weight * (x / root mean square of x) (Zhang and Sennrich, 2019), rounded before the weight as the model does. */
 static inline void norm_row(const uint16_t *restrict x, int64_t columns, const uint16_t *restrict weight, float eps,
                             uint16_t *restrict y) {
     float sum = 0;

@@ -1,8 +1,10 @@
-"""C compiled once for this machine where it has gcc, for what torch has no single kernel for.
+"""C compiled once for this machine, and loaded with the signature of every function.
 
-A library is kept in the user's cache folder, named after all that it depends on, and never taken from another user.
-Whoever uses one has torch's operations to fall back on: nothing depends on a compiler being there.
-`EXTRACTOR_KERNELS=0` leaves all of them out.
+A library is kept in the user's cache folder under a name that depends on everything it was made from, and is never
+loaded when another user could have written it. Nothing depends on a compiler: `load` returns None without one, and the
+caller falls back on torch's operations. `EXTRACTOR_KERNELS=0` switches all kernels off.
+
+This module does not know what the functions compute, nor torch.
 """
 
 from __future__ import annotations
@@ -15,64 +17,93 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
 
 SWITCH = "EXTRACTOR_KERNELS"
 
-Array = NDArray[np.int64]
-"""Numbers or addresses."""
+POINTER, INT64, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+"""The parameter types that our C functions have. An address is an int, or None for a null pointer."""
+
+SOURCES = Path(__file__).parent
+"""The folder of the C sources and of the headers they share."""
 
 _log = logging.getLogger(__name__)
 
-_HEADERS = Path(__file__).parent
-"""What the files of C share."""
-
 _FLAGS = ("-O3", "-march=native", "-mprefer-vector-width=512", "-fno-math-errno", "-fno-trapping-math", "-fopenmp")
-_SECONDS = 60
+_COMPILE_SECONDS = 60
+
+_Type = type[ctypes.c_void_p] | type[ctypes.c_int64] | type[ctypes.c_float] | type[ctypes.c_int]
 
 
-def load(name: str) -> ctypes.CDLL | None:
-    """The library made of `NAME.c` of this folder; None where kernels are switched off or there is no gcc."""
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The types of a C function: of its parameters, in order, and of its result (None: `void`)."""
+
+    parameters: tuple[_Type, ...]
+    result: _Type | None = None
+
+
+Signatures = Mapping[str, Signature]
+"""Name of an exported C function -> its signature."""
+
+
+def load(name: str, signatures: Signatures) -> ctypes.CDLL | None:
+    """Return the library made of `NAME.c`, its signatures declared; None if kernels are switched off or gcc is missing.
+
+    A function that the processor has no instructions for is not compiled (`#ifdef`), so its attribute is absent.
+    """
     compiler = shutil.which("gcc")
     if os.environ.get(SWITCH) == "0" or platform.machine() != "x86_64" or compiler is None:
         return None
     try:
-        return _library(_HEADERS / f"{name}.c", compiler)
+        library = _library(SOURCES / f"{name}.c", compiler)
     except (OSError, subprocess.SubprocessError) as error:
-        _log.info("kernels could not be compiled, torch's operations do instead: %s", error)
+        _log.info("kernels could not be compiled, torch's operations are used instead: %s", error)
         return None
-
-
-def _library(source: Path, compiler: str) -> ctypes.CDLL:
-    """Load the library from the cache folder, or make it there; in a folder that is removed if that cannot be had."""
-    kept = _cache_folder() / f"{source.stem}-{_digest(source, compiler)}.so"
-    if _is_mine(kept):
-        return ctypes.CDLL(str(kept))
-    with tempfile.TemporaryDirectory(prefix="extractor-", ignore_cleanup_errors=True) as name:
-        made = Path(name) / kept.name
-        command = [compiler, *_FLAGS, f"-I{_HEADERS}", "-shared", "-fPIC", "-o", str(made), str(source)]
-        subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS)
-        library = ctypes.CDLL(str(made))
-        _keep(made, kept)
+    _declare(library, signatures)
     return library
 
 
-def _keep(made: Path, kept: Path) -> None:
+def _declare(library: ctypes.CDLL, signatures: Signatures) -> None:
+    """Set `argtypes` and `restype`, without which ctypes passes every integer as 32 bits and checks nothing."""
+    for name, signature in signatures.items():
+        if hasattr(library, name):
+            function = getattr(library, name)
+            function.argtypes, function.restype = signature.parameters, signature.result
+
+
+def _library(source: Path, compiler: str) -> ctypes.CDLL:
+    """Load the library from the cache folder; compile it first if it is not there.
+
+    It is compiled in a temporary folder and loaded from it, so an unwritable cache folder costs only the next start.
+    """
+    cached = _cache_folder() / f"{source.stem}-{_digest(source, compiler)}.so"
+    if _is_trusted(cached):
+        return ctypes.CDLL(str(cached))
+    with tempfile.TemporaryDirectory(prefix="extractor-", ignore_cleanup_errors=True) as folder:
+        compiled = Path(folder) / cached.name
+        command = [compiler, *_FLAGS, f"-I{SOURCES}", "-shared", "-fPIC", "-o", str(compiled), str(source)]
+        subprocess.run(command, check=True, capture_output=True, timeout=_COMPILE_SECONDS)
+        library = ctypes.CDLL(str(compiled))
+        _cache(compiled, cached)
+    return library
+
+
+def _cache(compiled: Path, cached: Path) -> None:
+    """Copy a library into the cache folder, in one step for whoever looks there."""
     try:
-        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished = kept.with_suffix(f".{os.getpid()}")
-        shutil.copy(made, unfinished)
-        unfinished.replace(kept)
+        cached.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unfinished = cached.with_suffix(f".{os.getpid()}")
+        shutil.copy(compiled, unfinished)
+        unfinished.replace(cached)
     except OSError as error:
-        _log.info("kernels are compiled anew at the next start: %s", error)
+        _log.info("kernels cannot be cached and are compiled again at the next start: %s", error)
 
 
-def _is_mine(file: Path) -> bool:
-    """Whether the file is there, of this user, and nobody else may write to it."""
+def _is_trusted(file: Path) -> bool:
+    """Return whether the file exists, belongs to this user, and nobody else may write to it."""
     return file.is_file() and file.stat().st_uid == os.getuid() and not file.stat().st_mode & 0o022
 
 
@@ -82,26 +113,9 @@ def _cache_folder() -> Path:
 
 
 def _digest(source: Path, compiler: str) -> str:
-    """Of the source, what it may include, the flags, the compiler, and the processor (for `-march=native`)."""
+    """Return a digest of the source, every header, the flags, the compiler and the processor (for `-march=native`)."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines() if Path("/proc/cpuinfo").is_file() else []
     processor = sorted({line for line in lines if line.startswith(("flags", "model name"))})
-    text = [file.read_text("utf-8") for file in (source, *sorted(_HEADERS.glob("*.h")))]
+    text = [file.read_text("utf-8") for file in (source, *sorted(SOURCES.glob("*.h")))]
     facts = (*text, *_FLAGS, compiler, str(os.stat(compiler).st_mtime_ns), *processor)
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
-
-
-def call(library: ctypes.CDLL, name: str, *arguments: Tensor | Array | int | float | None) -> None:
-    """Call a kernel by name: tensors and arrays as pointers (None: null), integers with 64 bits, others as float32."""
-    function = getattr(library, name)
-    function.restype = None
-    function(*(_c(argument) for argument in arguments))
-
-
-def _c(argument: Tensor | Array | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_float:
-    if isinstance(argument, int):
-        return ctypes.c_int64(argument)
-    if isinstance(argument, float):
-        return ctypes.c_float(argument)
-    if argument is None or isinstance(argument, Tensor):
-        return ctypes.c_void_p(None if argument is None else argument.data_ptr())
-    return ctypes.c_void_p(argument.ctypes.data)

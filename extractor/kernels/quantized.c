@@ -1,13 +1,21 @@
-/* What torch has no single kernel for, each in one pass over memory: rows to int8, the scales behind an int8 product,
-   and products with 4-bit weights. bfloat16 is uint16_t here. Compiled for the machine by native.py. */
+/* What torch has no single kernel for, each in one pass over memory: rows to int8, the scales after an int8 product,
+   and products with int4 weights on AVX-512 with VNNI. bfloat16 is uint16_t here. Called by quantized.py.
+
+   int8 row     codes [columns], a scale: x = code * scale, codes -127 .. 127
+   int4 weight  codes [rows][columns / 2]     a byte: low half the even column, high half the odd one
+                scales, zeros [rows][columns / GROUP]             w = (code - 8) * scale + zero, codes 0 .. 15
+   int4 product x in int8 as  even [columns / 2], odd [columns / 2], sums [columns / GROUP], a scale
+                y = x.scale * sum over groups g of  scale[g] * (even . low[g] + odd . high[g])
+                                                  + (zero[g] - 8 scale[g]) * sums[g]
+   One vector of 64 bytes is 128 columns of one output: 16 lanes, four for each of four groups. */
 
 #include "bfloat16.h"
 
 #include <immintrin.h>
 #include <stdlib.h>
 
-#define GROUP 32  /* columns of a 4-bit weight that share scale and zero */
-#define AT_ONCE 4 /* rows of x for which a 4-bit weight is read once */
+#define GROUP 32  /* columns of an int4 weight that share scale and zero; quantized.py counts alike */
+#define AT_ONCE 4 /* rows of x for which a weight is read once: their sums stay in registers */
 
 /* x (rows, columns) to codes in int8 and a scale for each row. */
 void quantize_rows(const uint16_t *restrict x, int64_t rows, int64_t columns, int8_t *restrict codes,
@@ -22,7 +30,7 @@ void quantize_rows(const uint16_t *restrict x, int64_t rows, int64_t columns, in
     }
 }
 
-/* y = product * scale of the row. */
+/* y = product * scale of the row, which is rounded to bfloat16 as torch rounds it. */
 void scale_rows(const uint16_t *product, int64_t rows, int64_t columns, const float *restrict scales, uint16_t *y) {
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) {
@@ -59,7 +67,7 @@ void gate_rows(const uint16_t *restrict product, int64_t rows, int64_t columns, 
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 
-/* Rows of x in int8 as the product below reads them: even columns, odd columns, the sum of each group, the scale. */
+/* A row of x in int8 as the product below reads it: even columns, odd columns, the sum of each group, the scale. */
 struct row {
     int8_t *even, *odd;
     float *sums, scale;
@@ -80,13 +88,14 @@ static void split_row(const uint16_t *restrict x, int64_t columns, struct row *r
     }
 }
 
+/* Up to 16 bfloat16 numbers as float32, zeros for the rest. */
 static inline __m512 widen(__mmask16 some, const uint16_t *halves) {
     __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, halves));
     return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
 }
 
-/* A 4-bit weight (rows, columns) as bfloat16: (code - 8) * scale + zero. Scales and zeros are (rows, columns / GROUP);
-   a byte of the codes holds an even column low and the odd one high. The sixteen values of a group are a table. */
+/* An int4 weight (rows, columns) in bfloat16. The sixteen values that a group can have are a table in one register, in
+   which its 32 codes are looked up. */
 void unpack_int4(const uint8_t *restrict codes, const uint16_t *restrict scales, const uint16_t *restrict zeros,
                  int64_t rows, int64_t columns, uint16_t *restrict weight) {
     const __m128i nibble = _mm_set1_epi8(15);
@@ -104,7 +113,8 @@ void unpack_int4(const uint8_t *restrict codes, const uint16_t *restrict scales,
     }
 }
 
-/* Add 64 bytes of one output channel, that is 128 columns: four groups of four lanes, for `count` rows. */
+/* Add 64 bytes of one output, that is 128 columns or four groups of four lanes, to the sums of `count` rows. Codes are
+   unsigned and those of x signed, as vpdpbusd wants them; `there` masks what is after the last column. */
 static inline __attribute__((always_inline)) void add_dots(__m512i packed, __m128i scales, __mmask64 there,
                                                            const struct row *rows, int count, int64_t at,
                                                            __m512 *sums) {
@@ -121,13 +131,14 @@ static inline __attribute__((always_inline)) void add_dots(__m512i packed, __m12
     }
 }
 
-/* One output channel for `count` (at most AT_ONCE, known when compiled) rows of x. */
+/* One output for `count` (at most AT_ONCE, a constant when compiled) rows of x. */
 static inline __attribute__((always_inline)) void dot_rows(const uint8_t *codes, const uint16_t *scales,
                                                            const uint16_t *zeros, int64_t columns,
                                                            const struct row *rows, int count, float *y) {
     int64_t half = columns / 2, groups = columns / GROUP, c = 0;
     __m512 sums[AT_ONCE];
     for (int m = 0; m < count; m++) sums[m] = _mm512_setzero_ps();
+    /* 1. scale * dot products of the codes, 128 columns at a time, then what is left */
     for (; c + 64 <= half; c += 64)
         add_dots(_mm512_loadu_si512(codes + c), _mm_loadl_epi64((const __m128i *)(scales + c / 16)), ~0ull, rows, count,
                  c, sums);
@@ -136,7 +147,8 @@ static inline __attribute__((always_inline)) void dot_rows(const uint8_t *codes,
         __m128i last = _mm_maskz_loadu_epi16((__mmask8)((1u << (groups - c / 16)) - 1), scales + c / 16);
         add_dots(_mm512_maskz_loadu_epi8(there, codes + c), last, there, rows, count, c, sums);
     }
-    for (int64_t g = 0; g < groups; g += 16) { /* what the codes lie above: 16 groups at a time */
+    /* 2. (zero - 8 scale) * sum of x, 16 groups at a time */
+    for (int64_t g = 0; g < groups; g += 16) {
         __mmask16 some = groups - g >= 16 ? 0xffff : (__mmask16)((1u << (groups - g)) - 1);
         __m512 low = _mm512_fmadd_ps(widen(some, scales + g), _mm512_set1_ps(-8.0f), widen(some, zeros + g));
         for (int m = 0; m < count; m++)
@@ -145,8 +157,8 @@ static inline __attribute__((always_inline)) void dot_rows(const uint8_t *codes,
     for (int m = 0; m < count; m++) y[m] = _mm512_reduce_add_ps(sums[m]) * rows[m].scale;
 }
 
-/* y (count, rows) = x (count, columns) times the 4-bit weight, x quantised to int8 row by row.
-   The workspace has a struct row for each row of x, then its codes and sums. */
+/* y (count, rows) = x (count, columns) times the int4 weight (rows, columns), x quantised to int8 row by row. `split`
+   (count, columns) and `sums` (count, columns / GROUP) are memory for the quantised rows. */
 void multiply_int4(const uint16_t *restrict x, int64_t count, int64_t columns, const uint8_t *restrict codes,
                    const uint16_t *restrict scales, const uint16_t *restrict zeros, int64_t rows,
                    uint16_t *restrict y, int8_t *restrict split, float *restrict sums) {

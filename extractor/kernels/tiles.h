@@ -1,4 +1,8 @@
-/* The matrix unit of the processor: eight tiles of 16 rows of 64 bytes. HAS_TILES where the compiler knows it. */
+/* AMX, the matrix unit of the processor: eight tiles of 16 rows of 64 bytes. HAS_TILES where the compiler targets it.
+
+   c += a b for tiles a [16 rows][64 bytes], b [16][16 outputs][4 bytes], c [16 rows][16 outputs], 4 bytes each:
+       c[m][n] += sum over k of a[m][4 bytes of k] * b[k][n][4 bytes]     two bfloat16, or four int8, in 4 bytes
+   so a right operand holds, for every output, the numbers of 4 bytes of the sum side by side. */
 
 #include <immintrin.h>
 #include <stdint.h>
@@ -22,7 +26,7 @@ static const struct configuration ALL_TILES = {.palette = 1,
                                                .bytes = {64, 64, 64, 64, 64, 64, 64, 64},
                                                .rows = {ROWS, ROWS, ROWS, ROWS, ROWS, ROWS, ROWS, ROWS}};
 
-/* Ask Linux for the matrix unit; whether it is there to be used. */
+/* Ask Linux for the tiles' registers, which a process does not have by default; whether it grants them. */
 int has_tiles(void) { return syscall(SYS_arch_prctl, 0x1023 /* ARCH_REQ_XCOMP_PERM */, 18 /* tile data */) == 0; }
 
 /* 2^x in float32, relative error below 3e-7. */
@@ -43,6 +47,7 @@ static inline __m512 widened(const uint16_t *source) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
 }
 
+/* Store 16 numbers in bfloat16. */
 static inline void store_narrowed(uint16_t *target, __m512 values) {
     _mm256_storeu_si256((__m256i *)target, (__m256i)_mm512_cvtneps_pbh(values));
 }

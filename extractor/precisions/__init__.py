@@ -1,79 +1,79 @@
-"""The precisions a model can be loaded in, and what each needs of memory.
+"""The precisions a model can be loaded in. Each module here is one, under its file's name: `PRECISION` describes it.
 
-A new precision is one entry here (and, when its weights are no floating point, a layer in `quantized`). This module
-knows no torch: it names data types and layers, `checkpoint` turns the names into torch's.
+    half, float16, bfloat16, float32     the dtype of weights and of what is computed
+    int8, int4                           integers, quantised while loading or stored so by `models quantize`
+
+Adding a file adds a precision (`--precision NAME`), and so does an entry point of the group `extractor.precisions` in
+another installed package, which names such a module. The layer that holds its weights and multiplies by them is a
+subclass of `_support.linear.LinearLayer`; `_support` has those of floats and of integers. A module imports torch inside
+its functions only: the names are listed without importing any module, the byte counts without importing torch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib import import_module
 
-from extractor.chatglm3.model_dims import ModelDims
+from extractor import plugins
 from extractor.errors import UsageError
+from extractor.precisions._support.precision import WORKING_BYTES, Precision, float_precision
 
-WORKING_BYTES = 512 * 1024**2
-"""An allowance beside weights and cache for activations and the allocator: an estimate, not a measurement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """How a model is held: the name of the torch dtype on CPU and on CUDA, of what is computed and of the cache.
-
-    `weights` and `head` are the bytes of a weight in the layers and in the output layer: those of the dtype, or fewer
-    where they are `quantized` (scales included). The embedding always has the dtype.
-    """
-
-    name: str
-    cpu: str
-    cuda: str
-    value_bytes: int
-    weights: float
-    head: float
-    quantized: bool = False
-
-    def dtype_name(self, device_type: str) -> str:
-        """Name of the torch dtype on `cpu` or `cuda`."""
-        return self.cuda if device_type == "cuda" else self.cpu
-
-    def weight_bytes(self, shape: ModelDims) -> int:
-        """Bytes that the weights of a model take."""
-        inner = shape.parameters - 2 * shape.table_parameters
-        return int(inner * self.weights + shape.table_parameters * (self.value_bytes + self.head))
-
-    def needed_bytes(self, shape: ModelDims) -> int:
-        """Bytes to run one prompt of full context: weights, its key-value cache, working room."""
-        return self.weight_bytes(shape) + shape.cache_bytes(shape.context, self.value_bytes) + WORKING_BYTES
-
-
-PRECISIONS: dict[str, Precision] = {
-    precision.name: precision
-    for precision in (
-        Precision("half", cpu="bfloat16", cuda="float16", value_bytes=2, weights=2, head=2),
-        Precision("float16", cpu="float16", cuda="float16", value_bytes=2, weights=2, head=2),
-        Precision("bfloat16", cpu="bfloat16", cuda="bfloat16", value_bytes=2, weights=2, head=2),
-        Precision("float32", cpu="float32", cuda="float32", value_bytes=4, weights=4, head=4),
-        Precision("int8", cpu="bfloat16", cuda="float16", value_bytes=2, weights=1, head=1, quantized=True),
-        Precision("int4", cpu="bfloat16", cuda="bfloat16", value_bytes=2, weights=0.625, head=1, quantized=True),
-    )
-}
-
-QUANTIZED = tuple(name for name, precision in PRECISIONS.items() if precision.quantized)
-"""The precisions whose weights are integers, which `models quantize` can store."""
+__all__ = [
+    "DEFAULT",
+    "WORKING_BYTES",
+    "Precision",
+    "find_precision",
+    "float_precision",
+    "load_precisions",
+    "names",
+    "quantized_names",
+]
 
 DEFAULT = "half"
-"""The precision nobody asked for: of a quantised checkpoint it means what is stored."""
+"""The precision if none is asked for; of a quantised checkpoint it means what is stored."""
+
+
+def names() -> list[str]:
+    """Return the names of all precisions, those of other packages included; none of them is imported."""
+    return sorted({*_own_names(), *plugins.found(__name__)})
+
+
+def load_precisions() -> Mapping[str, Precision]:
+    """Return all precisions by name. Raises UsageError for a plugin that does not load."""
+    return {name: _load(name) for name in names()}
+
+
+def quantized_names() -> list[str]:
+    """Return the names of the precisions whose weights are integers, which `models quantize` can store."""
+    return [name for name, precision in load_precisions().items() if precision.quantized]
 
 
 def find_precision(name: str, stored: str | None = None) -> Precision:
-    """The precision called `name`, of a checkpoint whose weights are `stored` as integers or are not (None).
+    """Return the precision `name`, for a checkpoint whose weights are `stored` as integers or are not (None).
 
-    Raises UsageError for a name that is unknown, and for one that contradicts what is stored.
+    Raises UsageError for an unknown name, and for one that contradicts what is stored.
     """
-    if name not in PRECISIONS:
-        raise UsageError(f"unknown precision {name!r}: choose one of {', '.join(PRECISIONS)}")
+    if name not in names():
+        raise UsageError(f"unknown precision {name!r}: choose one of {', '.join(names())}")
     if stored is not None and name not in (DEFAULT, stored):
         raise UsageError(
             f"the model is stored in {stored} and cannot be loaded in {name}: leave --precision out, or use the "
             "original checkpoint"
         )
-    return PRECISIONS[stored or name]
+    return _load(stored or name)
+
+
+def _own_names() -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
+
+
+@functools.cache
+def _load(name: str) -> Precision:
+    """Import the module of a precision. One of ours comes before a plugin's of the same name."""
+    own = name in _own_names()
+    module = import_module(f"{__name__}.{name}") if own else plugins.load(plugins.found(__name__)[name])
+    precision: Precision = module.PRECISION
+    return replace(precision, name=name)

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from extractor.chatglm3 import ChatGLM3, Tokenizer, load_model
-from extractor.kernels import amx
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "tests" / "reference"
@@ -22,15 +21,6 @@ REAL_TOKENIZER = ROOT.parent / "shared" / "reference" / "tokenizer"
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-@pytest.fixture(params=["with the matrix unit", "without it"])
-def with_and_without_matrix_unit(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs a test twice on a processor that has one: as it is, and as on one that has none."""
-    if request.param == "without it":
-        if not amx.takes(32, 32, torch.bfloat16, torch.device("cpu")):
-            pytest.skip("this machine has no matrix unit anyway")
-        monkeypatch.setattr(amx, "_library", lambda: None)
 
 
 @cache

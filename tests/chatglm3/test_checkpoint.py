@@ -238,7 +238,7 @@ def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_unknown_precision_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="half, float16, bfloat16, float32"):
+    with pytest.raises(UsageError, match="choose one of bfloat16, float16, float32, half, int4, int8"):
         load_model(REFERENCE / "chatglm3-tiny", "fp8", "cpu")
 
 

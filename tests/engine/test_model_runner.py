@@ -1,5 +1,5 @@
 """The forward pass in half precision and with integers computes what `GlmForCausalLM` computes in float32: with heads
-of 128 channels, which the matrix unit takes, and as on processors without one."""
+of 128 channels, which AMX is used for, and as on processors without it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from torch import Tensor
 from benchmarks import checkpoints
 from extractor.chatglm3 import load_model
 from extractor.chatglm3.checkpoint import load_parameters
-from extractor.engine import operations
 from extractor.engine.batch import Batch, Segment
 from extractor.engine.kv_cache import KVCache, Slot
 from extractor.engine.model_runner import ModelRunner
-from extractor.kernels import amx
+from extractor.kernels import amx, attention
 
 SHAPE = {
     "num_layers": 2,
@@ -68,7 +67,7 @@ def test_logits_are_those_of_float32_up_to_what_a_precision_loses(
     if machine != "all kernels":
         monkeypatch.setattr(amx, "_library", lambda: None)
     if machine == "no kernels":
-        monkeypatch.setattr(operations, "_library", lambda: None)
+        monkeypatch.setattr(attention, "kernels", lambda: None)
     long, short = _sequences()
     runner = ModelRunner(load_parameters(checkpoint, precision, "cpu"))
     cache, shape = KVCache(runner.kv_shape, 2**28), runner.kv_shape

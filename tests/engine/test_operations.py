@@ -11,9 +11,10 @@ from extractor.engine import operations
 from extractor.engine.batch import Batch, Segment
 from extractor.engine.kv_cache import KVCache, KVShape, Prefix
 from extractor.engine.operations import CompiledOperations, Operations, TorchOperations
+from extractor.kernels import attention
 
-LIBRARY = operations._library()
-compiled_only = pytest.mark.skipif(LIBRARY is None, reason="this machine has no gcc, or no x86-64 processor")
+KERNELS = attention.kernels()
+compiled_only = pytest.mark.skipif(KERNELS is None, reason="this machine has no gcc, or no x86-64 processor")
 CPU = torch.device("cpu")
 
 
@@ -22,14 +23,14 @@ def _shape(head_size: int = 128, heads: int = 4, dtype: torch.dtype = torch.bflo
 
 
 def _compiled(shape: KVShape) -> CompiledOperations:
-    assert LIBRARY is not None
-    return CompiledOperations(shape, LIBRARY)
+    assert KERNELS is not None
+    return CompiledOperations(shape, KERNELS)
 
 
 def _without_tiles(shape: KVShape) -> CompiledOperations:
-    """As on a processor without a matrix unit."""
-    assert LIBRARY is not None
-    return CompiledOperations(shape, LIBRARY, tiles=False)
+    """As on a processor without AMX."""
+    assert KERNELS is not None
+    return CompiledOperations(shape, KERNELS, tiles=False)
 
 
 def _prefix(shape: KVShape, tokens: int) -> Prefix:
@@ -53,7 +54,7 @@ def _world(shape: KVShape, segments: Sequence[tuple[int, int, Prefix | None]]) -
 
 
 def _in_tiles(plain: Tensor, *, keys: bool) -> Tensor:
-    """Keys or values (tokens, groups, 128) as the matrix unit reads them, 32 tokens at a time, in the same memory."""
+    """Keys or values (tokens, groups, 128) as AMX reads them, 32 tokens at a time, in the same memory."""
     tokens, groups, size = plain.shape
     blocks = plain.view(-1, 32, groups, size).transpose(1, 2)
     if keys:  # 16 keys, 32 channels: pairs of channels by keys
@@ -64,7 +65,7 @@ def _in_tiles(plain: Tensor, *, keys: bool) -> Tensor:
 
 
 def _lay_out(batch: Batch, made: Operations) -> None:
-    """Bring what stands in slots and prefixes into the order of these operations."""
+    """Bring what slots and prefixes hold into the order of these operations."""
     if made.shape.block_size == 1:
         return
     for pool in {segment.slot.pool for segment in batch.segments}:
@@ -79,7 +80,7 @@ def _lay_out(batch: Batch, made: Operations) -> None:
 
 
 def _stored(batch: Batch, made: Operations, layer: int) -> list[Tensor]:
-    """What stands in the slots of a layer, in the order of the matrix unit where it takes heads of this size."""
+    """What the slots of a layer hold, in the order of AMX for heads of its size."""
     tiled = made.shape.head_size == 128
     return [
         _in_tiles(tensors[layer][segment.slot.index], keys=keys)
@@ -148,7 +149,7 @@ def test_attention_is_as_near_to_float32_as_torchs(segments: list[tuple[int, int
 
 
 def _exact(batch: Batch, shape: KVShape) -> Tensor:
-    """Attention in float32 over what stands in the slots, and the queries rotated in float32."""
+    """Attention in float32 over what the slots hold, and the queries rotated in float32."""
     states, (cos, sin) = (part for part in _inputs(shape, batch))
     heads = shape.groups * shape.heads_per_group
     query = states.view(len(states), -1, shape.head_size)[:, :heads].float()
@@ -196,7 +197,7 @@ def test_norms_agree_with_torch_to_a_rounding(columns: int) -> None:
 @pytest.mark.parametrize(
     "shape", [_shape(dtype=torch.float32), _shape(head_size=24), _shape(heads=65), _shape(head_size=272)]
 )
-def test_what_the_kernels_do_not_take_goes_to_torch(shape: KVShape) -> None:
+def test_what_the_kernels_do_not_support_goes_to_torch(shape: KVShape) -> None:
     assert isinstance(operations.operations(shape), TorchOperations)
 
 
@@ -207,7 +208,7 @@ def test_bfloat16_on_this_machine_is_compiled() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_the_norm_that_cuda_has_in_one_kernel_is_rounded_before_the_weight_as_ours_is(dtype: torch.dtype) -> None:
-    """Given the weight, torch rounds once, behind it, and a quarter of the numbers are others."""
+    """Given the weight, torch rounds once, after it, and a quarter of the numbers differ."""
     torch.manual_seed(0)
     x, weight = torch.randn(33, 1024).to(dtype), torch.randn(1024).to(dtype)
     ours = TorchOperations(_shape(dtype=dtype)).normed(x, weight, 1e-5)

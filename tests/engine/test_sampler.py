@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from extractor.engine import operations
 from extractor.engine.kv_cache import KVShape
 from extractor.engine.operations import CompiledOperations
 from extractor.engine.sampler import unpack_bits
+from extractor.kernels import attention
 
-LIBRARY = operations._library()
+KERNELS = attention.kernels()
 
 
 @given(arrays(np.uint32, (3, 30)), st.integers(1, 960))
@@ -23,7 +23,7 @@ def test_bits_are_unpacked_as_numpy_unpacks_them(bits: np.ndarray, size: int) ->
 
 
 needs_kernels = pytest.mark.skipif(
-    LIBRARY is None or not hasattr(LIBRARY, "pick_rows"), reason="this machine has no kernel for greedy sampling"
+    KERNELS is None or not KERNELS.picks, reason="this machine has no kernel for greedy sampling"
 )
 
 
@@ -31,13 +31,13 @@ needs_kernels = pytest.mark.skipif(
 @pytest.mark.parametrize("size", [1, 16, 100, 4992, 65024])
 @pytest.mark.parametrize("masked", [True, False])
 def test_greedy_sampling_by_the_kernel_is_that_of_torch(size: int, masked: bool) -> None:
-    assert LIBRARY is not None
+    assert KERNELS is not None
     torch.manual_seed(size)
     logits = (torch.randn(9, size) * 4).bfloat16()  # so coarse that the largest are often equal
     logits[3] = 7.0
     bits = np.random.default_rng(size).integers(0, 2**32, (9, (size + 31) // 32), np.uint32)
     bits[0] = 2**32 - 1
-    compiled = CompiledOperations(KVShape(1, 1, 128, 1, torch.bfloat16, torch.device("cpu")), LIBRARY)
+    compiled = CompiledOperations(KVShape(1, 1, 128, 1, torch.bfloat16, torch.device("cpu")), KERNELS)
     picked = compiled.pick(logits, bits if masked else None)
     expected = logits.float()
     if masked:

@@ -1,4 +1,4 @@
-"""Products in the matrix unit give what float32 gives of the same numbers, and the same bits in any company."""
+"""Products on AMX tiles give what float32 gives of the same numbers, and the same bits in any company."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from extractor.kernels import amx
-from extractor.kernels.amx import Norm, Tiles
-from extractor.precisions._support import Int4Linear, Int8Linear
-from extractor.precisions._support.int8 import quantize_rows
+from extractor.kernels.amx import Norm, TiledWeight
+from extractor.precisions._support.int4_linear import Int4Linear
+from extractor.precisions._support.int8_linear import Int8Linear, quantize_rows
 
 pytestmark = pytest.mark.skipif(
-    not amx.takes(32, 32, torch.bfloat16, torch.device("cpu")), reason="no matrix unit that the kernels know"
+    not amx.supports(32, 32, torch.bfloat16, torch.device("cpu")), reason="no AMX that the kernels know"
 )
 
 SIZES = [(64, 64), (96, 160), (128, 3424), (1536, 1024), (64, 32)]
@@ -41,13 +41,13 @@ def _normed(x: Tensor, norm: Norm) -> Tensor:
     return (x.float() * scale).bfloat16() * norm.weight
 
 
-def _bfloat16(weight: Tensor, bias: Tensor | None = None) -> Tiles:
-    return Tiles(amx.lay_out(weight), weight.shape[1], bias=bias)
+def _bfloat16(weight: Tensor, bias: Tensor | None = None) -> TiledWeight:
+    return TiledWeight(amx.to_tiles(weight), weight.shape[1], bias=bias)
 
 
-def _int8(layer: Int8Linear, bias: Tensor | None = None) -> Tiles:
+def _int8(layer: Int8Linear, bias: Tensor | None = None) -> TiledWeight:
     assert layer.codes is not None
-    return Tiles(amx.lay_out(layer.codes), layer.in_features, layer.scale, bias)
+    return TiledWeight(amx.to_tiles(layer.codes), layer.in_features, layer.scale, bias)
 
 
 def _exact_int8(x: Tensor, layer: Int8Linear) -> Tensor:
@@ -57,9 +57,9 @@ def _exact_int8(x: Tensor, layer: Int8Linear) -> Tensor:
     return (codes.double() @ layer.codes.double().t() * scale.double() * layer.scale.double()).float()
 
 
-def _int4(layer: Int4Linear, bias: Tensor | None = None) -> Tiles:
+def _int4(layer: Int4Linear, bias: Tensor | None = None) -> TiledWeight:
     assert layer.codes is not None
-    return Tiles(amx.lay_out_int4(layer.codes, layer.scale, layer.zero), layer.in_features, bias=bias)
+    return TiledWeight(amx.int4_to_tiles(layer.codes, layer.scale, layer.zero), layer.in_features, bias=bias)
 
 
 def _exact_int4(x: Tensor, layer: Int4Linear) -> Tensor:
@@ -158,21 +158,21 @@ def test_a_weight_comes_back_from_its_tiles(outputs: int, columns: int) -> None:
     some = torch.randint(outputs, (7,))
     int4 = Int4Linear.from_float(weight.float())
     assert int4.codes is not None
-    assert torch.equal(amx.plain_int4(amx.lay_out_int4(int4.codes, int4.scale, int4.zero)), int4.codes)
+    assert torch.equal(amx.int4_from_tiles(amx.int4_to_tiles(int4.codes, int4.scale, int4.zero)), int4.codes)
     for plain in (weight, codes):
-        tiles = amx.lay_out(plain)
-        assert torch.equal(amx.plain(tiles)[:, :columns], plain)
-        assert torch.equal(amx.rows(tiles, columns, some), plain[some])
+        tiles = amx.to_tiles(plain)
+        assert torch.equal(amx.from_tiles(tiles)[:, :columns], plain)
+        assert torch.equal(amx.rows_from_tiles(tiles, columns, some), plain[some])
 
 
 @pytest.mark.parametrize(
     ("outputs", "columns", "dtype"), [(33, 64, torch.bfloat16), (64, 48, torch.bfloat16), (64, 64, torch.float32)]
 )
-def test_sizes_and_types_that_are_not_taken(outputs: int, columns: int, dtype: torch.dtype) -> None:
-    assert not amx.takes(outputs, columns, dtype, torch.device("cpu"))
+def test_sizes_and_dtypes_that_are_not_supported(outputs: int, columns: int, dtype: torch.dtype) -> None:
+    assert not amx.supports(outputs, columns, dtype, torch.device("cpu"))
 
 
-def test_numbers_that_are_none_stay_in_their_rows() -> None:
+def test_nan_stays_in_its_row() -> None:
     weight, x = _weight(64, 64), _inputs(20, 64)
     x[3, 5] = torch.nan
     found = amx.multiply(x, _bfloat16(weight))

@@ -1,4 +1,4 @@
-"""The compiled kernels give what torch's operations give, and nothing depends on their being there."""
+"""The compiled kernels give what torch's operations give, and nothing depends on them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractor.kernels.quantized import Kernels, kernels
-from extractor.precisions._support import Int4Linear, Int8Linear, QuantizedLinear, int4, int8
+from extractor.kernels.quantized import QuantizedKernels, kernels
+from extractor.precisions._support import int4_linear, int8_linear
+from extractor.precisions._support.int4_linear import Int4Linear
+from extractor.precisions._support.int8_linear import Int8Linear
+from extractor.precisions._support.quantized_linear import QuantizedLinear
 
 FOUND = kernels()
 LAYERS: list[type[QuantizedLinear]] = [Int8Linear, Int4Linear]
@@ -22,7 +25,7 @@ COUNTS = [1, 2, 3, 4, 5, 33, 600]
 
 pytestmark = [
     pytest.mark.skipif(FOUND is None, reason="this machine has no gcc, or no x86-64 processor"),
-    pytest.mark.usefixtures("with_and_without_matrix_unit"),
+    pytest.mark.usefixtures("with_and_without_amx"),
 ]
 
 
@@ -32,13 +35,13 @@ def _same_numbers() -> None:
 
 
 @pytest.fixture
-def native() -> Kernels:
+def native() -> QuantizedKernels:
     assert FOUND is not None
     return FOUND
 
 
 def _without_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (int8, int4):
+    for module in (int8_linear, int4_linear):
         monkeypatch.setattr(module, "kernels", lambda: None)
 
 
@@ -54,9 +57,9 @@ def _awkward(rows: int, columns: int) -> Tensor:
 @pytest.mark.parametrize("columns", [1, 7, 64, 1000])
 def test_codes_and_scales_are_bit_for_bit_those_of_torch(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     x = _awkward(50, columns)
-    codes, scales = int8.quantize_rows(x)
+    codes, scales = int8_linear.quantize_rows(x)
     _without_kernels(monkeypatch)
-    expected_codes, expected_scales = int8.quantize_rows(x)
+    expected_codes, expected_scales = int8_linear.quantize_rows(x)
     assert torch.equal(codes, expected_codes)
     assert torch.equal(scales, expected_scales)
 
@@ -83,7 +86,7 @@ def test_int4_products_are_those_of_the_dequantised_weight(columns: int, rows: i
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
-def test_an_int4_weight_is_unpacked_to_the_nearest_bfloat16(native: Kernels, columns: int, rows: int) -> None:
+def test_an_int4_weight_is_unpacked_to_the_nearest_bfloat16(native: QuantizedKernels, columns: int, rows: int) -> None:
     layer = Int4Linear.from_float(torch.randn(rows, columns))
     if not native.has_int4:
         pytest.skip("no AVX-512 with VNNI")
@@ -93,7 +96,7 @@ def test_an_int4_weight_is_unpacked_to_the_nearest_bfloat16(native: Kernels, col
 
 def test_few_and_many_rows_of_int4_differ_by_rounding_only() -> None:
     layer = Int4Linear.from_float(torch.randn(128, 256))
-    x = torch.randn(int4.FEW_ROWS + 1, 256).bfloat16()
+    x = torch.randn(int4_linear.FEW_ROWS + 1, 256).bfloat16()
     many, few = layer(x)[:8], layer(x[:8])
     assert (many - few).norm() / few.norm() < 0.006
 
@@ -118,7 +121,7 @@ def test_what_follows_a_product_may_be_part_of_it(
         assert (found - expected).norm() / expected.norm() < 0.006
 
 
-def test_the_gate_stays_finite_at_both_ends(native: Kernels) -> None:
+def test_the_gate_stays_finite_at_both_ends(native: QuantizedKernels) -> None:
     gates = torch.tensor([-3e38, -1e4, -90.0, -20.0, -1.0, 0.0, 1.0, 20.0, 90.0, 1e4, 1e30])
     product = torch.cat([gates, torch.ones(len(gates))])[None].bfloat16()
     target = torch.empty(1, len(gates), dtype=torch.bfloat16)
@@ -143,8 +146,8 @@ ASK = "from extractor.kernels.quantized import kernels; print(kernels() is not N
     ids=["as it is", "switched off", "no compiler"],
 )
 def test_without_kernels_the_layers_work_as_well(environment: dict[str, str], there: str, tmp_path: Path) -> None:
-    use = "; import torch; from extractor.precisions._support import *; l = Int4Linear.from_float(torch.ones(64, 64))"
-    code = ASK + use + "; print(float(l(torch.ones(1, 64).bfloat16())[0, 0]))"
+    use = "; from extractor.precisions._support.int4_linear import *; layer = Int4Linear.from_float(torch.ones(64, 64))"
+    code = ASK + use + "; print(float(layer(torch.ones(1, 64).bfloat16())[0, 0]))"
     assert _run(code, XDG_CACHE_HOME=str(tmp_path), **environment).split() == [there, "64.0"]
 
 

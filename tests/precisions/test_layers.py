@@ -6,17 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from extractor.precisions._support import Int4Linear, Int8Linear, QuantizedLinear, layer_type
+from extractor.precisions import find_precision
+from extractor.precisions._support.int4_linear import Int4Linear
+from extractor.precisions._support.int8_linear import Int8Linear
+from extractor.precisions._support.quantized_linear import QuantizedLinear
 
 LAYERS: list[type[QuantizedLinear]] = [Int8Linear, Int4Linear]
 SIZES = [(64, 96), (96, 64), (64, 32), (256, 640), (128, 960)]
-"""Columns and rows of the small checkpoints, some of which no packed kernel takes, and larger ones."""
+"""Columns and rows of the small checkpoints, some of which no packed kernel supports, and larger ones."""
 WEIGHT_ERROR = {Int8Linear: 0.01, Int4Linear: 0.09}
 """Relative error of a normal weight: half a step of 1/127 or of a group's fifteenth, uniformly spread."""
 FEW, MANY = 3, 700
 
 
-pytestmark = pytest.mark.usefixtures("with_and_without_matrix_unit")
+pytestmark = pytest.mark.usefixtures("with_and_without_amx")
 
 
 @pytest.fixture(autouse=True)
@@ -132,9 +135,17 @@ def test_quantising_leaves_the_source_as_it_was(kind: type[QuantizedLinear]) -> 
 
 
 def test_a_layer_that_int4_cannot_group_is_held_in_int8() -> None:
-    assert layer_type("int4", 96) is Int4Linear
-    assert layer_type("int4", 48) is Int8Linear
-    assert layer_type("int8", 96) is Int8Linear
+    int4, int8 = find_precision("int4"), find_precision("int8")
+    assert int4.layer(96, False) is Int4Linear
+    assert int4.layer(48, False) is Int8Linear
+    assert int8.layer(96, False) is Int8Linear
+
+
+def test_the_output_layer_of_int4_is_in_int8() -> None:
+    assert find_precision("int4").layer(96, True) is Int8Linear
+
+
+def test_an_int4_layer_refuses_columns_it_cannot_group() -> None:
     with pytest.raises(ValueError, match="multiples of 32"):
         Int4Linear(48, 8)
 
@@ -147,7 +158,7 @@ def test_a_layer_that_int4_cannot_group_is_held_in_int8() -> None:
 def test_a_gpu_gives_what_the_weight_stands_for(
     kind: type[QuantizedLinear], columns: int, rows: int, rows_of_x: int
 ) -> None:
-    if kind is Int4Linear and not Int4Linear.takes(columns):
+    if kind is Int4Linear and not Int4Linear.supports(columns):
         pytest.skip("held in int8")
     layer = kind.from_float(_weight(columns, rows).cuda())
     plain = layer.state_dict()["codes"].clone()

@@ -21,8 +21,10 @@ from extractor.chatglm3.model_dims import CHATGLM3_6B
 from extractor.chatglm3.quantize import quantize
 from extractor.cli import main
 from extractor.errors import CheckpointError, OutputError, UsageError
-from extractor.precisions import PRECISIONS, QUANTIZED, WORKING_BYTES
-from extractor.precisions._support import Int4Linear, Int8Linear, QuantizedLinear
+from extractor.precisions import WORKING_BYTES, find_precision, quantized_names
+from extractor.precisions._support.int4_linear import Int4Linear
+from extractor.precisions._support.int8_linear import Int8Linear
+from extractor.precisions._support.quantized_linear import QuantizedLinear
 from tests.chatglm3.conftest import CHECKPOINTS, REFERENCE, reference
 
 TINY = REFERENCE / "chatglm3-tiny"
@@ -56,14 +58,14 @@ def _divergence(folder: Path, precision: str) -> float:
     return float(torch.cat(found).mean())
 
 
-@pytest.mark.parametrize("precision", QUANTIZED)
+@pytest.mark.parametrize("precision", quantized_names())
 @pytest.mark.parametrize("folder", [DEMO_FOLDER, *(REFERENCE / name for name in CHECKPOINTS)], ids=lambda f: f.name)
 def test_the_next_tokens_distribution_stays_close_to_float32(folder: Path, precision: str) -> None:
     kind = "demo" if folder == DEMO_FOLDER else "tiny"
     assert 0 < _divergence(folder, precision) < CLOSE[kind, precision]
 
 
-@pytest.mark.parametrize("precision", QUANTIZED)
+@pytest.mark.parametrize("precision", quantized_names())
 def test_every_linear_layer_is_quantised_and_the_rest_is_in_half_precision(precision: str) -> None:
     model = load_model(TINY, precision, "cpu")
     layers = [layer for layer in model.modules() if isinstance(layer, QuantizedLinear)]
@@ -77,23 +79,23 @@ def test_every_linear_layer_is_quantised_and_the_rest_is_in_half_precision(preci
     assert model.model.rotary_emb.inv_freq.dtype == torch.float32
 
 
-@pytest.mark.parametrize("precision", QUANTIZED)
+@pytest.mark.parametrize("precision", quantized_names())
 def test_a_quantised_model_holds_as_many_bytes_as_its_precision_says(precision: str) -> None:
     model = load_model(DEMO_FOLDER, precision, "cpu")
     held = sum(tensor.nbytes for tensor in model.state_dict().values())
-    assert held == pytest.approx(PRECISIONS[precision].weight_bytes(read_dims(DEMO_FOLDER)), rel=0.02)
+    assert held == pytest.approx(find_precision(precision).weight_bytes(read_dims(DEMO_FOLDER)), rel=0.02)
 
 
 def test_the_6b_model_needs_less_memory_and_the_same_cache_in_integers() -> None:
     cache_bytes = 28 * 1024 * 8192
-    needs = {name: PRECISIONS[name].needed_bytes(CHATGLM3_6B) for name in ("half", "int8", "int4", "float32")}
+    needs = {name: find_precision(name).needed_bytes(CHATGLM3_6B) for name in ("half", "int8", "int4", "float32")}
     assert needs["half"] - 2 * CHATGLM3_6B.parameters == cache_bytes + WORKING_BYTES
     assert needs["int8"] == pytest.approx(6.51e9 + cache_bytes + WORKING_BYTES, rel=0.01)
     assert needs["int4"] == pytest.approx(4.37e9 + cache_bytes + WORKING_BYTES, rel=0.01)
     assert needs["float32"] - 4 * CHATGLM3_6B.parameters == 2 * cache_bytes + WORKING_BYTES
 
 
-@pytest.mark.parametrize("precision", QUANTIZED)
+@pytest.mark.parametrize("precision", quantized_names())
 def test_a_quantised_model_chats_and_takes_the_cache_of_transformers(precision: str) -> None:
     model = ChatGLM3.load("demo", precision, "cpu")
     answer, history = model.chat(QUESTION, max_tokens=8)
@@ -104,7 +106,7 @@ def test_a_quantised_model_chats_and_takes_the_cache_of_transformers(precision: 
     assert generated.shape == (1, len(ids) + 4)
 
 
-@pytest.mark.parametrize("precision", QUANTIZED)
+@pytest.mark.parametrize("precision", quantized_names())
 @pytest.mark.parametrize("name", ["demo", *CHECKPOINTS])
 def test_a_stored_model_gives_the_same_logits_bit_for_bit(name: str, precision: str, tmp_path: Path) -> None:
     folder = DEMO_FOLDER if name == "demo" else REFERENCE / name

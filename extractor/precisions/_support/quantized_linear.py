@@ -1,31 +1,41 @@
-"""What the quantised linear layers have in common: sizes, bias, and a weight in one of two forms.
+"""What the layers with integer weights have in common: sizes, bias, and a weight in one of two forms.
 
 The plain form (`codes`) is the same on every machine and is what is saved; the packed form is laid out for a kernel
 of this one. A layer holds one of them: packing drops the plain form, and `state_dict` and `stack` compute it back.
+
+    layer        weights                              product of many rows            product of few rows
+    Int8Linear   8 bits, a scale per output           int8 x int8: each row of the    the same
+                                                      input gets a scale of its own
+    Int4Linear   4 bits, scale and zero for 32        weights unpacked to half        a kernel that reads 4 bits
+                 columns of an output                 precision, then its product
+
+Inference only; numbers in and out have the dtype the layer was made for. The value of a row never depends on the other
+rows of a call.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
+
+from extractor.precisions._support.linear import LinearLayer, Product, RowFunction
 
 Packed = tuple[Tensor, ...]
 """What a kernel reads instead of the codes."""
 
 CHUNK = 2**18
-"""Weights that are quantised at once: the float32 copies on the way stay in the cache of a core."""
+"""Weights that are quantised at once, so that their float32 copies stay in the cache of a core."""
 
 
-class QuantizedLinear(nn.Module, ABC):
-    """A linear layer for `x` of shape (..., in_features); a new one holds memory but no values.
+class QuantizedLinear(LinearLayer):
+    """A layer with integer weights, filled by `fill` and `bias`, or by `load_state_dict`.
 
-    Fill it with `quantize_` and `bias`, or with `load_state_dict`. The first dimension of every buffer is that of the
-    output channels.
+    The first dimension of every buffer is that of the outputs. The weight is packed at the first call, or by `pack`.
     """
 
     BITS: ClassVar[int]
@@ -48,33 +58,33 @@ class QuantizedLinear(nn.Module, ABC):
 
     @classmethod
     def from_float(cls, weight: Tensor, bias: Tensor | None = None, dtype: torch.dtype = torch.bfloat16) -> Self:
-        """A layer that does what `F.linear(x, weight, bias)` does, as near as its bits allow."""
+        """Return a layer for what `F.linear(x, weight, bias)` computes, as near as its bits allow."""
         layer = cls(weight.shape[1], weight.shape[0], bias is not None, weight.device, dtype)
-        layer.quantize_(weight)
+        layer.fill(weight)
         if layer.bias is not None and bias is not None:
             layer.bias.copy_(bias)
         return layer
 
     @classmethod
     def stack(cls, parts: Sequence[Self]) -> Self:
-        """One layer with the rows of all `parts`, which read the same input: their outputs side by side."""
+        """Return one layer with the outputs of all `parts`, which read the same input, side by side."""
         states = [part.state_dict() for part in parts]
         return parts[0]._like({name: torch.cat([state[name] for state in states]) for name in states[0]})
 
     def rows(self, order: Tensor) -> Self:
-        """A layer with these of the rows (output channels), in this order."""
+        """Return a layer with these of the outputs (indices), in this order."""
         return self._like({name: buffer.index_select(0, order) for name, buffer in self.state_dict().items()})
 
     def _like(self, state: Mapping[str, Tensor]) -> Self:
-        """A layer of the same input with these buffers."""
+        """Return a layer of the same input with these buffers."""
         codes = state["codes"]
         layer = type(self)(self.in_features, len(codes), "bias" in state, codes.device, self.dtype)
         layer.load_state_dict(state)
         return layer
 
     @torch.no_grad()
-    def quantize_(self, weight: Tensor) -> None:
-        """Fill the codes from a float weight of shape (out_features, in_features), wherever it lies."""
+    def fill(self, weight: Tensor) -> None:
+        """Quantise a float weight (out_features, in_features), on whatever device it is."""
         self.unpack()
         step = max(1, CHUNK // self.in_features)
         for start in range(0, self.out_features, step):
@@ -82,25 +92,37 @@ class QuantizedLinear(nn.Module, ABC):
             self._quantize_rows(rows, weight[rows].to(self._plain.device, torch.float32))
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (..., in_features) to (..., out_features), both in the layer's type."""
+        """Return (..., out_features) for `x` (..., in_features), both in the layer's dtype."""
         product = self._multiply(self.pack(), x.reshape(-1, self.in_features))
         if self.bias is not None:
             product += self.bias
         return product.view(*x.shape[:-1], self.out_features)
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        """residual + self(x)."""
+        """Return residual + self(x)."""
         return residual + self.forward(x)
 
     def gated(self, x: Tensor) -> Tensor:
-        """silu(gate) * up, where gate and up are the halves of self(x)."""
+        """Return silu(gate) * up, where gate and up are the halves of self(x)."""
         gate, up = self.forward(x).chunk(2, dim=-1)
         return F.silu(gate) * up
 
-    def pack(self, *, keep: bool = False) -> Packed:
-        """The weight in the layout of this machine's kernel, made once; the plain form is dropped unless it is kept.
+    def plain_product(self) -> Product:
+        """Return the layer itself: it packs its weight for the kernel that this machine has."""
+        return self
 
-        A call packs by itself. `keep` is at the cost of holding both forms.
+    def gated_product(self) -> RowFunction:
+        """Return `gated`."""
+        return self.gated
+
+    def stored_dtypes(self) -> Mapping[str, torch.dtype]:
+        """Return the dtypes of codes and scales, which mean something else in another."""
+        return {name: tensor.dtype for name, tensor in self.state_dict().items() if name != "bias"}
+
+    def pack(self, *, keep: bool = False) -> Packed:
+        """Return the weight in the layout of this machine's kernel, made once; the plain form is dropped unless kept.
+
+        A call packs by itself. `keep` costs the memory of both forms.
         """
         if self._packed is None:
             self._packed = self._to_packed(self._plain)
@@ -121,7 +143,7 @@ class QuantizedLinear(nn.Module, ABC):
 
     @abstractmethod
     def dequantized(self) -> Tensor:
-        """The weight that the layer stands for, float32 of shape (out_features, in_features)."""
+        """Return the weight that the codes mean, float32 (out_features, in_features)."""
 
     @abstractmethod
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
@@ -129,7 +151,7 @@ class QuantizedLinear(nn.Module, ABC):
 
     @abstractmethod
     def _multiply(self, packed: Packed, x: Tensor) -> Tensor:
-        """The product for `x` of shape (rows, in_features), without bias, as a new tensor."""
+        """Return the product for `x` (rows, in_features), without bias, as a new tensor."""
 
     @abstractmethod
     def _to_packed(self, codes: Tensor) -> Packed: ...
@@ -147,4 +169,5 @@ class QuantizedLinear(nn.Module, ABC):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:
+        """Return the sizes, as `nn.Linear` does."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

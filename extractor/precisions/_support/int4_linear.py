@@ -1,10 +1,10 @@
-"""Weights in 4 bits, with a scale and a zero for each group of 32 columns of an output channel: 5 bits in all.
+"""Weights in 4 bits, with a scale and a zero for each group of 32 columns of an output: 5 bits in all.
 
-`w = (code - 8) * scale + zero`, codes 0 to 15, scale and zero in bfloat16: the form that torch's kernels take. A kernel
+`w = (code - 8) * scale + zero`, codes 0 to 15, scale and zero in bfloat16: the form that torch's kernels read. A kernel
 reads a weight once for a few rows of input; for many, the weight is unpacked to half precision and multiplied as such.
 The plain form has two codes a byte, the even column in the low half. On a CPU with our kernels the input is quantised
-to int8 row by row, for few rows and for many, so that both give the same up to rounding. In the matrix unit a weight is
-unpacked tile by tile on the way into it, never as a whole.
+to int8 row by row, for few rows and for many, so that both give the same up to rounding. On AMX a weight is unpacked
+tile by tile, never as a whole. Groups of 64 would save half a bit and lose nearly twice as much (measured).
 """
 
 from __future__ import annotations
@@ -18,21 +18,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from extractor.kernels import amx
-from extractor.kernels.quantized import Kernels, kernels
-from extractor.precisions._support.base import Packed, QuantizedLinear
-from extractor.precisions._support.int8 import quantize_rows
-
-GROUP = 32
-"""Columns that share scale and zero. Groups of 64 save half a bit and lose nearly twice as much (measured)."""
+from extractor.kernels.amx import TiledWeight
+from extractor.kernels.quantized import GROUP, QuantizedKernels, kernels
+from extractor.precisions._support.int8_linear import quantize_rows
+from extractor.precisions._support.quantized_linear import Packed, QuantizedLinear
 
 FEW_ROWS = 32
-"""Up to here the kernels for few rows beat unpacking the weight (measured)."""
+"""Rows up to which the kernels for few rows beat unpacking the weight (measured)."""
 
 _MIDDLE, _LARGEST = 8, 15
 _BLOCK = 64
 _SMALLEST_SCALE = 1e-8
 _INNER_TILES = 8
-"""How CUDA's kernel interleaves; 8 wants columns in multiples of 128."""
+"""How CUDA's kernel interleaves; 8 needs columns in multiples of 128."""
 
 
 class Int4Linear(QuantizedLinear):
@@ -51,8 +49,8 @@ class Int4Linear(QuantizedLinear):
         device: torch.device | str | None = None,
         dtype: torch.dtype = torch.bfloat16,
     ) -> None:
-        if not self.takes(in_features):
-            raise ValueError(f"int4 wants columns in multiples of {GROUP}, not {in_features}")
+        if not self.supports(in_features):
+            raise ValueError(f"int4 needs columns in multiples of {GROUP}, not {in_features}")
         super().__init__(in_features, out_features, bias, device, dtype)
         groups = in_features // GROUP
         self.register_buffer("codes", torch.empty(out_features, in_features // 2, dtype=torch.uint8, device=device))
@@ -60,21 +58,22 @@ class Int4Linear(QuantizedLinear):
             self.register_buffer(name, torch.empty(out_features, groups, dtype=torch.bfloat16, device=device))
 
     @staticmethod
-    def takes(columns: int) -> bool:
-        """Whether a weight of so many columns divides into groups."""
+    def supports(columns: int) -> bool:
+        """Return whether a weight of so many columns divides into groups."""
         return columns % GROUP == 0
 
     def dequantized(self) -> Tensor:
+        """Return (code - 8) * scale + zero in float32."""
         return self._in_type(self.state_dict()["codes"], torch.float32)
 
-    def tiled(self) -> amx.Tiles | None:
-        """The packed weight for what the matrix unit computes in one pass; None where it does not take it."""
+    def tiles(self) -> TiledWeight | None:
+        """Return the packed weight where it is in AMX tiles."""
         if self._kernel is not _TILES:
             return None
-        return amx.Tiles(self.pack()[0], self.in_features, bias=self.bias)
+        return TiledWeight(self.pack()[0], self.in_features, bias=self.bias)
 
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
-        """Scale and zero are rounded to bfloat16 first, so that the codes make up for it."""
+        """Fill codes, scales and zeros. The latter are rounded to bfloat16 first, so that the codes make up for it."""
         groups = weight.view(len(weight), -1, GROUP)
         low, high = groups.amin(-1), groups.amax(-1)
         scale = ((high - low) / _LARGEST).clamp_min_(_SMALLEST_SCALE).bfloat16()
@@ -98,7 +97,7 @@ class Int4Linear(QuantizedLinear):
             return _UNPACKED
         if self.scale.is_cuda:
             return _CUDA if self.in_features % (16 * _INNER_TILES) == self.out_features % 8 == 0 else _UNPACKED
-        if amx.takes(self.out_features, self.in_features, self.dtype, self.scale.device):
+        if amx.supports(self.out_features, self.in_features, self.dtype, self.scale.device):
             return _TILES
         if _native() is not None:
             return _NATIVE
@@ -106,28 +105,29 @@ class Int4Linear(QuantizedLinear):
         return _TORCH if fits else _UNPACKED
 
     def _in_type(self, codes: Tensor, dtype: torch.dtype) -> Tensor:
-        """The weight (rows, columns) that plain codes stand for."""
+        """Return the weight (rows, columns) that plain codes mean."""
         scale, zero = (each.to(dtype).unsqueeze(-1) for each in (self.scale, self.zero))
         groups = _columns(codes).to(dtype).view(self.out_features, -1, GROUP)
         return groups.sub_(_MIDDLE).mul_(scale).add_(zero).view(self.out_features, self.in_features)
 
     def _scale_and_zero(self) -> Tensor:
-        """(groups, rows, 2), as torch's kernels read them."""
+        """Return both as (groups, rows, 2), as torch's kernels read them."""
         return torch.stack([self.scale.t(), self.zero.t()], dim=-1)
 
 
-def _native() -> Kernels | None:
+def _native() -> QuantizedKernels | None:
+    """Return our kernels where they include those for int4."""
     native = kernels()
     return native if native is not None and native.has_int4 else None
 
 
 def _columns(codes: Tensor) -> Tensor:
-    """One code a byte, (rows, columns), from the plain form."""
+    """Return one code a byte, (rows, columns), from the plain form."""
     return torch.stack([codes & 15, codes >> 4], dim=-1).flatten(1)
 
 
 def _pairs(columns: Tensor) -> Tensor:
-    """The plain form from one code a byte."""
+    """Return the plain form from one code a byte."""
     return columns[:, 0::2] | columns[:, 1::2] << 4
 
 
@@ -144,15 +144,15 @@ def _multiply_native(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
 
 
 def _pack_tiles(layer: Int4Linear, codes: Tensor) -> Packed:
-    return (amx.lay_out_int4(codes, layer.scale, layer.zero),)
+    return (amx.int4_to_tiles(codes, layer.scale, layer.zero),)
 
 
 def _unpack_tiles(packed: Packed) -> Tensor:
-    return amx.plain_int4(packed[0])
+    return amx.int4_from_tiles(packed[0])
 
 
 def _multiply_tiles(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
-    return amx.multiply(x, amx.Tiles(packed[0], layer.in_features))
+    return amx.multiply(x, TiledWeight(packed[0], layer.in_features))
 
 
 def _pack_torch(layer: Int4Linear, codes: Tensor) -> Packed:
@@ -161,7 +161,10 @@ def _pack_torch(layer: Int4Linear, codes: Tensor) -> Packed:
 
 
 def _unpack_torch(packed: Packed) -> Tensor:
-    """The kernel for AVX-512 holds 64 output channels together: by column 32 bytes, channel i low and 32 + i high."""
+    """Return the codes from the layout of torch's kernel for AVX-512.
+
+    It has blocks of 64 outputs, by column 32 bytes, output i in the low half and 32 + i in the high one.
+    """
     rows = len(packed[0])
     blocks = packed[0].view(rows // _BLOCK, -1, _BLOCK // 2)
     columns = torch.stack([blocks & 15, blocks >> 4], dim=1).transpose(2, 3)
@@ -176,15 +179,15 @@ def _multiply_torch(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
 
 
 def _pack_cuda(layer: Int4Linear, codes: Tensor) -> Packed:
-    """CUDA's packing wants the even column in the high half."""
+    """Return the layout of CUDA's kernel, whose packing reads the even column from the high half."""
     packed = torch.ops.aten._convert_weight_to_int4pack((codes << 4 | codes >> 4).contiguous(), _INNER_TILES)
     return packed, layer._scale_and_zero()
 
 
 def _unpack_cuda(packed: Packed) -> Tensor:
-    """The layout of tensor cores (m16n8k16), two tiles of 16 columns to each 32 bits.
+    """Return the codes from the layout of tensor cores (m16n8k16), two tiles of 16 columns to each 32 bits.
 
-    Byte by byte: 8 channels, runs of tiles, channel, quarter, pair of tiles, odd column, tile; a half byte is eight
+    Byte by byte: 8 outputs, runs of tiles, output, quarter, pair of tiles, odd column, tile; a half byte is eight
     columns further.
     """
     tiles, runs, _, pairs = packed[0].shape
@@ -214,7 +217,7 @@ def _first(packed: Packed) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Kernel:
-    """How one kind of machine lays out and multiplies the weights."""
+    """How one kind of machine packs, unpacks and multiplies the weights."""
 
     pack: Callable[[Int4Linear, Tensor], Packed]
     unpack: Callable[[Packed], Tensor]

@@ -2,7 +2,7 @@
 
 `y[r, n] = x_scale[r] * w_scale[n] * sum_k(x_code[r, k] * w_code[n, k])`, both symmetric, both within -127 to 127. The
 sum is exact, so a row gives the same bits alone and in any batch. Where the machine has no int8 products (or CUDA's do
-not take the sizes), the input stays as it is and the weight is unpacked for each product.
+not support the sizes), the input stays as it is and the weight is unpacked for each product.
 """
 
 from __future__ import annotations
@@ -16,22 +16,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from extractor.kernels import amx
+from extractor.kernels.amx import TiledWeight
 from extractor.kernels.quantized import kernels
-from extractor.precisions._support.base import Packed, QuantizedLinear
+from extractor.precisions._support.linear import OutputProduct
+from extractor.precisions._support.quantized_linear import Packed, QuantizedLinear
 
 LARGEST = 127
 BLOCK_ROWS = 1024
-"""Rows that are quantised, multiplied and scaled before the next ones: what lies between stays in the cache."""
+"""Rows that are quantised, multiplied and scaled before the next ones, so that what is between stays in the cache."""
 
 _FEW_OUTPUTS = 16
-"""Laying out one of so many rows of the weight costs about as much as the whole product of a few rows of input."""
+"""Packing one of so many rows of the weight costs about as much as the whole product of a few rows of input."""
 
 _SMALLEST_SCALE = 1e-30
-_SMALL, _FILLED_ROWS = 2048, 8
-"""oneDNN leaves products of up to some hundred numbers to plain loops, a hundred times slower than filling up rows."""
+_SMALL, _PADDED_ROWS = 2048, 8
+"""oneDNN leaves products of up to some hundred numbers to plain loops, a hundred times slower than padding the rows."""
 
 _FEWEST_CUDA_ROWS = 32
-"""CUDA's int8 product wants more than 16 rows; fewer are filled up to this."""
+"""CUDA's int8 product needs more than 16 rows; fewer are padded to this."""
+
+_CUDA_MULTIPLE = 8
+"""CUDA's int8 product needs outputs and columns in multiples of this."""
 
 
 class Int8Linear(QuantizedLinear):
@@ -54,25 +59,26 @@ class Int8Linear(QuantizedLinear):
         self.register_buffer("scale", torch.empty(out_features, dtype=torch.float32, device=device))
 
     def dequantized(self) -> Tensor:
+        """Return code * scale in float32."""
         codes: Tensor = self.state_dict()["codes"]
         return codes.float() * self.scale[:, None]
 
     def forward_rows(self, x: Tensor, rows: Tensor) -> Tensor:
-        """`self(x)[..., rows]`, bit for bit, from these rows of the weight alone: for a few of very many rows.
+        """Return `self(x)[..., rows]`, bit for bit, from these rows of the weight alone: for a few of very many.
 
         `x` is (n, in_features), `rows` are indices. Worth it where `pack_for_rows` has been called.
         """
         if len(rows) * _FEW_OUTPUTS > self.out_features or (self.codes is None and self._kernel is not _TILES):
             return self.forward(x).index_select(-1, rows)
-        if self._kernel is _TILES:  # which takes multiples of rows
+        if self._kernel is _TILES:  # the outputs are padded to whole tiles
             count, rows = len(rows), F.pad(rows, (0, -len(rows) % amx.MULTIPLE))
-            codes = amx.rows(self.pack()[0], self.in_features, rows)
+            codes = amx.rows_from_tiles(self.pack()[0], self.in_features, rows)
             return self._product_of_rows(codes, rows, x)[:, :count]
         assert self.codes is not None
         return self._product_of_rows(self.codes.index_select(0, rows), rows, x)
 
     def pack_for_rows(self) -> None:
-        """Pack, and keep what `forward_rows` reads: the plain form, except for the matrix unit, whose tiles do."""
+        """Pack, and keep what `forward_rows` reads: the plain form, except on AMX, whose tiles serve as well."""
         self.pack(keep=self._kernel is not _TILES)
 
     def _product_of_rows(self, codes: Tensor, rows: Tensor, x: Tensor) -> Tensor:
@@ -81,17 +87,23 @@ class Int8Linear(QuantizedLinear):
             product += self.bias.index_select(0, rows)
         return product
 
+    def output(self) -> OutputProduct:
+        """Return the output layer; rows of the weight are read from the plain form, which is kept."""
+        return _Output(self)
+
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        """Return residual + self(x), scaled and added in one pass where our kernel follows oneDNN's product."""
         native = kernels() if self._fuses(x) else None
         if native is None or self.bias is not None:
             return super().plus(x, residual)
-        y = torch.empty_like(residual)
-        for rows, some, target in _blocks(x, residual, y):
+        y = torch.empty_like(residual, memory_format=torch.contiguous_format)
+        for rows, added, target in _blocks(x, residual.contiguous(), y):
             codes, scale = native.quantize_rows(rows)
-            native.add_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, some, target)
+            native.add_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, added, target)
         return y
 
     def gated(self, x: Tensor) -> Tensor:
+        """Return silu(gate) * up, scaled and gated in one pass where our kernel follows oneDNN's product."""
         native = kernels() if self._fuses(x) else None
         if native is None or self.bias is not None:
             return super().gated(x)
@@ -101,14 +113,14 @@ class Int8Linear(QuantizedLinear):
             native.gate_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, target)
         return y
 
-    def tiled(self) -> amx.Tiles | None:
-        """The packed weight for what the matrix unit computes in one pass; None where it does not take it."""
+    def tiles(self) -> TiledWeight | None:
+        """Return the packed weight where it is in AMX tiles."""
         if self._kernel is not _TILES:
             return None
-        return amx.Tiles(self.pack()[0], self.in_features, self.scale, self.bias)
+        return TiledWeight(self.pack()[0], self.in_features, self.scale, self.bias)
 
     def _fuses(self, x: Tensor) -> bool:
-        """Whether the kernels take what follows the product as well."""
+        """Return whether our kernels compute what follows the product."""
         return self._kernel is _ONEDNN and x.dim() == 2 and x.is_contiguous() and x.dtype == torch.bfloat16
 
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
@@ -128,21 +140,38 @@ class Int8Linear(QuantizedLinear):
     @property
     def _kernel(self) -> _Kernel:
         if self.scale.is_cuda:
-            return _CUDA if self.in_features % 8 == self.out_features % 8 == 0 else _UNPACKED
-        if amx.takes(self.out_features, self.in_features, self.dtype, self.scale.device):
+            fits = self.in_features % _CUDA_MULTIPLE == self.out_features % _CUDA_MULTIPLE == 0
+            return _CUDA if fits else _UNPACKED
+        if amx.supports(self.out_features, self.in_features, self.dtype, self.scale.device):
             return _TILES
         return _ONEDNN if _has_int8_products() else _UNPACKED
 
 
+class _Output:
+    """The output layer in int8."""
+
+    def __init__(self, layer: Int8Linear) -> None:
+        layer.pack_for_rows()
+        self._layer = layer
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self._layer.forward(x)
+
+    def select(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """Return the logits of these tokens; on CUDA some are added, as its product needs a multiple."""
+        more = -len(tokens) % _CUDA_MULTIPLE if tokens.is_cuda else 0
+        return self._layer.forward_rows(x, F.pad(tokens, (0, more)))[:, : len(tokens)]
+
+
 def _has_int8_products() -> bool:
-    """Whether this CPU multiplies int8 exactly: older ones saturate sums of two products."""
+    """Return whether this CPU multiplies int8 exactly: older ones saturate sums of two products."""
     return torch._C._has_mkldnn and torch.cpu._is_vnni_supported()
 
 
 def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes (rows, columns) in int8 and scales (rows, 1) in float32 of an `x` in 16 bits.
+    """Return codes (rows, columns) in int8 and scales (rows, 1) in float32 for an `x` (rows, columns) in 16 bits.
 
-    One pass over memory with our kernel. Else six: two for the largest value of each row, over the bits without the
+    Our kernel needs one pass over memory, torch six: two for the largest value of each row, over the bits without the
     sign, which are ordered like the values; four (to float32, scale, round, to int8) for the codes.
     """
     native = kernels()
@@ -163,7 +192,7 @@ def _multiply_onednn(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
 
 
 def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """The same few rows of each."""
+    """Yield the same few rows of each."""
     return zip(*(torch.split(tensor, BLOCK_ROWS) for tensor in tensors), strict=True)
 
 
@@ -176,19 +205,19 @@ def _scale_rows(product: Tensor, scale: Tensor, target: Tensor) -> None:
 
 
 def _qlinear(codes: Tensor, packed: Packed, scale: Tensor, dtype: torch.dtype) -> Tensor:
-    """oneDNN's int8 product, times the scale of each output channel."""
+    """Return oneDNN's int8 product, times the scale of each output."""
     weight, zeros = packed
     rows = len(codes)
-    if rows < _FILLED_ROWS and rows * len(scale) <= _SMALL:
-        codes = _filled(codes, _FILLED_ROWS)
+    if rows < _PADDED_ROWS and rows * len(scale) <= _SMALL:
+        codes = _padded(codes, _PADDED_ROWS)
     product: Tensor = torch.ops.onednn.qlinear_pointwise(
         codes, 1.0, 0, weight, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
     )
     return product[:rows]
 
 
-def _filled(codes: Tensor, rows: int) -> Tensor:
-    """At least so many rows, those that are added of zeros."""
+def _padded(codes: Tensor, rows: int) -> Tensor:
+    """Return at least so many rows, padded with zeros."""
     return F.pad(codes, (0, 0, 0, max(0, rows - len(codes))))
 
 
@@ -198,7 +227,7 @@ def _pack_onednn(codes: Tensor) -> Packed:
 
 
 def _unpack_onednn(packed: Packed) -> Tensor:
-    """The product with the identity gives the codes back, exactly; the layout itself is oneDNN's secret."""
+    """Return the codes as the product with the identity, which is exact: the layout itself is oneDNN's secret."""
     columns, rows = packed[0].shape
     ones = torch.ones(rows)
     blocks = torch.split(torch.eye(columns, dtype=torch.int8), BLOCK_ROWS)
@@ -207,20 +236,20 @@ def _unpack_onednn(packed: Packed) -> Tensor:
 
 
 def _pack_tiles(codes: Tensor) -> Packed:
-    return (amx.lay_out(codes),)
+    return (amx.to_tiles(codes),)
 
 
 def _unpack_tiles(packed: Packed) -> Tensor:
-    return amx.plain(packed[0])
+    return amx.from_tiles(packed[0])
 
 
 def _multiply_tiles(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
-    return amx.multiply(x, amx.Tiles(packed[0], x.shape[1], scale))
+    return amx.multiply(x, TiledWeight(packed[0], x.shape[1], scale))
 
 
 def _multiply_cuda(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
     codes, x_scale = quantize_rows(x)
-    sums = torch._int_mm(_filled(codes, _FEWEST_CUDA_ROWS), packed[0].t())[: len(x)]
+    sums = torch._int_mm(_padded(codes, _FEWEST_CUDA_ROWS), packed[0].t())[: len(x)]
     return (sums * scale * x_scale).to(x.dtype)
 
 
@@ -238,7 +267,7 @@ def _first(packed: Packed) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Kernel:
-    """How one kind of machine lays out and multiplies the weights."""
+    """How one kind of machine packs, unpacks and multiplies the weights."""
 
     pack: Callable[[Tensor], Packed]
     unpack: Callable[[Packed], Tensor]
