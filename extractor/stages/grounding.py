@@ -13,6 +13,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 from extractor.data import (
@@ -26,6 +27,7 @@ from extractor.data import (
     Rejection,
     Span,
     Ungrounded,
+    carry_on,
 )
 from extractor.errors import UsageError
 from extractor.task.task import Leaf, Task
@@ -137,16 +139,20 @@ def _candidates(leaves: Sequence[Leaf], index: TextIndex) -> dict[str, Places]:
     return _places(leaves, index, index.find_by_meaning)
 
 
-def _places(
-    leaves: Sequence[Leaf], find_verbatim: Callable[[Json], Places], find_normalized: Callable[[Json], Places]
-) -> dict[str, Places]:
+def _places(leaves: Sequence[Leaf], index: TextIndex, find_normalized: Callable[[Json], Places]) -> dict[str, Places]:
     """Search for each distinct value once; return the places by pointer."""
-    known: dict[tuple[str, str], Places] = {}
-    for leaf in leaves:
-        key = (leaf.ground, repr(leaf.value))
-        if key not in known:
-            known[key] = (find_verbatim if leaf.ground == "verbatim" else find_normalized)(leaf.value)
-    return {leaf.pointer: known[leaf.ground, repr(leaf.value)] for leaf in leaves}
+
+    def find(leaf: Leaf) -> Places:
+        if leaf.ground == "verbatim":
+            return index.find_exact(leaf.value, any_border=leaf.any_border)
+        return find_normalized(leaf.value)
+
+    def search_key(leaf: Leaf) -> tuple[str, bool, str]:
+        return leaf.ground, leaf.any_border, repr(leaf.value)
+
+    known = {search_key(leaf): leaf for leaf in leaves}
+    found = {key: find(leaf) for key, leaf in known.items()}
+    return {leaf.pointer: found[search_key(leaf)] for leaf in leaves}
 
 
 def _in_document(leaf: Leaf, span: Span, chunk: Chunk) -> Span:

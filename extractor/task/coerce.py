@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from extractor.data import Json
 from extractor.task.schema_node import Name, SchemaNode
@@ -31,6 +32,7 @@ NULL_WORDS = frozenset(
 _NUMBER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
 _BOOLEANS = {"true": True, "yes": True, "是": True, "false": False, "no": False, "否": False}
 _LONGEST_NUMBER = 300
+_LARGEST_NUMBER = Decimal(10) ** 300  # a float holds it; `1e999` is infinity in one
 
 
 def coerce(parsed: ParsedJson, task: Task) -> ParsedJson:
@@ -119,13 +121,14 @@ class Coercer:
         text = unicodedata.normalize("NFKC", value).strip() if isinstance(value, str) else ""
         if len(text) >= _LONGEST_NUMBER:
             return value
-        if _NUMBER.fullmatch(text):
-            plain = text.replace(",", "")
-            return self._noted("types", int(plain) if re.fullmatch(r"[+-]?\d+", plain) else float(plain))
-        number = amount(text) if text else None
-        if number is not None and (number == number.to_integral_value() or "number" in node.types):
-            return self._noted("types", int(number) if number == number.to_integral_value() else float(number))
-        return value
+        number = Decimal(text.replace(",", "")) if _NUMBER.fullmatch(text) else amount(text) if text else None
+        if number is None or abs(number) > _LARGEST_NUMBER:
+            return value
+        whole = number == number.to_integral_value()
+        if not whole and "number" not in node.types:
+            return value
+        pointed = "number" in node.types and re.search(r"[.eE]", text)  # `3.0` stays a float where it may be one
+        return self._noted("types", int(number) if whole and not pointed else float(number))
 
     def _boolean(self, value: Json, node: SchemaNode) -> Json:
         value = self._scalar(value)

@@ -125,7 +125,7 @@ def _group_equal(clusters: Iterable[Cluster]) -> list[Cluster]:
 
 
 def _group_repeats(clusters: Sequence[Cluster]) -> list[Cluster]:
-    """Join the n-th equal values without a place of each answer: where they do not occur, only order tells them apart."""
+    """Join the n-th equal values of each answer that have no place: only their order tells them apart."""
     seen: Counter[tuple[int, str]] = Counter()
     groups: dict[tuple[str, int] | int, Cluster] = {}
     for number, cluster in enumerate(clusters):

@@ -31,7 +31,7 @@ def of_data(problems: Iterable[Problem], withheld: Sequence[Withheld]) -> list[R
 
 
 def settle(outcome: Outcome) -> Outcome:
-    """Return what counts of a final outcome: of a rejection the most that any attempt at this very prompt would leave."""
+    """Return what counts of a final outcome: of a rejection, the most that any attempt at this prompt would leave."""
     if isinstance(outcome, Extraction):
         return outcome
     prompt = outcome.completion.prompt
