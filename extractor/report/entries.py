@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
-
-import json
 
 from extractor.data import Conflict, Json, Record, Span, Withheld
 from extractor.errors import Problem
