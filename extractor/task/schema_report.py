@@ -34,11 +34,11 @@ def _unconstrained(task: Task) -> Iterator[Finding]:
         words = {
             word for node in task.compiled.reachable(name.node.name) if node.name in loose for word in _words(node)
         }
-        what = ", ".join(sorted(words))
+        what = ", ".join(word if " " in word else f"`{word}`" for word in sorted(words))
         yield Finding(
             pointer,
             "unconstrained",
-            f"the grammar leaves {what} to the validator: answers may have to be asked for again",
+            f"the grammar leaves {what} to the validator: an answer may have to be retried",
         )
 
 
@@ -55,14 +55,14 @@ def _words(node: SchemaNode) -> Iterator[str]:
 
 
 def _alike(task: Task) -> Iterator[Finding]:
-    """Yield fields that are called alike but for case, which databases and models take for one."""
+    """Yield fields whose names differ only in case, which databases take for one and models confuse."""
     groups: dict[str, list[Field]] = defaultdict(list)
     for each in task.fields:
         groups[each.name.casefold()].append(each)
     for several in groups.values():
         for other in several[1:]:
             message = (
-                f"is called like {several[0].name!r} but for case: a model mixes them up, and SQL takes them for one"
+                f"differs from {several[0].name!r} only in case: models confuse them, and SQL takes them for one column"
             )
             yield Finding(f"/{escape_pointer(other.name)}", "alike", message)
 
@@ -83,7 +83,7 @@ def _hard(task: Task) -> Iterator[Finding]:
 
 
 def _vague(task: Task) -> Iterator[Finding]:
-    """Yield fields of which nothing is said: they are taken for text that is copied."""
+    """Yield fields without a type, which are taken for text to copy."""
     for each in task.fields:
         if (
             not each.node.stated
@@ -91,7 +91,7 @@ def _vague(task: Task) -> Iterator[Finding]:
             and not each.node.alternatives
             and _says_nothing(each.node)
         ):
-            message = 'says nothing: it is taken for text that is copied; say {"type": ...}'
+            message = 'has no type: it is taken for text to copy; add "type"'
             yield Finding(f"/{escape_pointer(each.name)}", "untyped", message)
 
 
