@@ -29,8 +29,8 @@ from extractor.evaluation import (
 from extractor.evaluation.summary import as_json, comparison_as_json, wrong_as_json
 from extractor.ingest import ReadOptions
 from extractor.ingest.reload import reload
-from extractor.task.json_pointer import escape_pointer
 from extractor.task.task import Task, load_task
+from extractor.text.json_pointer import escape_pointer
 
 EXAMPLES = """\b
 Examples:

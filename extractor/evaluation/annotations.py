@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from extractor.data import STATUSES, Json, Span, Status
 from extractor.errors import InputError
-from extractor.task.json_pointer import scalars
+from extractor.text.json_pointer import scalars
 
 Mention = tuple[str, Span]
 """A field, and where in the text a value of it occurs."""

@@ -15,7 +15,7 @@ from extractor.evaluation.annotations import Annotation, Mention
 from extractor.evaluation.calibration import Calibration, calibrate
 from extractor.evaluation.matching import Key, Verdict, count_overlapping, match_values
 from extractor.evaluation.scores import FOUND, GOLD, RIGHT, CountArray, Resampling, Scores, score
-from extractor.task.json_pointer import scalars
+from extractor.text.json_pointer import scalars
 from extractor.text.meaning import exact, meaning
 from extractor.text.places import TextIndex
 

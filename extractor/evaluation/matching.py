@@ -14,7 +14,7 @@ import numpy as np
 
 from extractor.data import Json, Span
 from extractor.evaluation.annotations import Mention
-from extractor.task.json_pointer import escape_pointer, scalars
+from extractor.text.json_pointer import escape_pointer, scalars
 
 Key = Callable[[Json], Hashable]
 """Two scalars are equal if their keys are."""

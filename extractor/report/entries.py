@@ -11,9 +11,9 @@ from types import NoneType
 from extractor.data import Conflict, Json, Record, Span, Withheld
 from extractor.errors import Problem
 from extractor.report.highlighting import Highlight, excerpts, hide
-from extractor.task.json_pointer import Scalar, scalars
 from extractor.task.redaction import MASK, redact
 from extractor.task.task import Task
+from extractor.text.json_pointer import Scalar, scalars
 from extractor.text.places import TextIndex, occurrences, written
 
 LONGEST_VALUE = 300

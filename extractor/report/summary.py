@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from extractor.data import STATUSES, Json, Record, RunInfo, Status
 from extractor.errors import Code
 from extractor.report.entries import ungrounded
-from extractor.task.json_pointer import escape_pointer, scalars
 from extractor.task.task import Task
+from extractor.text.json_pointer import escape_pointer, scalars
 
 CONFIDENCE_BINS = 10
 LENGTHS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)

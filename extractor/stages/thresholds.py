@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import partial
 
 from extractor.data import Extraction, Outcome, carry_on
-from extractor.task.json_pointer import scalars
 from extractor.task.withhold import withhold
+from extractor.text.json_pointer import scalars
 
 
 def apply(outcome: Outcome, min_confidence: float) -> Outcome:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from extractor.data import Json, Record
-from extractor.task.json_pointer import escape_pointer
+from extractor.text.json_pointer import escape_pointer
 
 COLUMNS = {
     "id": "string",

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import llguidance
 
 from extractor.data import Json
-from extractor.task.json_pointer import escape_pointer
 from extractor.task.schema_node import MOMENTS, CompiledSchema, Name, SchemaNode
 from extractor.text.borders import pieces
+from extractor.text.json_pointer import escape_pointer
 
 if TYPE_CHECKING:
     from extractor.task.task import Task

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from extractor.data import Json, Record
-from extractor.task.json_pointer import unescape_pointer
 from extractor.task.schema_node import Name, SchemaNode
 from extractor.task.task import Task
 from extractor.task.walk import Walk
+from extractor.text.json_pointer import unescape_pointer
 
 MASK = "***"
 

@@ -13,9 +13,9 @@ from typing import cast
 
 from extractor.data import Ground, Json, Ungrounded
 from extractor.errors import SchemaError
-from extractor.task.json_pointer import escape_pointer
 from extractor.task.schema_node import TYPES, Annotations, Bounds, CompiledSchema, Name, SchemaNode, refuse
 from extractor.task.schema_source import NOTHING, Schema, SchemaSource, pointer_of
+from extractor.text.json_pointer import escape_pointer
 
 MOST_NODES = 100_000
 """A schema whose alternatives combine to more is refused."""

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from extractor.task.json_pointer import escape_pointer
 from extractor.task.schema_node import SchemaNode
 from extractor.task.task import Field, Task
+from extractor.text.json_pointer import escape_pointer
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from extractor.data import Json
 from extractor.errors import SchemaError
-from extractor.task.json_pointer import escape_pointer
+from extractor.text.json_pointer import escape_pointer
 
 DEEPEST = 150
 """Levels of a schema: deeper ones are refused, since whatever walks them would run out of stack."""

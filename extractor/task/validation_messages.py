@@ -11,7 +11,7 @@ import jsonschema
 
 from extractor.data import Json
 from extractor.errors import Problem
-from extractor.task.json_pointer import escape_pointer
+from extractor.text.json_pointer import escape_pointer
 
 NOT_FOUND = "required, not found in the document"
 LONGEST_RULE = 200

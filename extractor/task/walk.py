@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import regex
 
 from extractor.data import Ground, Json, Ungrounded
-from extractor.task.json_pointer import escape_pointer
 from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
 from extractor.task.validation import PATTERN_SECONDS, SchemaValidator
+from extractor.text.json_pointer import escape_pointer
 
 _TYPES: Mapping[type, str] = {
     bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object", type(None): "null"

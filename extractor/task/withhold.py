@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from extractor.data import Extraction, Json, Withheld
 from extractor.errors import Code
-from extractor.task.json_pointer import escape_pointer, scalars
+from extractor.text.json_pointer import escape_pointer, scalars
 
 T = TypeVar("T")
 

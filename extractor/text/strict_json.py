@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from extractor.data import Json, Span
-from extractor.task.json_pointer import escape_pointer
+from extractor.text.json_pointer import escape_pointer
 
 MAX_DEPTH = 100
 """Deeper nesting is garbage, and overflows the stack of whatever walks the value."""

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extractor.data import Extraction, Json, Withheld
+from extractor.data import Extraction, Json, Rejection, Withheld
 from extractor.stages import thresholds
-from extractor.task.json_pointer import scalars
 from extractor.task.task import Schema, Task
 from extractor.task.withhold import withhold
+from extractor.text.json_pointer import scalars
 from tests.builders import STRING, STRINGS, a_task, an_answer
 
 ROW: Schema = {"type": "object", "properties": {"名": STRING, "价": STRING}, "required": ["名"]}
@@ -47,16 +47,17 @@ def test_a_withheld_item_leaves_its_list_and_the_pointers_of_the_others_move_up(
     ("rows", "confidence", "left", "listed"),
     [
         ([{"名": "x", "价": "1"}], {"/行/0/名": 0.9, "/行/0/价": 0.1}, [{"名": "x", "价": None}], ["1"]),
-        ([{"名": "x", "价": "1"}], {"/行/0/名": 0.1, "/行/0/价": 0.9}, [], ["x", "1"]),
+        ([{"名": "x", "价": "1"}], {"/行/0/名": 0.1, "/行/0/价": 0.9}, [{"名": None, "价": "1"}], ["x"]),
+        ([{"名": "x", "价": "1"}], {"/行/0/名": 0.1, "/行/0/价": 0.1}, [], ["x", "1"]),
         (
             [{"名": "x", "价": "1"}, {"名": "y", "价": "2"}],
             {"/行/0/名": 0.1, "/行/0/价": 0.9, "/行/1/名": 0.9, "/行/1/价": 0.9},
-            [{"名": "y", "价": "2"}],
-            ["x", "1"],
+            [{"名": None, "价": "1"}, {"名": "y", "价": "2"}],
+            ["x"],
         ),
     ],
 )
-def test_an_item_is_withheld_whole_where_its_schema_requires_the_value(
+def test_an_object_in_a_list_stays_with_null_as_long_as_it_says_anything(
     rows: Json, confidence: Mapping[str, float], left: Json, listed: list[str]
 ) -> None:
     found = thresholds.apply(_extraction({"行": rows}, a_task(行=ROWS), confidence), 0.5)
@@ -91,7 +92,12 @@ def test_withholding_nothing_changes_nothing() -> None:
     assert withhold(extraction, {}) is extraction
 
 
-def test_an_item_must_satisfy_the_whole_schema_in_a_part_of_a_document_too() -> None:
-    part = a_task(行=ROWS).part(["行"])
-    confidence = {"/行/0/名": 0.1, "/行/0/价": 0.9}
-    assert thresholds.apply(_extraction({"行": [{"名": "x", "价": "1"}]}, part, confidence), 0.5).data == {"行": []}
+def test_what_a_rejection_would_leave_passes_the_threshold_too() -> None:
+    task = a_task(a=STRING, b=STRING)
+    salvage = _extraction({"a": "x", "b": "y"}, task, {"/a": 0.4, "/b": 0.9})
+    rejection = Rejection.of(salvage.completion, "ungrounded", "/c: not found in the document", salvage=salvage)
+    left = thresholds.apply(rejection, 0.5)
+    assert isinstance(left, Rejection)
+    assert left.problems == rejection.problems
+    assert left.salvage is not None
+    assert left.salvage.data == {"a": None, "b": "y"}

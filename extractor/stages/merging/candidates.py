@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from extractor.data import FLAGS, Extraction, Json, Span
-from extractor.task.json_pointer import escape_pointer
+from extractor.text.json_pointer import escape_pointer
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from extractor.data import FLAGS, Conflict, Extraction, Json, Span
 from extractor.stages.merging.candidates import Candidate, Cluster
 from extractor.stages.merging.deduplication import deduplicate
-from extractor.task.json_pointer import escape_pointer
 from extractor.task.schema_node import Name, SchemaNode
 from extractor.task.task import Task
 from extractor.task.walk import UNKNOWN
+from extractor.text.json_pointer import escape_pointer
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from extractor.data import Extraction, Json, Outcome, Prompt, Provenance, SampledAnswer, Withheld
 from extractor.stages.merging.merger import Merger
 from extractor.stages.merging.record_errors import groups, parts
-from extractor.task.json_pointer import scalars
+from extractor.text.json_pointer import scalars
 
 
 def provenance(

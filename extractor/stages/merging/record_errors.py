@@ -11,7 +11,7 @@ from itertools import chain
 
 from extractor.data import Completion, Extraction, Outcome, RecordError, Rejection, Span, Withheld
 from extractor.errors import Problem
-from extractor.task.json_pointer import scalars
+from extractor.text.json_pointer import scalars
 
 _INDEX = re.compile(r"/\d+(?=/|$)")
 
