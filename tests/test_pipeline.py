@@ -82,10 +82,77 @@ def test_the_third_attempt_is_sampled_with_a_recorded_seed() -> None:
 
 
 def test_after_the_last_attempt_the_record_fails_with_every_reason() -> None:
-    record = _one(BOOK, _in_turn("no", _answer(账号="admin"), _answer(邮箱="x")))
-    assert (record.status, record.attempts) == ("failed", 3)
-    assert [error.problem.code for error in record.errors] == ["parse", "ungrounded", "schema"]
+    record = _one(BOOK, _in_turn("no", _answer(邮箱="x"), "no"))
+    assert (record.status, record.attempts, record.data) == ("failed", 3, None)
+    assert [error.problem.code for error in record.errors] == ["parse", "schema", "parse"]
     assert [error.attempt for error in record.errors] == [1, 2, 3]
+
+
+def test_after_the_last_attempt_the_most_that_any_answer_left_counts() -> None:
+    ungrounded = _answer(账号="admin", 密码="xiaohua123")
+    record = _one(BOOK, _in_turn(ungrounded, _answer(账号="admin"), _answer(邮箱="x")))
+    assert (record.status, record.attempts) == ("ok", 3)
+    assert record.data == {"手机号": None, "邮箱": None, "账号": None, "密码": "xiaohua123"}
+    assert [error.problem.code for error in record.errors] == ["ungrounded", "ungrounded", "schema"]
+    assert [(each.field, each.value) for each in record.provenance.withheld] == [("账号", "admin")]
+
+
+REQUIRED = make_task(
+    {
+        "type": "object",
+        "properties": {"姓名": {"type": "string"}, "电话": {"type": "string"}, "年龄": {"type": "integer"}},
+        "required": ["姓名", "电话", "年龄"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problems", "data"),
+    [
+        (
+            '{"姓名": "张三", "电话": null, "年龄": 30}',
+            [("required", "/电话: required, not found in the document")],
+            {"姓名": "张三", "电话": None, "年龄": 30},
+        ),
+        (
+            '{"姓名": "张三"}',
+            [
+                ("required", "/年龄: required, not found in the document"),
+                ("required", "/电话: required, not found in the document"),
+            ],
+            {"姓名": "张三", "电话": None, "年龄": None},
+        ),
+        (
+            '{"姓名": "张三", "电话": "110", "年龄": 30}',
+            [("ungrounded", "/电话: required, not found in the document, without the values withheld")],
+            {"姓名": "张三", "电话": None, "年龄": 30},
+        ),
+    ],
+)
+def test_a_document_that_lacks_a_required_value_is_partial_and_keeps_the_rest(
+    answer: str, problems: list[tuple[str, str]], data: Json
+) -> None:
+    backend = Backend(answer=lambda _: answer)
+    (record,) = Pipeline(REQUIRED, backend).run([_document("姓名：张三，年龄：30岁")])
+    assert (record.status, record.data) == ("partial", data)
+    last = [(error.problem.code, error.problem.message) for error in record.errors if error.attempt is None]
+    assert last == problems
+
+
+@pytest.mark.parametrize(
+    ("answer", "attempts"),
+    [('{"姓名": "张三", "年龄": 30}', 2), ('{"姓名": "李四", "年龄": 30}', 3), ('{"姓名": 1, "年龄": "x"}', 3)],
+)
+def test_an_answer_that_only_lacks_required_values_is_asked_for_once_more(answer: str, attempts: int) -> None:
+    backend = Backend(answer=lambda _: answer)
+    (record,) = Pipeline(REQUIRED, backend, RunConfig(max_attempts=3)).run([_document("姓名：张三，年龄：30岁")])
+    assert (record.attempts, backend.submitted) == (attempts, attempts)
+
+
+def test_a_required_list_that_came_back_null_is_empty() -> None:
+    schema = {**PERSON.schema, "required": ["姓名"]}
+    (record,) = Pipeline(make_task(schema), Backend(answer=lambda _: '{"姓名": null}')).run([_document("无人")])
+    assert (record.status, record.data, record.attempts) == ("ok", {"姓名": []}, 1)
 
 
 def test_an_answer_that_was_cut_off_is_retried_with_more_tokens() -> None:

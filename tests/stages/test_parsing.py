@@ -117,9 +117,9 @@ def test_a_text_without_json_has_no_value(text: str) -> None:
 )
 @pytest.mark.parametrize("start", ["", "{", '{"a":"'])
 def test_garbage_is_parsed_in_reasonable_time(start: str, piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     parse(an_answer(start + piece * (100_000 // len(piece)), TASK))
-    assert time.perf_counter() - started < 8
+    assert time.process_time() - started < 8  # of this process: other load on the machine says nothing
 
 
 @given(st.text(st.sampled_from("{}[]\",:：，“”'\\ab1 \n姓名"), max_size=60))
@@ -242,13 +242,17 @@ def test_an_unusable_answer_is_rejected_with_a_reason(answer: str, reason: str, 
 
 def test_unknown_keys_are_rejected_where_the_schema_forbids_them() -> None:
     (message,) = _rejection('{"姓名": "a", "秘密": "b"}').messages
-    assert message.startswith("/: has a property that the schema does not know")
-    assert "秘密" not in message
+    assert message == "/秘密: is not known to the schema"
 
 
 def test_a_missing_required_field_is_named() -> None:
-    assert _rejection("{}", a_task(["a"], a=STRING)).messages == ("/: a is required",)
-    assert _rejection('{"a": null}', a_task(["a"], a=STRING)).messages == ('/a: must be of type "string"',)
+    assert _rejection("{}", a_task(["a"], a=STRING)).messages == (
+        "/a: required, not found in the document",
+    )
+    rejection = _rejection('{"a": null, "b": "x"}', a_task(["a"], a=STRING, b=STRING))
+    assert (rejection.code, rejection.messages) == ("required", ("/a: required, not found in the document",))
+    assert rejection.salvage is not None
+    assert rejection.salvage.data == {"a": None, "b": "x"}
 
 
 def test_a_value_of_another_format_is_rejected() -> None:
