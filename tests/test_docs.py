@@ -1,5 +1,6 @@
 """The documentation is true: each command on it runs, each output is what comes, each link and path leads somewhere."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from extractor.errors import CODES
 from extractor.task.task import load_task
+from extractor.text.places import TextIndex
 from tests.backends.chat_server import ChatServer, read
 from tests.backends.chat_server import serving as serving_chat
 from tests.chatglm3.hub_server import Hub, folder_as_files, serving
@@ -26,7 +28,13 @@ FOLLOWED = [
     for page in PAGES
     if page not in TRANSLATED and any(block.language in ("bash", "python") for block in blocks(page))
 ]
-SHOWN = {"README.md": 5, "docs/schemas-and-prompts.md": 3, "docs/outputs.md": 1, "docs/python.md": 3}
+SHOWN = {
+    "README.md": 5,
+    "docs/schemas-and-prompts.md": 3,
+    "docs/schemas.md": 1,
+    "docs/outputs.md": 1,
+    "docs/python.md": 3,
+}
 PATH = re.compile(r"`((?:extractor|tests|benchmarks|training|docs|examples|schemas|prompts|data)/[\w./-]*)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^\| `([a-z][a-z_-]*)` \|", re.MULTILINE)
@@ -108,6 +116,21 @@ def _anchors(page: Path) -> set[str]:
 def test_every_problem_code_is_documented_and_no_other() -> None:
     documented = set(CODE.findall((ROOT / "docs" / "problems.md").read_text("utf-8")))
     assert documented == set(CODES)
+
+
+NOTATIONS = "docs/grounding-and-confidence.md"
+NOTATION = re.compile(r"^\| `([^`]+)`[^|]*\| (`[^|]+) \| (`[^|]+) \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", [match.groups() for match in NOTATION.finditer((ROOT / NOTATIONS).read_text("utf-8"))])
+def test_the_table_of_notations_is_true_line_by_line(line: tuple[str, str, str]) -> None:
+    value, found, missed = json.loads(line[0]), re.findall("`([^`]+)`", line[1]), re.findall("`([^`]+)`", line[2])
+    assert [text for text in found if not TextIndex(text).find_by_meaning(value)] == []
+    assert [text for text in missed if TextIndex(text).find_by_meaning(value)] == []
+
+
+def test_the_table_of_notations_is_found() -> None:
+    assert len(NOTATION.findall((ROOT / NOTATIONS).read_text("utf-8"))) == 18
 
 
 WORKED = "docs/schemas-and-prompts.md"

@@ -79,7 +79,9 @@ Examples:
 """,
 )
 @click.argument("schema", metavar="FILE")
-@click.option("-p", "--prompt", default=TaskConfig("contact").prompt, show_default=True, help="The prompt to count tokens with.")
+@click.option(
+    "-p", "--prompt", default=TaskConfig("contact").prompt, show_default=True, help="The prompt to count tokens with."
+)
 @click.option("-m", "--model", default="demo", show_default=True, help="The model whose tokens to count.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: fields, tokens and findings.")

@@ -223,7 +223,7 @@ def _everywhere(value: Json, text: str) -> Iterator[Span]:
     """Yield every occurrence of a value: exact ones first, then, with these blanked out, those in other notations."""
     if len(written(value)) >= SHORT:
         yield from occurrences(text, written(value))
-    while places := TextIndex(text).find_by_meaning(value):
+    while places := TextIndex(text).find_by_meaning(value, any_border=True):
         yield from places
         for start, end in places:
             text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"

@@ -63,7 +63,7 @@ class TextIndex:
         found = occurrences(self.text, written(value))
         return list(found) if any_border else [span for span in found if self._borders.fit(span)]
 
-    def find_by_meaning(self, value: Json) -> Places:
+    def find_by_meaning(self, value: Json, *, any_border: bool = False) -> Places:
         """Return the places of a value whatever its notation; exact ones only, where there are any.
 
         A string is taken for a date or time, then for text without regard to width, case and white space, then for a
@@ -72,7 +72,8 @@ class TextIndex:
         part = written(value)
         if not isinstance(value, str):
             return self._amounts(part)
-        return self.find_exact(part) or self._moments(part) or self._alike(part) or self._amounts(part)
+        exact = self.find_exact(part, any_border=any_border)
+        return exact or self._moments(part) or self._alike(part, any_border) or self._amounts(part)
 
     def find_equivalent(self, value: Json) -> Places:
         """Return all places of a value, in every notation."""
@@ -81,8 +82,9 @@ class TextIndex:
             return self._amounts(part)
         return _united((self._alike(part) or self.find_exact(part), self._moments(part), self._amounts(part)))
 
-    def _alike(self, part: str) -> Places:
-        return solid(self.text, self._folded.places(part))
+    def _alike(self, part: str, any_border: bool = False) -> Places:
+        found = self._folded.places(part)
+        return list(found) if any_border else [span for span in found if self._borders.fit(span)]
 
     def _amounts(self, part: str) -> Places:
         """Return places of a number, with or without 元 and the like around it; digits that begin with 0 are a code."""
