@@ -99,7 +99,7 @@ def _company(chance: random.Random) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The right data of a text: scalars, lists of distinct strings, rows; and all places of the strings."""
+    """The right data of a text: scalars, lists of strings with their repeats, rows; and all places of the strings."""
 
     data: dict[str, Json]
     places: dict[str, list[Span]]
@@ -121,7 +121,7 @@ def truth(text: str) -> Truth:
         if name == "交货":
             data[name] = [row for row, _ in rows(text)]
         elif kind["type"] == "array":
-            data[name] = list(dict.fromkeys(value for value, _ in values[name]))
+            data[name] = [value for value, _ in values[name]]
         else:
             data[name] = values[name][0][0] if values[name] else None
     return Truth(data, {name: [span for _, span in each] for name, each in values.items()})

@@ -58,8 +58,9 @@ def test_a_request_is_greedy_bounded_and_carries_the_schema_of_the_answer() -> N
 def test_a_made_up_value_never_gets_through_and_the_model_is_told_why() -> None:
     server = ChatServer(lambda request: json.dumps({**FIELDS, "手机号": "13800000000"}, ensure_ascii=False))
     (record,) = _records(server, PHONE).values()
-    assert (record.status, record.data, record.attempts) == ("failed", None, 3)
+    assert (record.status, record.data, record.attempts) == ("ok", FIELDS, 3)
     assert {error.problem.code for error in record.errors} == {"ungrounded"}
+    assert [(each.field, each.value) for each in record.provenance.withheld] == [("手机号", "13800000000")]
     assert "/手机号: not found in the document" in prompt_of(server.requests[1])
     assert [request["temperature"] for request in server.requests] == [0, 0, 0.7]
 
