@@ -66,7 +66,7 @@ def test_a_document_whose_required_value_has_too_little_confidence_is_partial(
     code, record, err = _extract(capsys, BOOK, "-s", schema, "--min-confidence", "1", "--record")
     assert (code, record["status"], record["attempts"]) == (1, "partial", 1)
     assert [error["code"] for error in record["errors"]] == ["confidence"]
-    assert "Failed: confidence: /手机号" in err
+    assert "Partial: confidence: /手机号: required, not found in the document" in err
 
 
 @pytest.mark.parametrize(
