@@ -7,8 +7,10 @@ largest. An answer that turns out longer is asked for again with more room. This
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from extractor.data import Json
 from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
@@ -32,19 +34,37 @@ _MOST_EXPECTED = 1000
 def groups(task: Task, fits: Callable[[Task], bool]) -> tuple[Task, ...]:
     """Parts of a task that each ask for as many fields as fit into one answer, in the order of the schema.
 
-    A field goes to the first group that has room for it; one that fits into no answer has a group of its own.
+    A group takes the fields that follow as long as there is room; one that fits into no answer has a group of its own.
     """
     whole = task.as_part()
     if fits(whole):
         return (whole,)
-    found: list[list[str]] = []
-    for each in task.fields:
-        home = next((names for names in found if fits(task.part([*names, each.name]))), None)
-        if home is None:
-            found.append([each.name])
-        else:
-            home.append(each.name)
-    return tuple(task.part(names) for names in found)
+    left = [each.name for each in task.fields]
+    order = {name: number for number, name in enumerate(left)}
+    found: list[list[str]] = [[]]
+    while left:
+        taken = _longest_that_fits(left, partial(_fits_beside, task, fits, found[-1]))
+        found[-1] += left[:taken]
+        left = left[taken:]
+        if left and not fits(task.part(left[:1])):
+            found.insert(-1, [left.pop(0)])
+        elif left:
+            found.append([])
+    groups = sorted(filter(None, found), key=lambda names: order[names[0]])
+    return tuple(task.part(names) for names in groups)
+
+
+def _fits_beside(task: Task, fits: Callable[[Task], bool], group: Sequence[str], names: Sequence[str]) -> bool:
+    return fits(task.part([*group, *names]))
+
+
+def _longest_that_fits(names: Sequence[str], fits: Callable[[Sequence[str]], bool]) -> int:
+    """Return how many of the first names fit together, with O(log) questions."""
+    step = 1
+    while step < len(names) and fits(names[:step]):
+        step *= 2
+    counts = range(step // 2, min(step, len(names)) + 1)
+    return counts[bisect_left(counts, True, lo=1, key=lambda count: not fits(names[:count])) - 1]
 
 
 def usual_answer(task: Task) -> str:
@@ -63,17 +83,20 @@ def longest_value(task: Task) -> int:
 
 @dataclass(frozen=True)
 class _Usual:
-    """Makes up values of the size that is to be expected, of each node once."""
+    """Makes up values of the size that is to be expected, of each node once; a node inside itself is left out."""
 
     schema: CompiledSchema
+    around: list[Name] = field(default_factory=list)
     known: dict[tuple[Name, int], Json] = field(default_factory=dict)
 
     def value(self, name: Name, depth: int = 0) -> Json:
         """Return the largest of the values that the alternatives of a node usually have."""
-        if depth > _DEEPEST:
+        if depth > _DEEPEST or name in self.around:
             return None
         if (name, depth) not in self.known:
+            self.around.append(name)
             values = [self._value(node, depth) for node in self.schema.options(self.schema[name])]
+            self.around.pop()
             self.known[name, depth] = max(values, key=lambda value: len(json.dumps(value)))
         return self.known[name, depth]
 

@@ -86,14 +86,15 @@ class Walk:
         return node.prefix[index] if index < len(node.prefix) else node.items
 
     def without_nulls(self, value: Json, name: Name | None) -> Json:
-        """Return a value without the optional members that are null, at every depth; null ones of a map stay."""
+        """Return a value without the members that are null and may be absent, at every depth."""
         if name is None or not isinstance(value, Mapping | list):
             return value
         node = self.settle(name, value)
         if isinstance(value, list):
             return [self.without_nulls(item, self.item(node, index)) for index, item in enumerate(value)]
-        optional = {member for member in node.properties if self.is_optional(node, member)}
-        kept = {member: item for member, item in value.items() if item is not None or member not in optional}
+        kept = {
+            member: item for member, item in value.items() if item is not None or not self.is_optional(node, member)
+        }
         return {member: self.without_nulls(item, self.member(node, member)) for member, item in kept.items()}
 
     def leaves(self, data: Json, name: Name | None = None) -> Iterator[Leaf]:

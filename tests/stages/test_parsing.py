@@ -68,6 +68,9 @@ def test_malformed_json_of_other_projects_is_read_as_they_expect() -> None:
         ("{姓名: 张 三, 年龄: 3}", {"姓名": "张 三", "年龄": 3}, "unquoted"),
         ('{"姓名": "张三", /* 是 */ "年龄": 3} // 完', {"姓名": "张三", "年龄": 3}, "prose+comments"),
         ('{"标签": ["a", "b",],,}', {"标签": ["a", "b"]}, "commas"),
+        ('{"标签": ["a", ...], ……}', {"标签": ["a"]}, "ellipses+commas"),
+        ('{"标签": ["...", "a"]}', {"标签": ["...", "a"]}, "strict"),
+        ('[{"姓名": "a"}}, {"标签": ["b"]}]', [{"姓名": "a"}, {"标签": ["b"]}], "repair"),
         ('{"姓名": "张\n三\n"}', {"姓名": "张\n三"}, "line-breaks"),
         ('{"姓名": null, "姓名": "张三", "姓名": "李四"}', {"姓名": "张三"}, "duplicate-keys"),
         ('{"姓名": "张三", "标签": ["a", "b', {"姓名": "张三", "标签": ["a", "b"]}, "cut-off"),
@@ -257,6 +260,19 @@ def test_a_missing_required_field_is_named() -> None:
 
 def test_a_value_of_another_format_is_rejected() -> None:
     assert _rejection('{"d": "3月5日"}', a_task(d=DATE)).messages == ('/d: must have the format "date"',)
+
+
+# Thoughts before an answer
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_thoughts_before_an_answer_are_no_part_of_it(finish: str) -> None:
+    thought = '<think>可能是 {"姓名": "李四"}，不对。</think>\n'
+    outcome = parse(an_answer(thought + '{"姓名": "张三"}', TASK, finish=finish))
+    assert isinstance(outcome, Extraction)
+    assert (outcome.data["姓名"], outcome.parsed) == ("张三", "thoughts")
+    assert _rejection('<think>可能是 {"姓名": "李四"}，再看', finish=finish).code == "length"
+    assert _rejection(thought).code == "parse"
 
 
 # Answers that are cut off or missing

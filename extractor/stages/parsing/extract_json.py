@@ -43,7 +43,7 @@ def read_json(text: str, fields: Sequence[str] = ()) -> ParsedJson | None:
         load(text)
         or _merge_parsed("fence", _fenced(text))
         or _merge_parsed("escaped", unescaped(text))
-        or _merge_parsed("prose", _in_prose(text))
+        or _from_prose(text)
         or repair(text)
         or _merge_parsed("braces", _without_braces(text))
         or _from_json_repair(text)
@@ -78,6 +78,17 @@ def _merge_parsed(step: str, texts: Iterable[str]) -> ParsedJson | None:
         return objects[0].after(step) if objects else None
     steps = dict.fromkeys(each.steps for each in objects if each.steps != (STRICT,))
     return ParsedJson([each.value for each in objects], (step, *chain(*steps)))
+
+
+_MEMBER = re.compile(r"""["”’'\w]\s*[:：]""")
+
+
+def _from_prose(text: str) -> ParsedJson | None:
+    """Return what the bracketed parts of a text hold; None where one that has members cannot be read: none is dropped."""
+    parts = list(_in_prose(text))
+    if len(parts) > 1 and any(_MEMBER.search(part) and not (load(part) or repair(part)) for part in parts):
+        return None
+    return _merge_parsed("prose", parts)
 
 
 _FENCE = re.compile(r"```[A-Za-z0-9]*[ \t]*\n(.*?)(?:\n[ \t]*```|\Z)", re.DOTALL)

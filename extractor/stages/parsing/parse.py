@@ -6,6 +6,7 @@ they end up in records and logs. This module does not read JSON itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from extractor.data import Completion, Extraction, Json, Outcome, Rejection
@@ -17,6 +18,7 @@ from extractor.text.strict_json import plain
 
 _NO_ANSWER = {"overflow": "the prompt exceeds the model's context", "error": "the backend gave up on this prompt"}
 _CUT_OFF = "the answer was cut off at the limit of tokens"
+_THINK = re.compile(r"\s*<think>")
 _NO_JSON, _EMPTY = "the answer holds no JSON", "the answer is empty"
 
 
@@ -24,14 +26,16 @@ def parse(completion: Completion) -> Outcome:
     """Parse a backend's answer to data of its task, or reject it with the reason."""
     if completion.finish == "overflow" or completion.finish == "error":
         return Rejection.of(completion, completion.finish, completion.detail or _NO_ANSWER[completion.finish])
-    task, text = completion.prompt.task, completion.text
+    task, text = completion.prompt.task, _after_thinking(completion.text)
     names = _names(task)
+    if text is None:
+        return Rejection.of(completion, "length", _CUT_OFF)
     extracted = read_json(text, names)
     if completion.finish == "length" and not is_complete(extracted, text):
         return Rejection.of(completion, "length", _CUT_OFF)
     if extracted is None:
         return Rejection.of(completion, "parse", _NO_JSON if text.strip() else _EMPTY)
-    answer = unwrap(extracted, names)
+    answer = unwrap(extracted if text == completion.text else extracted.after("thoughts"), names)
     if not isinstance(answer.value, dict):
         return Rejection.of(completion, "parse", f"the answer must be one JSON object, not {_kind(answer.value)}")
     # A lossy step makes an object of nearly anything ("{" becomes {}); one without any field of the task is garbage.
@@ -45,6 +49,15 @@ def parse(completion: Completion) -> Outcome:
     # What the document may just not have costs nothing that was found; a value that is wrong costs the answer.
     only_missing = all(problem.code == "required" for problem in problems)
     return Rejection(completion, problems, extraction if only_missing else None)
+
+
+def _after_thinking(text: str) -> str | None:
+    """Return an answer without the thoughts before it (`<think>...</think>`); None where they do not end."""
+    while (start := _THINK.match(text)) is not None:
+        _, end, text = text[start.end() :].partition("</think>")
+        if not end:
+            return None
+    return text
 
 
 def _names(task: Task) -> tuple[str, ...]:

@@ -145,6 +145,21 @@ def _quoted_run(run: list[Token]) -> list[Token]:
     return [Token("string", json.dumps(word, ensure_ascii=False)), Token("space", text[len(word) :])]
 
 
+_ELLIPSIS = re.compile(r"\.{3,}|…+")
+
+
+def _drop_ellipses(tokens: list[Token]) -> list[Token]:
+    """Drop dots that stand for further items or members (`["a", ...]`): they say nothing."""
+    solid = [token for token in tokens if token.kind != "space"]
+    around = zip([Token("", ""), *solid], solid, [*solid[1:], Token("", "")], strict=False)
+    dropped = {
+        id(token)
+        for before, token, after in around
+        if _ELLIPSIS.fullmatch(token.text) and before.text in ("[", "{", ",") and after.text in ("]", "}", ",")
+    }
+    return [token for token in tokens if id(token) not in dropped]
+
+
 def _drop_commas(tokens: list[Token]) -> list[Token]:
     """Drop commas before a closing bracket or the end, after an opening one, or after another comma."""
     result: list[Token] = []  # backwards
@@ -223,6 +238,8 @@ _REPAIRS: dict[str, Repair] = {
     "quotes": _to_double_quotes,
     # Before words are quoted: else None would become "None", a value that was not meant.
     "literals": _to_json_literals,
+    # Before words are quoted: else dots would become an item.
+    "ellipses": _drop_ellipses,
     "unquoted": _quote_words,
     "commas": _drop_commas,
     # Last, because it alone drops something that was said: half a key. `extract_json` counts it as lossy.
