@@ -73,18 +73,22 @@ class TextIndex:
         if not isinstance(value, str):
             return self._amounts(part)
         exact = self.find_exact(part, any_border=any_border)
-        return exact or self._moments(part) or self._alike(part, any_border) or self._amounts(part)
+        return exact or self._moments(part) or self._alike(part, any_border) or self._counts(part)
 
     def find_equivalent(self, value: Json) -> Places:
         """Return all places of a value, in every notation."""
         part = written(value)
         if not isinstance(value, str):
             return self._amounts(part)
-        return _united((self._alike(part) or self.find_exact(part), self._moments(part), self._amounts(part)))
+        return _united((self._alike(part) or self.find_exact(part), self._moments(part), self._counts(part)))
 
     def _alike(self, part: str, any_border: bool = False) -> Places:
         found = self._folded.places(part)
         return list(found) if any_border else [span for span in found if self._borders.fit(span)]
+
+    def _counts(self, part: str) -> Places:
+        """Return places of a number that is given as text; digits that begin with 0 are a code: `7` is not `007`."""
+        return [(start, end) for start, end in self._amounts(part) if not _CODE.match(self._narrow, start)]
 
     def _amounts(self, part: str) -> Places:
         """Return places of a number, with or without 元 and the like around it; digits that begin with 0 are a code."""

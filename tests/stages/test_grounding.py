@@ -100,7 +100,7 @@ def test_pointers_escape_names() -> None:
     [
         (LOOSE, "abc", "ＡＢ Ｃ公司", "ＡＢ Ｃ"),
         (LOOSE, "北京 路1号", "在北京\n路１号", "北京\n路１号"),
-        (LOOSE, "é", "e\u0301t", "e\u0301"),
+        (LOOSE, "é", "（e\u0301）", "e\u0301"),
         (LOOSE, "1200", "共１，２００元", "１，２００"),
         (LOOSE, "一百二十", "共120元", "120"),
         (INTEGER, 1200, "共1,200元", "1,200"),
@@ -180,6 +180,7 @@ def test_a_normalized_value_that_occurs_verbatim_keeps_how_it_was_selected(
         (DATE, "2024-03-05", "2024年3月15日"),
         (LOOSE, "1", "½"),
         (LOOSE, "无此", "此无"),
+        (LOOSE, "é", "e\u0301t"),
     ],
 )
 def test_a_value_that_is_not_found_in_the_text_is_rejected_by_field_without_the_value(
@@ -288,6 +289,51 @@ def test_an_ungrounded_value_that_the_schema_requires_leaves_the_record_partial(
     assert (record.status, record.data) == ("partial", {"a": left, "b": "甲"})
     assert record.errors[-1].problem == Problem("ungrounded", f"{rule}, without the values withheld")
     assert [each.value for each in record.provenance.withheld] == ["乙"]
+
+
+DATE_TIME: Schema = {"type": "string", "format": "date-time"}
+TIME: Schema = {"type": "string", "format": "time"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "text", "found"),
+    [
+        (INTEGER, -5, "增长率-5%", "-5"),
+        (INTEGER, 5, "增长率-5%", None),
+        (NUMBER, -0.05, "增长率-5%", "-5%"),
+        (INTEGER, -3, "今晨-3℃", "-3"),
+        (INTEGER, 3, "今晨-3℃", None),
+        (INTEGER, -5, "气温−5℃", "−5"),
+        (INTEGER, -5, "气温－５℃", "－５"),
+        (INTEGER, -5, "退款-¥5", "-¥5"),
+        (INTEGER, -5, "亏损(5)万元", "(5)"),
+        (INTEGER, -5, "A-5", None),
+        (INTEGER, -5, "3-5", None),
+        (INTEGER, 1000, "共1_000件", "1_000"),
+        (INTEGER, 80000, "约八万元", "八万"),
+        (STRING, "007", "编号007", "007"),
+        (LOOSE, "7", "编号007", None),
+        (DATE_TIME, "2024-03-05T14:05:00+08:00", "于2024-03-05T14:05:00+08:00", "2024-03-05T14:05:00+08:00"),
+        (DATE_TIME, "2024-03-05T06:05:00Z", "于2024-03-05T14:05:00+08:00", "2024-03-05T14:05:00+08:00"),
+        (DATE_TIME, "2024-03-05T14:05:00-11:00", "于2024-03-05T14:05:00+08:00", None),
+        (DATE_TIME, "2024-03-05T14:05:00-11:00", "于2024年3月5日 14:05", None),
+        (DATE_TIME, "2024-03-05T14:05:00", "于2024年3月5日 14:05", "2024年3月5日 14:05"),
+        (TIME, "14:00:00", "14点到", "14点"),
+        (TIME, "14:00:00+05:00", "14点到", None),
+        (STRING, "1861234", "电话18612345678", None),
+        (STRING, "ht", "https://a.cn", None),
+        ({**STRING, "x-border": "any"}, "1861234", "电话18612345678", "1861234"),
+    ],
+)
+def test_signs_zones_and_borders_are_part_of_a_value(schema: Schema, value: Json, text: str, found: str | None) -> None:
+    outcome = grounded(a_prompt(a_chunk(text), a_task(a=schema)), {"a": value})
+    if found is None:
+        assert isinstance(outcome, Rejection)
+        assert outcome.code == "ungrounded"
+    else:
+        assert isinstance(outcome, Extraction), outcome
+        ((start, end),) = outcome.spans["/a"]
+        assert text[start:end] == found
 
 
 def test_a_policy_that_does_not_exist_is_refused() -> None:

@@ -31,7 +31,7 @@ from extractor.stages import thresholds
 from extractor.stages.chunking import split
 from extractor.stages.merging import merge
 from extractor.task.task import Schema, Task
-from tests.builders import INTEGER, RUN, STRING, STRINGS, a_document, a_prompt, a_task, grounded
+from tests.builders import INTEGER, NUMBER, RUN, STRING, STRINGS, a_document, a_prompt, a_task, grounded
 
 TASK = a_task(姓名=STRINGS, 电话=STRING)
 
@@ -131,6 +131,40 @@ def test_lists_are_merged_in_document_order_and_united_by_place() -> None:
     )
     assert record.data == {"姓名": ["张三", "李四", "王五", "张三"], "电话": None}
     assert record.spans == {"/姓名/0": ((0, 2),), "/姓名/1": ((3, 5),), "/姓名/2": ((6, 8),), "/姓名/3": ((9, 11),)}
+
+
+@pytest.mark.parametrize(
+    ("items", "answer"),
+    [
+        (NUMBER, [100, 100, 200]),
+        ({"enum": ["A", "B"]}, ["A", "B", "A", "A"]),
+        ({**STRING, "x-ground": "none"}, ["x", "x"]),
+        ({"type": "boolean"}, [True, True, False]),
+    ],
+)
+def test_a_list_keeps_what_one_answer_repeats(items: Schema, answer: Json) -> None:
+    text = "三笔金额：100元、100元、200元。"
+    record = _merged(text, {text: {"值": answer}}, a_task(值={"type": "array", "items": items}))
+    assert record.data == {"值": answer}
+
+
+def test_items_of_an_overlap_are_united_by_place_and_repeats_elsewhere_stay() -> None:
+    record = _merged(
+        "共100元，200元，100元。",
+        {"共100元，200元，": {"值": [100, 200]}, "200元，100元。": {"值": [200, 100]}},
+        a_task(值={"type": "array", "items": NUMBER}),
+    )
+    assert record.data == {"值": [100, 200, 100]}
+    assert record.spans == {"/值/0": ((1, 4),), "/值/1": ((6, 9),), "/值/2": ((11, 14),)}
+
+
+@pytest.mark.parametrize(("unique", "data"), [(True, [100, 200]), (False, [100, 200, 100])])
+def test_unique_items_are_united_by_value(unique: bool, data: Json) -> None:
+    schema: Schema = {"type": "array", "items": NUMBER, "uniqueItems": unique}
+    record = _merged(
+        "100元。200元。100元。", {"100元。200元。": {"值": [100, 200]}, "元。100元。": {"值": [100]}}, a_task(值=schema)
+    )
+    assert record.data == {"值": data}
 
 
 def test_a_value_that_a_chunk_border_cut_short_is_replaced_by_the_whole_one() -> None:

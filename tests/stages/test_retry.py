@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from extractor.data import Chunk, Completion, Extraction, Prompt, Rejection
-from extractor.errors import Code
+from extractor.errors import Code, Problem
 from extractor.stages import retry
 from tests.builders import STRING, a_chunk, a_prompt, a_task
 
@@ -29,6 +29,23 @@ def _after(outcome: Rejection | Extraction, context: int = 1000, max_attempts: i
 def test_a_bad_answer_is_asked_for_again_with_its_rejection(code: Code) -> None:
     rejection = _rejected(code)
     assert _after(rejection) == (replace(PROMPT, rejected=(rejection,)),)
+
+
+@pytest.mark.parametrize(
+    ("codes", "attempt", "asked_again"),
+    [
+        (["required"], 1, True),
+        (["required", "required"], 2, False),
+        (["required", "schema"], 2, True),
+        (["ungrounded"], 2, True),
+    ],
+)
+def test_an_answer_that_only_lacks_required_values_is_repeated_once(
+    codes: list[Code], attempt: int, asked_again: bool
+) -> None:
+    prompt = replace(PROMPT, rejected=(_rejected("parse"),) * (attempt - 1))
+    problems = tuple(Problem(code, f"/{number}: no") for number, code in enumerate(codes))
+    assert bool(_after(Rejection(Completion(prompt, "?"), problems), max_attempts=5)) == asked_again
 
 
 def test_an_answer_that_was_cut_off_gets_twice_the_tokens() -> None:

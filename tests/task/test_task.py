@@ -10,7 +10,7 @@ from extractor.errors import SchemaError, UsageError
 from extractor.task.bundled import PROMPTS, SCHEMAS
 from extractor.task.shorthand import schema_from_fields
 from extractor.task.task import Schema, load_task, make_task
-from tests.builders import INTEGER, STRING, STRINGS, a_task
+from tests.builders import INTEGER, NUMBER, STRING, STRINGS, a_task
 
 
 @pytest.mark.parametrize("name", SCHEMAS.names())
@@ -153,3 +153,9 @@ def test_settings_change_with_what_can_change_a_result() -> None:
     assert one.settings["prompt"] == other.settings["prompt"]
     assert one.settings["schema"] != other.settings["schema"]
     assert one.settings == make_task(json.loads(json.dumps({"properties": {"a": STRING}}))).settings
+
+
+def test_a_map_may_hold_null_for_what_was_withheld() -> None:
+    task = make_task({"type": "object", "properties": {"费用": {"type": "object", "additionalProperties": NUMBER}}})
+    assert task.validate({"费用": {"运费": None, "税费": 3}}) == ()
+    assert task.validate({"费用": {"运费": "x"}}) == ('/费用/运费: must be of type "number"',)

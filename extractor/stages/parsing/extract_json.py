@@ -84,7 +84,7 @@ _MEMBER = re.compile(r"""["”’'\w]\s*[:：]""")
 
 
 def _from_prose(text: str) -> ParsedJson | None:
-    """Return what the bracketed parts of a text hold; None where one that has members cannot be read: none is dropped."""
+    """Return what the bracketed parts of a text hold; None where one with members cannot be read."""
     parts = list(_in_prose(text))
     if len(parts) > 1 and any(_MEMBER.search(part) and not (load(part) or repair(part)) for part in parts):
         return None
