@@ -64,6 +64,25 @@ def test_every_field_is_in_exactly_one_group_and_a_field_that_fits_nowhere_is_al
     assert [[field.name for field in group.fields] for group in found] == [["甲", "乙", "丙"], ["表"]]
 
 
+def test_thousands_of_fields_take_few_questions_to_group() -> None:
+    asked: list[int] = []
+
+    def fits(part: Task) -> bool:
+        asked.append(len(part.fields))
+        return asked[-1] <= 40
+
+    task = a_task(**{f"f{number}": STRING for number in range(1000)})
+    found = groups(task, fits)
+    assert [len(part.fields) for part in found] == [40] * 25
+    assert [field.name for part in found for field in part.fields] == [field.name for field in task.fields]
+    assert len(asked) < 25 * 20
+
+
+def test_a_schema_that_refers_to_itself_is_expected_to_end_at_once() -> None:
+    node: Schema = {"type": "object", "properties": {"名": STRING, "下": {"type": "array", "items": {"$ref": "#"}}}}
+    assert len(usual_answer(make_task(node))) < 400
+
+
 @pytest.mark.parametrize(
     ("more", "error"),
     [
