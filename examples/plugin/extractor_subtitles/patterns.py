@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
+from collections.abc import Sequence
 
 from extractor.plugins import Completion, ModelConfig, Prompt
 
@@ -27,7 +28,7 @@ class Backend:
         if not self._waiting:
             return []
         prompt = self._waiting.popleft()
-        found = {field.name: _first(field.schema.get("pattern"), prompt.chunk.text) for field in prompt.task.fields}
+        found = {field.name: _first(field.node.bounds.patterns, prompt.chunk.text) for field in prompt.task.fields}
         return [Completion(prompt, json.dumps(found, ensure_ascii=False))]
 
     def count_tokens(self, text: str) -> int:
@@ -41,7 +42,7 @@ class Backend:
         self._waiting.clear()
 
 
-def _first(pattern: str | None, text: str) -> str | None:
+def _first(patterns: Sequence[str], text: str) -> str | None:
     """Return the first match anywhere in the text: `^` and `$` of a schema's pattern are the ends of a value."""
-    found = re.search(pattern.removeprefix("^").removesuffix("$"), text) if pattern else None
+    found = re.search(patterns[0].removeprefix("^").removesuffix("$"), text) if patterns else None
     return found[0] if found else None
