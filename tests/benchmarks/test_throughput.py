@@ -62,5 +62,5 @@ def test_a_contender_that_fails_ends_the_run_with_its_last_words(tmp_path: Path,
     broken.mkdir()
     for name in ("config.json", "tokenizer.model"):
         (broken / name).write_bytes((checkpoint / name).read_bytes())
-    with pytest.raises(SystemExit, match="(?s)book-float32 failed.*holds no weights"):
+    with pytest.raises(SystemExit, match="(?s)book-float32 failed.*has no weights"):
         compare(Bench(broken, broken, "float32"), ["book-float32"], workload.documents(1), rounds=1)
