@@ -2,7 +2,7 @@
 
     python benchmarks/cluster_rate.py [--few 1000] [--many 20000] [--workers 2]
 
-The scripted backend answers at once, so the rate is the most that one reader, its parcels and their part files can
+The scripted backend answers at once, so the rate is the most that one reader, its batches and their part files can
 carry; starting is what a run over few documents takes beyond that rate. Documents are lines of one file.
 """
 
@@ -19,7 +19,7 @@ from time import perf_counter, process_time
 from benchmarks.machine import describe
 from benchmarks.results import write_section
 from benchmarks.streaming_memory import TEXT
-from extractor.distributed.job import Reading
+from extractor.distributed.job import ReadJob
 from extractor.distributed.worker import read
 from extractor.ingest import ReadOptions
 from extractor.storage.digest_table import DigestTable
@@ -61,8 +61,8 @@ def reader_rate(count: int) -> float:
         file = Path(temporary, "many.jsonl")
         write_documents(file, count)
         began = process_time()
-        for parcel in read(Reading((str(file),), ReadOptions()), DigestTable()):
-            parcel.to_table()
+        for batch in read(ReadJob((str(file),), ReadOptions()), DigestTable()):
+            batch.to_table()
         return count / (process_time() - began)
 
 

@@ -31,7 +31,7 @@ from extractor.chatglm3 import load_model
 from extractor.chatglm3.hub import DEMO_FOLDER
 from extractor.config import ModelConfig, RunConfig
 from extractor.data import Completion, Document, Extraction, Json, Source
-from extractor.evaluation import Answer, evaluate
+from extractor.evaluation import Annotation, evaluate
 from extractor.pipeline import Pipeline
 from extractor.stages.grounding import ground
 from extractor.stages.parsing import parse
@@ -166,7 +166,7 @@ def _of_values(text: str, tokens: Sequence[Token]) -> Iterator[tuple[str, list[T
 def table(cases: Sequence[Case], model: GlmForCausalLM) -> list[str]:
     """Rows of Markdown: what each definition is worth on these documents."""
     found = list(answers(cases, model))
-    gold = [Answer(case.document.id, case.gold, text=case.document.text) for case, _, _ in found]
+    gold = [Annotation(case.document.id, case.gold, text=case.document.text) for case, _, _ in found]
     values = [(extraction, dict(_of_values(extraction.completion.text, tokens))) for _, extraction, tokens in found]
     judged = [_judged(found, gold, values, define) for define in DEFINITIONS.values()]
     lines = [
@@ -200,12 +200,12 @@ class Judged:
 
 def _judged(
     found: Sequence[tuple[Case, Extraction, list[Token]]],
-    gold: Sequence[Answer],
+    gold: Sequence[Annotation],
     values: Sequence[tuple[Extraction, Mapping[str, list[Token]]]],
     define: Callable[[Sequence[Token]], float],
 ) -> Judged:
     given = {
-        case.document.id: Answer(
+        case.document.id: Annotation(
             case.document.id, extraction.data, confidence={at: define(each) for at, each in tokens.items()}
         )
         for (case, _, _), (extraction, tokens) in zip(found, values, strict=True)
@@ -218,7 +218,7 @@ def _judged(
         if each.confidence is not None and each.verdict.outcome != "missed"
     ]
     sure, right, document = (np.array(column) for column in zip(*rows, strict=True))
-    return Judged(sure, right, document, result.reliability.error if result.reliability else math.nan)
+    return Judged(sure, right, document, result.calibration.error if result.calibration else math.nan)
 
 
 def _figures(mine: Judged, first: Judged) -> Iterator[str]:

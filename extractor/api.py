@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from extractor import backends
-from extractor.backends._support.shared import Shared
-from extractor.config import ModelConfig, RunConfig, ServerConfig
+from extractor.backends._support.shared_backend import SharedBackend
+from extractor.config import DEFAULT_BACKEND, ModelConfig, RunConfig, ServerConfig
 from extractor.data import Document, FailedDocument, Json, Record, Source
 from extractor.errors import Problem
 from extractor.pipeline import Pipeline
@@ -22,9 +22,9 @@ class Extractor:
 
     `schema` is a bundled name, a path or a schema as a dict; `model` a known name or a directory, or a whole
     ModelConfig; `examples` a JSONL file or rows of `{"text": ..., "data": {...}}` to show to the model. With `base_url`
-    (and `backend="openai"`) the model is one that is served there; a ServerConfig in the ModelConfig says more of how
-    it is asked. Raises UsageError for a schema, prompt or example that is wrong, ModelError when the model cannot be
-    had. It may be used by several threads at once: their prompts share the batches of the one model.
+    (and `backend="openai"`) the model is one that is served there; a ServerConfig in the ModelConfig has more settings.
+    Raises UsageError for a schema, prompt or example that is wrong, ModelError when the model cannot be loaded. Several
+    threads may use it at once: their prompts share the batches of the one model.
 
         with Extractor(schema="contact") as extractor:
             print(extractor.extract("手机号18888888888").data)
@@ -36,33 +36,32 @@ class Extractor:
         model: str | ModelConfig = "demo",
         prompt: str = "zh",
         *,
-        backend: str = "chatglm3",
+        backend: str = DEFAULT_BACKEND,
         base_url: str | None = None,
         config: RunConfig | None = None,
         examples: str | Sequence[Mapping[str, Json]] = (),
     ) -> None:
-        shown = _examples(examples)
+        loaded = _examples(examples)
         self.task: Task = (
-            load_task(schema, prompt, shown) if isinstance(schema, str) else make_task(schema, prompt, examples=shown)
+            load_task(schema, prompt, loaded) if isinstance(schema, str) else make_task(schema, prompt, examples=loaded)
         )
         check_examples(self.task)
         self.config = config or RunConfig()
         model_config = model if isinstance(model, ModelConfig) else ModelConfig(model)
         if base_url:
             model_config = replace(model_config, server=ServerConfig(base_url))
-        self._shared = Shared(lambda: backends.make(backend, model_config))
+        self._shared = SharedBackend(lambda: backends.make(backend, model_config))
 
     def run(self, documents: Iterable[str | Document | FailedDocument]) -> Iterator[Record]:
-        """Yield one Record per document, as each is done. A plain string is a text with its number as id.
+        """Yield one Record per document, as each is done. A plain string is a document with its number as id.
 
-        Documents are taken as they are needed, so that they may be endless; what is in flight is bounded by
-        `config.window`.
+        Documents are taken as they are needed, so they may be endless; `config.window` bounds the prompts in flight.
         """
         pipeline = Pipeline(self.task, self._shared.share(), self.config)
         return pipeline.run(_document(number, item) for number, item in enumerate(documents))
 
     def extract(self, text: str) -> Record:
-        """The Record of one text."""
+        """Return the Record of one text."""
         return next(iter(self.run([text])))
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""What a run would have to do, counted, and how long it would take, measured on a few of its prompts.
+"""What a run would do, counted, and how long it would take, from the throughput on a few of its prompts.
 
-Documents are read, cut and counted as in a run, one at a time; nothing is written, and no answer is looked at. What
-the estimate leaves out is said by the one who shows it: answers that have to be asked for again.
+Documents are read, split and counted as in a run, one at a time; nothing is written, and answers are not parsed. The
+estimate leaves out retries.
 """
 
 from __future__ import annotations
@@ -18,16 +18,14 @@ from time import perf_counter
 from extractor.data import Backend, Completion, Document, FailedDocument, Json, Prompt
 from extractor.pipeline import Pipeline
 
-LONGEST_LISTED = 10
-
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A document that does not fit into one prompt, and the number of parts that it is asked about in."""
+class SplitDocument:
+    """A document that does not fit into one prompt, and its number of chunks."""
 
     id: str
     characters: int
-    parts: int
+    chunks: int
 
 
 @dataclass
@@ -35,7 +33,7 @@ class Plan:
     """Counts over all documents.
 
     `prompts` and `prompt_tokens` are those of all passes, as if none ended early, and of all groups of fields; `sample`
-    are prompts of the first pass drawn by chance, each with the same chance, for a probe.
+    is a uniform random sample of the prompts of the first pass, for a probe.
     """
 
     files: Counter[str] = field(default_factory=Counter)
@@ -47,14 +45,16 @@ class Plan:
     prompt_tokens: int = 0
     groups: int = 1
     passes: int = 1
-    cut: list[Cut] = field(default_factory=list)
+    split: list[SplitDocument] = field(default_factory=list)
     sample: list[Prompt] = field(default_factory=list)
 
     @property
     def documents(self) -> int:
+        """All documents, those that cannot be read as well."""
         return len(self.lengths) + len(self.unreadable)
 
     def as_json(self) -> dict[str, Json]:
+        """Return the counts."""
         return {
             "files": dict(self.files),
             "documents": self.documents,
@@ -70,13 +70,13 @@ class Plan:
             "prompt_tokens": self.prompt_tokens,
             "groups": self.groups,
             "passes": self.passes,
-            "do_not_fit": [{"id": each.id, "characters": each.characters, "parts": each.parts} for each in self.cut],
+            "do_not_fit": [asdict(each) for each in self.split],
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What was measured: prompts answered, tokens read and written, seconds for that; and for loading the model."""
+    """A measurement: prompts answered, tokens read and written, seconds for that; and those for loading the model."""
 
     prompts: int
     tokens: int
@@ -86,9 +86,9 @@ class Probe:
 
 
 def survey(documents: Iterable[Document | FailedDocument], pipeline: Pipeline, sample: int = 0, seed: int = 0) -> Plan:
-    """Count what there is to do. Of each document only the counts are kept, and `sample` prompts in all."""
+    """Count what there is to do. Only counts are kept of each document, and `sample` prompts in all."""
     plan = Plan(groups=len(pipeline.budget.groups), passes=pipeline.config.passes)
-    chance, file, asked = random.Random(seed), "", itertools.count(1)
+    rng, file, numbers = random.Random(seed), "", itertools.count(1)
     for document in documents:
         if (found := document.source.path.partition("#")[0]) != file:
             file = found
@@ -99,33 +99,35 @@ def survey(documents: Iterable[Document | FailedDocument], pipeline: Pipeline, s
             prompts = pipeline.prompts(document)
             _add(plan, document, prompts, pipeline)
             for prompt in prompts:
-                _draw(plan.sample, prompt, next(asked), sample, chance)
-    plan.cut.sort(key=lambda each: (-each.parts, -each.characters, each.id))
+                _draw(plan.sample, prompt, next(numbers), sample, rng)
+    plan.split.sort(key=lambda each: (-each.chunks, -each.characters, each.id))
     return plan
 
 
 def _add(plan: Plan, document: Document, prompts: Sequence[Prompt], pipeline: Pipeline) -> None:
-    parts = len({prompt.chunk.index for prompt in prompts})
+    chunks = len({prompt.chunk.index for prompt in prompts})
     plan.encodings[document.source.encoding or "none"] += 1
     plan.lengths.append(len(document.text))
     plan.tokens += pipeline.backend.count_tokens(document.text)
     plan.prompts += len(prompts) * plan.passes
     plan.prompt_tokens += sum(pipeline.prompter.size(prompt) for prompt in prompts) * plan.passes
-    if parts > 1:
-        plan.cut.append(Cut(document.id, len(document.text), parts))
+    if chunks > 1:
+        plan.split.append(SplitDocument(document.id, len(document.text), chunks))
 
 
-def _draw(sample: list[Prompt], prompt: Prompt, number: int, size: int, chance: random.Random) -> None:
-    """Let prompt `number`, counted from 1, into a sample of so many with the chance that all before it had."""
+def _draw(sample: list[Prompt], prompt: Prompt, number: int, size: int, rng: random.Random) -> None:
+    """Take prompt `number`, counted from 1, into a uniform sample of `size` (reservoir sampling)."""
     if len(sample) < size:
         sample.append(prompt)
-    elif (place := chance.randrange(number)) < size:
+    elif (place := rng.randrange(number)) < size:
         sample[place] = prompt
 
 
 def probe(backend: Backend, prompts: Sequence[Prompt], seconds: float) -> Probe:
-    """Load the backend and answer prompts for about so many seconds: one alone first, so that what happens only once
-    is not measured, then as many more as should fit, all at once, as a run would ask them."""
+    """Load the backend and answer prompts for about so many seconds.
+
+    One is answered alone first, to warm up; then as many more as should fit, all at once, as in a run.
+    """
     began = perf_counter()
     with backend:
         loading = perf_counter() - began
@@ -138,7 +140,7 @@ def probe(backend: Backend, prompts: Sequence[Prompt], seconds: float) -> Probe:
 
 
 def estimate(plan: Plan, measured: Probe) -> float:
-    """Seconds for all prompts of a plan at the measured speed, as long answers given, and for loading."""
+    """Return the seconds for all prompts of a plan at the measured throughput, loading included."""
     read = measured.tokens - measured.written
     written = plan.prompts * measured.written / measured.prompts
     share = (plan.prompt_tokens + written) / (read + measured.written)
@@ -146,7 +148,7 @@ def estimate(plan: Plan, measured: Probe) -> float:
 
 
 def _answered(backend: Backend, prompts: Sequence[Prompt], seconds: float) -> tuple[list[Completion], float]:
-    """What is answered of some prompts within a time, or a little later, and the time it took."""
+    """Return the prompts answered within a time, or a little later, and the time it took."""
     began = perf_counter()
     for prompt in prompts:
         backend.submit(prompt)

@@ -9,7 +9,7 @@ from extractor.backends import scripted
 from extractor.config import RunConfig
 from extractor.data import Completion, Document, FailedDocument, Prompt, Source, Usage
 from extractor.errors import Problem
-from extractor.estimate import Cut, Plan, Probe, estimate, probe, survey
+from extractor.estimate import Plan, Probe, SplitDocument, estimate, probe, survey
 from extractor.pipeline import Pipeline
 from extractor.task.task import load_task
 from tests.builders import STRING, a_document, a_task
@@ -32,7 +32,7 @@ def test_everything_is_counted() -> None:
     assert plan.files == {".txt": 1, ".bin": 1, ".jsonl": 1}
     assert plan.encodings == {"utf-8": 1, "gb18030": 2}
     assert (plan.documents, plan.unreadable, plan.lengths) == (4, [unreadable], [3, 1, 2])
-    assert (plan.tokens, plan.prompts, plan.cut) == (6, 3, [])
+    assert (plan.tokens, plan.prompts, plan.split) == (6, 3, [])
 
 
 def test_the_tokens_of_prompts_are_those_that_the_backend_is_asked_with() -> None:
@@ -43,13 +43,13 @@ def test_the_tokens_of_prompts_are_those_that_the_backend_is_asked_with() -> Non
     assert pipeline.prompter.size(prompt) >= sum(len(message.content) for message in prompt.messages)
 
 
-def test_documents_that_do_not_fit_are_named_with_their_parts_longest_first() -> None:
+def test_documents_that_do_not_fit_are_named_with_their_chunks_longest_first() -> None:
     pipeline = _pipeline(context=600)
     texts = {"short": "短文。", "long": "很长的文本。" * 300, "longest": "很长的文本。" * 900}
     plan = survey((a_document(text, name) for name, text in texts.items()), pipeline)
     expected = {name: len(pipeline.prompts(a_document(text))) for name, text in texts.items()}
-    assert [each.id for each in plan.cut] == ["longest", "long"]
-    assert plan.cut[1] == Cut("long", 1800, expected["long"])
+    assert [each.id for each in plan.split] == ["longest", "long"]
+    assert plan.split[1] == SplitDocument("long", 1800, expected["long"])
     assert plan.prompts == sum(expected.values())
 
 
@@ -107,7 +107,7 @@ def test_groups_and_passes_are_counted_as_a_run_then_asks_them() -> None:
     plan = survey(documents, pipeline)
     records = list(pipeline.run(documents))
     assert (plan.groups, plan.passes) == (2, 3)
-    assert {record.id: record.provenance.chunks for record in records} == {"short": 1, "long": plan.cut[0].parts}
+    assert {record.id: record.provenance.chunks for record in records} == {"short": 1, "long": plan.split[0].chunks}
     assert plan.prompts == backend.submitted == sum(record.attempts for record in records)
     assert plan.as_json()["groups"] == 2
 

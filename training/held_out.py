@@ -16,7 +16,7 @@ import click
 
 from extractor import Extractor
 from extractor.data import Document, Json, Source
-from extractor.evaluation import Answer, evaluate
+from extractor.evaluation import Annotation, evaluate
 from training.synth.documents import Asked, Example, example
 
 Scores = dict[str, Counter[str]]
@@ -42,7 +42,7 @@ def schema(asked: Iterable[Asked]) -> dict[str, Json]:
     return {"type": "object", "properties": properties}
 
 
-def answers(examples: Iterable[Example], model: str, prompt: str) -> Iterator[tuple[Example, Answer]]:
+def answers(examples: Iterable[Example], model: str, prompt: str) -> Iterator[tuple[Example, Annotation]]:
     """Yield each example with what the product extracts from its text."""
     by_fields: dict[tuple[Asked, ...], list[Example]] = {}
     for each in examples:
@@ -50,12 +50,12 @@ def answers(examples: Iterable[Example], model: str, prompt: str) -> Iterator[tu
     for asked, group_of in by_fields.items():
         with Extractor(schema(asked), model, prompt) as extractor:
             documents = [Document(str(at), each.text, Source("", "")) for at, each in enumerate(group_of)]
-            yield from ((group_of[int(record.id)], Answer("", record.data)) for record in extractor.run(documents))
+            yield from ((group_of[int(record.id)], Annotation("", record.data)) for record in extractor.run(documents))
 
 
-def judge(found: Example, given: Answer) -> Counter[str]:
+def judge(found: Example, given: Annotation) -> Counter[str]:
     """Count the fields of one document that are right, made up and missed."""
-    evaluation = evaluate([Answer(given.id, found.gold)], {given.id: given})
+    evaluation = evaluate([Annotation(given.id, found.gold)], {given.id: given})
     values = {name: (given.data or {}).get(name) for name in found.gold}
     return Counter(
         {
@@ -67,7 +67,7 @@ def judge(found: Example, given: Answer) -> Counter[str]:
     )
 
 
-def score(judged: Iterable[tuple[Example, Answer]]) -> Scores:
+def score(judged: Iterable[tuple[Example, Annotation]]) -> Scores:
     """Add up the counts by group and over all."""
     scores: Scores = {}
     for found, given in judged:

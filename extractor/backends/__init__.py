@@ -1,7 +1,8 @@
 """What can answer prompts. Each module holds one backend: a class `Backend` made from a ModelConfig.
 
 Adding a file adds a backend under its name (`--backend NAME`), and so does an entry point of the group
-`extractor.backends` in another installed package; the protocol is `extractor.data.Backend`.
+`extractor.backends` in another installed package; the protocol is `extractor.data.Backend`. A module with
+`TAKES_SERVER = True` is given the ServerConfig of `--base-url`.
 """
 
 from __future__ import annotations
@@ -18,24 +19,27 @@ from extractor.errors import UsageError
 
 
 def names() -> list[str]:
-    """All backends by name, those of other packages among them; none of them is imported for it."""
+    """Return all backends by name, those of other packages among them; none of them is imported for it."""
     return sorted({*_own(), *plugins.found(__name__)})
 
 
 def _own() -> set[str]:
-    return {module.name for module in pkgutil.iter_modules(__path__)}
+    return {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
 
 
 def make(name: str, config: ModelConfig) -> Backend:
-    """The backend of that name, not yet loaded: entering it loads the model.
+    """Return the backend of that name, not loaded yet: entering it loads the model.
 
-    Raises UsageError for a name that there is not, a package that is not installed, and a server that it does not ask.
+    Raise UsageError for an unknown name, a package that is not installed, and a server for a backend that asks none.
     """
     if name not in names():
         raise UsageError(f"There is no backend {name!r}. There are: {', '.join(names())}.")
     module = _own_module(name) if name in _own() else plugins.load(plugins.found(__name__)[name])
     if config.server and not getattr(module, "TAKES_SERVER", False):
-        raise UsageError(f"--backend {name} runs here and asks no server: leave --base-url out, or --backend openai.")
+        raise UsageError(
+            f"--backend {name} runs on this machine and asks no server: leave --base-url out, or choose a backend "
+            "that asks one, as --backend openai."
+        )
     return cast(Backend, module.Backend(config))
 
 

@@ -1,4 +1,4 @@
-"""The fake that ships: answers come from a function of the prompt instead of a model. It loads nothing.
+"""The fake that ships: a function of the prompt answers instead of a model. It loads nothing.
 
 From the command line (`--backend scripted`) it answers null for every field: a dry run of everything but the model.
 """
@@ -12,18 +12,18 @@ from collections.abc import Callable
 from extractor.config import ModelConfig
 from extractor.data import Completion, Prompt, Usage
 
-Answer = Callable[[Prompt], str | Completion]
+AnswerFunction = Callable[[Prompt], str | Completion]
 
 
 def nothing_found(prompt: Prompt) -> str:
-    """The answer that names every field of the task and finds none."""
+    """Return the answer that has null for every field of the task."""
     return json.dumps({field.name: None for field in prompt.task.fields}, ensure_ascii=False)
 
 
 class Backend:
-    """Answers each prompt by `answer(prompt)`, `batch` of them at a time, the last that came first if `lifo`.
+    """Answers each prompt with `answer(prompt)`, `batch` of them at a time, the last one first if `lifo`.
 
-    A text counts as one token a character.
+    Each character counts as one token.
     """
 
     name = "scripted"
@@ -32,7 +32,7 @@ class Backend:
         self,
         config: ModelConfig | None = None,
         *,
-        answer: Answer = nothing_found,
+        answer: AnswerFunction = nothing_found,
         context: int = 8192,
         batch: int = 8,
         lifo: bool = False,
@@ -46,14 +46,17 @@ class Backend:
         self._waiting: deque[Prompt] = deque()
 
     def submit(self, prompt: Prompt) -> None:
+        """Queue a prompt."""
         self.submitted += 1
         self._waiting.append(prompt)
 
     def collect(self) -> list[Completion]:
+        """Answer a batch of prompts."""
         take = self._waiting.pop if self._lifo else self._waiting.popleft
         return [self._complete(take()) for _ in range(min(self._batch, len(self._waiting)))]
 
     def count_tokens(self, text: str) -> int:
+        """Return the number of characters."""
         return len(text)
 
     def __enter__(self) -> Backend:

@@ -1,6 +1,6 @@
 """vLLM in this process, for a machine whose owner prefers that engine. It reads models in the layout of transformers.
 
-The grammar that confines verbatim values to the document is the local engine's own; vLLM's guidance carries it out.
+The grammar that confines verbatim values to the document is the local engine's own; vLLM enforces it with guidance.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from extractor.backends._support.align_tokens import spelled
-from extractor.backends._support.escape_control_tokens import plain
+from extractor.backends._support.align_tokens import align_tokens
+from extractor.backends._support.escape_control_tokens import escape_control_tokens
 from extractor.chatglm3 import checkpoint_files
 from extractor.config import ModelConfig
 from extractor.data import Completion, Json, Prompt, Usage
@@ -23,7 +23,7 @@ from extractor.errors import CheckpointError, ModelError, UsageError
 from extractor.task.answer_grammar import ANY_LEAD, grammar
 
 QUIET = {"VLLM_LOGGING_STREAM": "ext://sys.stderr", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
-"""What vLLM reads while it is imported: stdout carries rows and nothing else. What the user sets goes first."""
+"""What vLLM reads while it is imported: stdout carries nothing but rows. The user's settings take precedence."""
 
 os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
 
@@ -40,7 +40,7 @@ _TEXT_FILES = ("config.json", "tokenizer.json", "tokenizer.model", "tokenizer_co
 
 
 @dataclass(frozen=True, slots=True)
-class _Flight:
+class _InFlight:
     prompt: Prompt
     tokens: int
     since: float
@@ -49,8 +49,8 @@ class _Flight:
 class Backend:
     """A queue in front of vLLM's engine: prompts join and leave its batch at every step.
 
-    Raises CheckpointError on making for a folder that vLLM does not read, ModelError on entering when the model cannot
-    be loaded.
+    Creating raises CheckpointError for a folder that vLLM does not read, entering ModelError when the model cannot be
+    loaded.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -60,7 +60,7 @@ class Backend:
         self._shape = _shape(self._folder)
         self._tokenizer = get_tokenizer(str(self._folder))
         self._numbers = map(str, itertools.count())
-        self._flights: dict[str, _Flight] = {}
+        self._in_flight: dict[str, _InFlight] = {}
         self._finished: list[Completion] = []
         self._engine: LLMEngine | None = None
         self.name = self._folder.name
@@ -87,28 +87,30 @@ class Backend:
         try:
             self._engine = LLMEngine.from_engine_args(arguments)
         except (ValueError, RuntimeError, OSError) as error:
-            said = next(iter(str(error).splitlines()), type(error).__name__)
-            raise ModelError(f"vLLM cannot load {self._folder}: {said}") from error
+            message = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ModelError(f"vLLM cannot load {self._folder}: {message}") from error
         return self
 
     def __exit__(self, *exc: object) -> None:
         if self._engine is not None:
             self._engine.engine_core.shutdown()
         self._engine = None
-        self._flights.clear()
+        self._in_flight.clear()
 
     def count_tokens(self, text: str) -> int:
-        return len(self._tokenizer.encode(plain(text), add_special_tokens=False))
+        """Return the tokens of a text, without special ones."""
+        return len(self._tokenizer.encode(escape_control_tokens(text), add_special_tokens=False))
 
     def submit(self, prompt: Prompt) -> None:
-        messages = [{"role": each.role, "content": plain(each.content)} for each in prompt.messages]
+        """Add a request to the engine; a prompt beyond the context is answered at once, with `overflow`."""
+        messages = [{"role": each.role, "content": escape_control_tokens(each.content)} for each in prompt.messages]
         ids = self._tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         if len(ids) + prompt.max_tokens > self.context:
             detail = f"{len(ids)} tokens and {prompt.max_tokens} for the answer exceed the context of {self.context}"
             self._finished.append(Completion(prompt, "", "overflow", Usage(len(ids)), detail=detail))
             return
         number = next(self._numbers)
-        self._flights[number] = _Flight(prompt, len(ids), time.perf_counter())
+        self._in_flight[number] = _InFlight(prompt, len(ids), time.perf_counter())
         self._ready.add_request(number, {"prompt_token_ids": list(ids)}, _sampling(prompt))
 
     @property
@@ -118,39 +120,40 @@ class Backend:
         return self._engine
 
     def collect(self) -> list[Completion]:
-        while not self._finished and self._flights:
+        """Step the engine until an answer is finished."""
+        while not self._finished and self._in_flight:
             for output in self._ready.step():
                 if output.finished:
-                    self._finished.append(_completion(self._flights.pop(output.request_id), output.outputs[0]))
+                    self._finished.append(_completion(self._in_flight.pop(output.request_id), output.outputs[0]))
         finished, self._finished = self._finished, []
         return finished
 
 
 def _sampling(prompt: Prompt) -> SamplingParams:
-    confined = None
+    constraint = None
     if prompt.constrain:
-        confined = StructuredOutputsParams(grammar=grammar(prompt.task, prompt.chunk.text, lead=ANY_LEAD))
+        constraint = StructuredOutputsParams(grammar=grammar(prompt.task, prompt.chunk.text, lead=ANY_LEAD))
     return SamplingParams(
         temperature=prompt.sampling.temperature,
         seed=prompt.sampling.seed,
         max_tokens=prompt.max_tokens,
         logprobs=0,
-        structured_outputs=confined,
+        structured_outputs=constraint,
     )
 
 
-def _completion(flight: _Flight, output: Any) -> Completion:
-    usage = Usage(flight.tokens, len(output.token_ids), time.perf_counter() - flight.since)
-    means = "grammar" if flight.prompt.constrain else "none"
+def _completion(request: _InFlight, output: Any) -> Completion:
+    usage = Usage(request.tokens, len(output.token_ids), time.perf_counter() - request.since)
+    decoding = "grammar" if request.prompt.constrain else "none"
     if output.finish_reason not in ("stop", "length"):
         detail = f"vLLM gave up: {output.finish_reason}"
-        return Completion(flight.prompt, "", "error", usage, detail=detail, decoding=means)
-    tokens = spelled(output.text, _tokens(output))
-    return Completion(flight.prompt, output.text.strip(), output.finish_reason, usage, tokens, decoding=means)
+        return Completion(request.prompt, "", "error", usage, detail=detail, decoding=decoding)
+    tokens = align_tokens(output.text, _tokens(output))
+    return Completion(request.prompt, output.text.strip(), output.finish_reason, usage, tokens, decoding=decoding)
 
 
 def _tokens(output: Any) -> Iterator[tuple[str, float]]:
-    """The tokens that were written, as vLLM spells them, with their log-probabilities."""
+    """Yield the tokens of the answer, as vLLM spells them, with their log-probabilities."""
     for token, choices in zip(output.token_ids, output.logprobs or (), strict=False):
         yield choices[token].decoded_token or "", choices[token].logprob
 
@@ -159,19 +162,19 @@ def _dtype(config: ModelConfig) -> str:
     if config.precision not in _DTYPES:
         raise UsageError(f"--backend vllm has no --precision {config.precision}: {', '.join(_DTYPES)}.")
     if config.device != "auto" or config.revision:
-        raise UsageError("--backend vllm takes the device that it finds, and a folder has no revision: leave both out.")
+        raise UsageError("--backend vllm takes the device that it finds, and a folder has no revision: leave out both.")
     return _DTYPES[config.precision]
 
 
 def _folder(model: str) -> Path:
     folder = Path(model).expanduser()
     if not (folder / "config.json").is_file():
-        raise CheckpointError(f"{model} is no folder with a model. {_EXPORT}.")
+        raise CheckpointError(f"{model} is not a folder with a model. {_EXPORT}.")
     return folder.resolve()
 
 
 def _shape(folder: Path) -> Mapping[str, Json]:
-    """The `config.json`, if it is of the layout of transformers."""
+    """Return the `config.json`, if it is of the layout of transformers."""
     try:
         shape: Json = json.loads((folder / "config.json").read_text("utf-8"))
     except ValueError as error:

@@ -1,7 +1,7 @@
 """The command line: one module per command, found by its name, imported when it is used.
 
 The only package that knows click. `main` is where errors become messages and exit codes, in one place:
-0 all documents ok, 1 some failed, 2 wrong usage, 3 no model, 4 rows could not be written, 130 interrupted.
+0 all documents ok, 1 some partial or failed, 2 wrong usage, 3 no model, 4 rows could not be written, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ class Commands(click.Group):
     """A group whose commands are the modules of this package; names that begin with `_` are helpers."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the modules."""
         return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import a command; None where there is none of that name."""
         if name not in self.list_commands(ctx):
             return None
         command = importlib.import_module(f"{__name__}.{name}").command
@@ -39,13 +41,14 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line. A message about an unknown one lists all."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             raise click.UsageError(f"{error.message} Commands: {', '.join(self.list_commands(ctx))}.", ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
-        """What stdout makes of rows is settled here: click would end with 1 where its reader has gone."""
+        """Run a command. Handle what becomes of stdout here: click would exit with 1 when its reader has gone."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -53,7 +56,7 @@ class Commands(click.Group):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            raise OutputError("No space left for the output. Free some and run the same line again.") from error
+            raise OutputError("No space left for the output. Free some space and run the same line again.") from error
 
 
 @click.command(
@@ -64,7 +67,7 @@ class Commands(click.Group):
 @click.version_option(__version__, prog_name="extractor")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def cli(debug: bool) -> None:
-    """Extract what a JSON Schema names from text documents, with a local ChatGLM3: documents in, checked rows out."""
+    """Extract what a JSON Schema names from documents, with a local ChatGLM3: documents in, checked rows out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,6 +107,6 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _closed_pipe() -> int:
-    """The reader of our stdout has gone (`| head`): end quietly, and keep the interpreter from flushing into it."""
+    """End quietly after the reader of stdout has gone (`| head`), and keep the interpreter from flushing into it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

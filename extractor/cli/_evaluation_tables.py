@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from extractor.cli._text_table import columns
 from extractor.evaluation import Comparison, Evaluation, Resampling, Score, Scores
-from extractor.evaluation.calibration import Reliability
-from extractor.evaluation.scores import Estimate
+from extractor.evaluation.calibration import Calibration
+from extractor.evaluation.scores import Figure
 
 _MOST_NAMES = 5
 _MOST_LINES = 20
@@ -17,9 +17,10 @@ _MOST_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Which documents both sides know, and which only one; `replaced` counts rows that a later one stands in for."""
+    """Which documents both sides have, and which only one; `replaced` counts rows that have a later one."""
 
     gold: int
+    partial: tuple[str, ...]
     failed: tuple[str, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
@@ -27,30 +28,33 @@ class Coverage:
 
 
 def coverage(known: Coverage) -> str:
-    """One line for each thing that is to be known before the figures."""
-    lines = [f"{known.gold} documents of gold."]
+    """Return a line for each thing to know before the figures."""
+    lines = [f"{known.gold} documents in the gold."]
     if known.missing:
         lines.append(f"{len(known.missing)} not in the results, so nothing is found there: {_names(known.missing)}")
     if known.failed:
         lines.append(f"{len(known.failed)} without an answer, so nothing is found there: {_names(known.failed)}")
+    if known.partial:
+        lines.append(f"{len(known.partial)} partial, so only what was found there counts: {_names(known.partial)}")
     if known.extra:
         lines.append(f"{len(known.extra)} in the results have no gold and do not count: {_names(known.extra)}")
     if known.replaced:
-        lines.append(f"{known.replaced} rows are of documents that have a later row; the last one counts.")
+        lines.append(f"{known.replaced} rows have a later row for the same document; the last one counts.")
     return "\n".join(lines)
 
 
 def evaluation(found: Evaluation, resampling: Resampling) -> str:
+    """Return the tables of figures of a run."""
     parts = [_values(found, resampling)]
     if "strict" in found.counts:
-        parts.append(_places(found, resampling))
+        parts.append(_spans(found, resampling))
     parts.append("\n".join(_notes(found)))
-    table = found.reliability
-    return "\n\n".join([*parts, _reliability(table)] if table else parts)
+    table = found.calibration
+    return "\n\n".join([*parts, _calibration(table)] if table else parts)
 
 
 def wrong(found: Evaluation) -> str:
-    """A line for every value that is wrong or missed."""
+    """Return a line for every value that is wrong or missed."""
     lines = [
         f"{each.id}  {each.verdict.field}  {each.verdict.outcome}: {json.dumps(each.verdict.value, ensure_ascii=False)}"
         for each in found.values
@@ -60,13 +64,13 @@ def wrong(found: Evaluation) -> str:
 
 
 def comparison(found: Comparison, name: str) -> str:
-    """The differences, what they are worth, and the documents that the runs disagree on."""
+    """Return the differences, their significance, and the documents that the runs disagree on."""
     lines = [["", "difference", "95 %", "p"]]
     for figure, each in found.differences.items():
         low, high = each.interval or (0.0, 0.0)
         lines.append([figure, f"{each.value:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{each.p:.3f}"])
     f1 = found.differences["micro f1"]
-    verdict = "is more than the luck of the documents" if f1.significant else "may be the luck of the documents"
+    verdict = "is significant" if f1.significant else "is not significant"
     head = f"Against {name}: the difference in F1 {verdict} (paired bootstrap, p = {f1.p:.3f})."
     return "\n".join([head, columns(lines, numbers=True), "", *_disagreements(found)])
 
@@ -94,7 +98,7 @@ def _values(found: Evaluation, resampling: Resampling) -> str:
     of_nulls = f"{(found.nulls & found.right()).sum()}/{found.nulls.sum()}"
     lines.append(["all (micro)", *_score(normalized.micro), _figure(exact.micro.f1), of_nulls, *_made_up(found, None)])
     lines.append(["all (macro)", *_score(normalized.macro), _figure(exact.macro.f1), "", "", ""])
-    return "Values, the same in meaning (exact: to the letter)\n" + columns(lines, numbers=True)
+    return "Values with the same meaning (exact: character by character)\n" + columns(lines, numbers=True)
 
 
 def _made_up(found: Evaluation, field: str | None) -> tuple[str, str]:
@@ -102,12 +106,12 @@ def _made_up(found: Evaluation, field: str | None) -> tuple[str, str]:
     return str(made_up.where_null), f"{made_up.not_in_text}/{made_up.checked}" if made_up.checked else "-"
 
 
-def _places(found: Evaluation, resampling: Resampling) -> str:
+def _spans(found: Evaluation, resampling: Resampling) -> str:
     strict, partial = found.scores("strict", resampling), found.scores("partial", resampling)
     lines = [["field", "gold", "found", "precision", "recall", "F1", "95 %", "overlapping: precision", "recall", "F1"]]
     for name, one, other in _in_rows(found.fields, strict, partial):
         lines.append([name, *_score(one), *map(_figure, (other.precision, other.recall, other.f1))])
-    return "Places, strict: the same characters\n" + columns(lines, numbers=True)
+    return "Spans, strict: the same characters\n" + columns(lines, numbers=True)
 
 
 def _in_rows(fields: Sequence[str], one: Scores, other: Scores) -> Iterator[tuple[str, Score, Score]]:
@@ -119,13 +123,13 @@ def _in_rows(fields: Sequence[str], one: Scores, other: Scores) -> Iterator[tupl
 def _notes(found: Evaluation) -> Iterator[str]:
     right = int(found.right().all(axis=1).sum())
     yield f"All fields are right in {right} of {len(found.ids)} documents."
-    yield "made up: values where the gold has none; not in text: values that stand nowhere in the document."
+    yield "made up: values where the gold has none; not in text: values that do not occur in the document."
     if found.unscored:
         names = ", ".join(f"{name} ({count})" for name, count in found.unscored.items())
-        yield f"Not scored, because the gold never names them: {names}. -s SCHEMA scores all of its fields."
+        yield f"Not scored, because they do not occur in the gold: {names}. -s SCHEMA scores all of its fields."
 
 
-def _reliability(table: Reliability) -> str:
+def _calibration(table: Calibration) -> str:
     bins = [["confidence", "values", "mean", "right"]]
     for each in table.bins:
         span = f"{each.low:.1f} to {each.high:.1f}"
@@ -145,12 +149,12 @@ def _score(score: Score) -> list[str]:
     return [str(score.gold), str(score.found), *rates, _interval(score.f1)]
 
 
-def _figure(estimate: Estimate) -> str:
-    return "-" if estimate.value is None else f"{estimate.value:.3f}"
+def _figure(figure: Figure) -> str:
+    return "-" if figure.value is None else f"{figure.value:.3f}"
 
 
-def _interval(estimate: Estimate) -> str:
-    return "-" if estimate.interval is None else "{:.3f} to {:.3f}".format(*estimate.interval)
+def _interval(figure: Figure) -> str:
+    return "-" if figure.interval is None else "{:.3f} to {:.3f}".format(*figure.interval)
 
 
 def _names(names: Sequence[str]) -> str:

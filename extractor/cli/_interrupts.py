@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM during a run: the first lets what is in flight finish, the second ends at once.
+"""SIGINT and SIGTERM during a run: the first finishes what is in flight, the second ends at once.
 
 A thread reads the signals from a pipe, because Python's own handlers wait until the main thread leaves the matrix
 product it is in. Rows are written whole, so ending at once leaves the output intact.
@@ -15,7 +15,7 @@ import click
 
 
 class Interrupts:
-    """While entered, sets `stop` on the first signal and ends the process with exit code 130 on the second."""
+    """Handlers that set `stop` on the first signal, and end the process with exit code 130 on the second."""
 
     def __init__(self, stop: threading.Event) -> None:
         self.stop = stop
@@ -46,9 +46,11 @@ class Interrupts:
                 return
             if count == 1:
                 self.stop.set()
-                click.echo("\nFinishing what is in flight. Once more ends at once; rows written are safe.", err=True)
+                click.echo(
+                    "\nFinishing what is in flight. A second signal ends at once; rows written are safe.", err=True
+                )
         os._exit(130)
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
-    """A Python handler must stand, or the signal would end the process before the pipe is read."""
+    """Do nothing: without a Python handler, the signal would end the process before the pipe is read."""

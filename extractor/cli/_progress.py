@@ -1,87 +1,68 @@
-"""What a run tells people while it goes on and at its end: a progress bar on a terminal, and a summary."""
+"""What a run tells people: a progress bar on a terminal, a log line for each document, and a summary at its end."""
 
 from __future__ import annotations
 
+import json
+import logging
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from time import perf_counter
-from typing import Any
 
+import click
 from tqdm import tqdm
 
-from extractor.data import Document, FailedDocument, Record
-from extractor.sinks import Sink
+from extractor import ingest
+from extractor.cli._console import label_demo
+from extractor.cli._results_table import ResultsTable
+from extractor.cli._run_stats import RunStats
+from extractor.config import STREAM, RunRequest
+from extractor.data import STATUSES, Record, Status
+from extractor.task.redaction import redact
+from extractor.task.task import Task
+
+log = logging.getLogger(__name__)
 
 
-@dataclass
-class Tally:
-    """Counts for the summary and the exit code."""
+class RunDisplay:
+    """Everything about a run that goes to stderr, and the counts behind it."""
 
-    status: Counter[str] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    odd: Counter[str] = field(default_factory=Counter)
-    skipped: int = 0
-    failed_before: int = 0
-    began: float = field(default_factory=perf_counter)
+    def __init__(self, request: RunRequest, task: Task) -> None:
+        self.stats = RunStats()
+        self.progress = Progress(request, self.stats)
+        self._table = ResultsTable(task)
+        self._request = request
+        self._task = task
 
-    def not_done(
-        self, documents: Iterable[Document | FailedDocument], sink: Sink
-    ) -> Iterator[Document | FailedDocument]:
-        """The documents that the output does not hold yet."""
-        for document in documents:
-            status = sink.done(document.id, document.source.sha256)
-            if status is None:
-                yield document
-            else:
-                self.skipped += 1
-                self.failed_before += status != "ok"
+    def label(self, model: str) -> None:
+        """Say that the model is a toy, if it is, before it is loaded."""
+        if not self._request.display.quiet:
+            label_demo(model)
 
     def add(self, record: Record) -> None:
-        self.status[record.status] += 1
-        if record.status == "failed" and record.errors:
-            self.reasons[record.errors[-1].problem.code] += 1
-        flags = Counter(record.provenance.grounded.values())
-        self.odd.update(
-            {
-                "withheld": len(record.provenance.withheld),
-                "kept without a place": flags["ungrounded"],
-                "of an example": flags["example"],
-            }
-        )
+        """Count a record and show that it is done."""
+        self.stats.add(record)
+        self._table.add(record)
+        self.progress.add(record)
+        _log(record, self._task)
 
-    @property
-    def exit_code(self) -> int:
-        return 1 if self.status["failed"] or self.failed_before else 0
-
-    def summary(self, output: str) -> str:
-        total, seconds = self.status.total(), perf_counter() - self.began
-        if not total + self.skipped:
-            return "No document was found in the input."
-        text = f"{total} document{'' if total == 1 else 's'} in {seconds:.1f} s: {self.status['ok']} ok"
-        if self.status["failed"]:
-            reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons.most_common())
-            text += f", {self.status['failed']} failed ({reasons})"
-        if odd := [f"{count} {what}" for what, count in self.odd.items() if count]:
-            text += f"; values: {', '.join(odd)}"
-        if self.skipped:
-            text += f"; {self.skipped} done before"
-            text += f", {self.failed_before} of them failed (--retry-failed asks again)" if self.failed_before else ""
-        return text + ("." if output == "-" else f". Rows: {output}")
+    def summarize(self) -> None:
+        """Print the table, if it is asked for, and the summary."""
+        if self._request.table:
+            click.echo(str(self._table), err=True)
+        if not self._request.display.quiet:
+            path = self._request.output.path
+            click.echo(self.stats.summary("" if path == STREAM else path), err=True)
 
 
 class Progress:
-    """A bar with an estimate of the rest, which is counted in a thread beside the run. Silent where no one looks."""
+    """A progress bar whose total is counted in a thread beside the run. Silent unless stderr is a terminal."""
 
-    def __init__(self, estimate: Callable[[], int | None], options: Mapping[str, Any], tally: Tally) -> None:
-        self._estimate = estimate
-        self._limit: int | None = options["limit"]
-        self._tally = tally
-        self._hidden = options["quiet"] or not sys.stderr.isatty()
+    def __init__(self, request: RunRequest, stats: RunStats) -> None:
+        self._request = request
+        self._stats = stats
+        self._hidden = request.display.quiet or not sys.stderr.isatty()
         self._total: int | None = None
-        self._failed = 0
+        self._counts: Counter[Status] = Counter()
 
     def __enter__(self) -> Progress:
         self._bar = tqdm(unit="doc", disable=self._hidden, dynamic_ncols=True, file=sys.stderr)
@@ -93,12 +74,23 @@ class Progress:
         self._bar.close()
 
     def add(self, record: Record) -> None:
-        self._failed += record.status == "failed"
+        """Move on by one document, and show how many are partial and failed."""
+        self._counts[record.status] += 1
         if self._total is not None:
-            self._bar.total = max(self._total - self._tally.skipped, self._bar.n + 1)
-        self._bar.set_postfix(failed=self._failed, refresh=False)
+            self._bar.total = max(self._total - self._stats.skipped.total(), self._bar.n + 1)
+        counts: dict[str, object] = {status: self._counts[status] for status in STATUSES if status != "ok"}
+        self._bar.set_postfix(counts, refresh=False)
         self._bar.update()
 
     def _count(self) -> None:
-        found = self._estimate()
-        self._total = found if self._limit is None else min(self._limit, found or self._limit)
+        found, limit = ingest.estimate(self._request.inputs, self._request.read), self._request.limit
+        self._total = found if limit is None else min(limit, found or limit)
+
+
+def _log(record: Record, task: Task) -> None:
+    """Log one line for a document with -v: what was found, sensitive values masked."""
+    if log.isEnabledFor(logging.INFO):
+        data = json.dumps(redact(record, task).data, ensure_ascii=False)
+        told = ((error.attempt or 0, error.problem) for error in record.errors)
+        errors = "; ".join(f"attempt {attempt}: {each.code}: {each.message}" for attempt, each in told)
+        log.info("%s %s %s %s", record.id, record.status, data, errors)

@@ -15,14 +15,15 @@ _WIDEST = 28
 
 
 @dataclass
-class Table:
-    """The first rows of a run."""
+class ResultsTable:
+    """The first rows of a run, whatever their status."""
 
     task: Task
     rows: list[list[str]] = field(default_factory=list)
     more: int = 0
 
     def add(self, record: Record) -> None:
+        """Keep a record while there is room."""
         if len(self.rows) == _MOST_ROWS:
             self.more += 1
             return

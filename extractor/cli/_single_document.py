@@ -12,7 +12,7 @@ from extractor.ingest import ReadOptions
 
 
 def only_one(file: str, options: ReadOptions, advice: str) -> Document | FailedDocument:
-    """The document of a file; UsageError where it holds none, or several, with advice what to do with those."""
+    """Return the document of a file. Raise UsageError where there is none, or where there are several, with advice."""
     found = list(itertools.islice(ingest.read([file], options), 2))
     if not found:
         raise click.UsageError(f"{file} holds no document: name a file.")

@@ -1,4 +1,4 @@
-"""Cells in columns for a terminal, where Chinese characters take two places."""
+"""Cells in columns for a terminal, where Chinese characters are two columns wide."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 
 def columns(lines: Sequence[Sequence[str]], numbers: bool = False) -> str:
-    """A heading, a rule and rows, aligned; with `numbers`, all columns but the first are set flush right."""
+    """Return a heading, a rule and rows, aligned; with `numbers`, all columns but the first are right-aligned."""
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
     head, *rows = [_line(line, widths, numbers) for line in lines]
     return "\n".join([head, "  ".join("-" * wide for wide in widths), *rows])
 
 
 def width(text: str) -> int:
-    """Columns on a terminal: a wide (East Asian) character takes two, a combining one none."""
+    """Return the columns on a terminal: a wide (East Asian) character takes two, a combining one none."""
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
         for character in text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from extractor.cli._options import label_demo
+from extractor.cli._console import label_demo
 from extractor.errors import UsageError
 from extractor.precisions import PRECISIONS
 

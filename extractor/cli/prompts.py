@@ -1,18 +1,20 @@
-"""`extractor prompts`: the bundled prompt templates, and what a template makes of a document."""
+"""`extractor prompts`: the bundled prompt templates, and the prompt that a template makes of a document."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
 from extractor import backends
 from extractor.chatglm3 import Tokenizer, resolve
-from extractor.cli import _options, _single_document
-from extractor.config import ModelConfig
+from extractor.cli import _single_document
+from extractor.cli._pipelines import load
+from extractor.cli._requests import Option
+from extractor.cli._requests import command as request_command
+from extractor.config import DEFAULT_BACKEND, ModelConfig, TaskConfig
 from extractor.data import Document, Json, Prompt
 from extractor.errors import InputError
 from extractor.ingest import ReadOptions
@@ -26,12 +28,28 @@ from extractor.task.task import digest
     epilog="""\b
 Examples:
   extractor prompts list
-  extractor prompts show zh > my-prompt.jinja     a start for your own: extractor run ... -p my-prompt.jinja
+  extractor prompts show zh > my-prompt.jinja     to start your own from: extractor run ... -p my-prompt.jinja
   extractor prompts show my-prompt.jinja --render letter.txt -s contact
 """,
 )
 def command() -> None:
     """Show the bundled prompt templates (Jinja2), and what a template makes of a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRequest:
+    """A template to show, or a `file` to render with it."""
+
+    name: str
+    file: str | None
+    schema: str | None
+    fields: str | None
+    examples: str | None
+    chunk: int
+    model: str
+    offline: bool
+    as_json: bool
+    verbose: bool
 
 
 @command.command("list")
@@ -43,44 +61,63 @@ def list_() -> None:
         click.echo(f"{name:6} {digest(text)}  {first[:80]}")
 
 
-@command.command(
+@request_command(
+    PromptRequest,
+    name="show",
     epilog="""\b
 Examples:
   extractor prompts show zh
   extractor prompts show zh --render letter.txt -s contact             what the model reads, and how many tokens it is
   extractor prompts show zh --render letter.txt -s contact --json      with the ids and pieces of the tokens
-"""
+""",
 )
 @click.argument("name")
 @click.option("--render", "file", metavar="FILE", help="Show what the template makes of this document (- for stdin).")
-@click.option("-s", "--schema", help="What is asked for: a bundled name or a .json file.")
-@click.option("--fields", help='What is asked for, on the spot: "姓名, 年龄:integer".')
-@click.option("--examples", metavar="FILE", help="JSONL of right answers to show, as for `run`.")
+@click.option("-s", "--schema", help="What to extract: a bundled schema or a .json file.")
+@click.option("--fields", help='What to extract, in shorthand: "姓名, 年龄:integer".')
+@click.option("--examples", metavar="FILE", help="JSONL of correct answers to show, as for `run`.")
 @click.option(
-    "--part", type=click.IntRange(min=1), default=1, show_default=True, help="Of a document in several parts."
+    "--chunk",
+    cls=Option,
+    aliases=("--part",),
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Which chunk of a long document to show.",
 )
-@click.option("-m", "--model", default="demo", show_default=True, help="Whose tokens to count.")
+@click.option("-m", "--model", default="demo", show_default=True, help="The model whose tokens to count.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: messages, token ids and pieces.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each token with its id.")
-def show(name: str, file: str | None, **options: Any) -> None:
+def show(request: PromptRequest) -> None:
     """Print a template, or the exact prompt that it makes of a document, as the model reads it."""
-    if file is None:
-        click.echo(PROMPTS.load(name)[1].rstrip("\n"))
+    if request.file is None:
+        click.echo(PROMPTS.load(request.name)[1].rstrip("\n"))
         return
-    task = _options.make_task_from({**options, "prompt": name})
-    config = ModelConfig(options["model"], offline=options["offline"])
-    prompts = Pipeline(task, backends.make("chatglm3", config)).prompts(_document(file))
-    if options["part"] > len(prompts):
-        raise click.UsageError(f"{file} is asked about in {len(prompts)} parts; there is no part {options['part']}.")
-    tokenizer = Tokenizer(resolve(config.model, offline=config.offline).path)
-    rendered = _Rendered.of(prompts[options["part"] - 1], tokenizer)
-    if options["as_json"]:
-        shown = {"parts": len(prompts), "part": options["part"], **rendered.as_json()}
+    prompts = _prompts(request, request.file)
+    if request.chunk > len(prompts):
+        raise click.UsageError(
+            f"{request.file} is split into {len(prompts)} chunks; there is no chunk {request.chunk}."
+        )
+    tokenizer = Tokenizer(resolve(request.model, offline=request.offline).path)
+    rendered = _Rendered.of(prompts[request.chunk - 1], tokenizer)
+    if request.as_json:
+        shown = {"chunks": len(prompts), "chunk": request.chunk, **rendered.as_json()}
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
         return
-    click.echo("\n".join(rendered.tokens() if options["verbose"] else rendered.text()))
-    click.echo(f"Part {options['part']} of {len(prompts)}: {len(rendered.ids):,} tokens of {config.model}.", err=True)
+    click.echo("\n".join(rendered.tokens() if request.verbose else rendered.text()))
+    count = f"{len(rendered.ids):,} tokens of {request.model}"
+    click.echo(f"Chunk {request.chunk} of {len(prompts)}: {count}.", err=True)
+
+
+command.add_command(show)
+
+
+def _prompts(request: PromptRequest, file: str) -> Sequence[Prompt]:
+    """Return the first prompts about a document, one for each chunk."""
+    task = load(TaskConfig(request.schema, request.fields, request.name, request.examples))
+    backend = backends.make(DEFAULT_BACKEND, ModelConfig(request.model, offline=request.offline))
+    return Pipeline(task, backend).prompts(_document(file))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +130,26 @@ class _Rendered:
 
     @classmethod
     def of(cls, prompt: Prompt, tokenizer: Tokenizer) -> _Rendered:
+        """Return the prompt with its tokens."""
         ids = [*tokenizer.chat_prompt(prompt.messages), *tokenizer.encode("\n")]
         names = {number: name for name, number in tokenizer.special.items()}
         pieces = [names.get(each) or tokenizer.piece_bytes(each).decode("utf-8", "backslashreplace") for each in ids]
         return cls(prompt, ids, pieces)
 
     def text(self) -> Iterator[str]:
-        """The turns, each under the token of its role."""
+        """Yield the turns, each under the token of its role."""
         for message in self.prompt.messages:
             yield f"<|{message.role}|>"
             yield message.content
         yield "<|assistant|>"
 
     def tokens(self) -> Iterator[str]:
+        """Yield a line for each token: its id and its piece."""
         for number, piece in zip(self.ids, self.pieces, strict=True):
             yield f"{number:6}  {json.dumps(piece, ensure_ascii=False)}"
 
     def as_json(self) -> dict[str, Json]:
+        """Return messages and tokens."""
         return {
             "prompt": self.prompt.task.prompt,
             "prompt_hash": digest(self.prompt.task.template),
@@ -121,7 +161,7 @@ class _Rendered:
 
 
 def _document(file: str) -> Document:
-    """The one document of a file. Raises InputError where it cannot be read."""
+    """Return the one document of a file. Raise InputError where it cannot be read."""
     advice = "Put the one to look at into a file of its own."
     found = _single_document.only_one(file, ReadOptions(stdin="text"), advice)
     if isinstance(found, Document):

@@ -1,37 +1,47 @@
-"""`extractor read`: the text of documents as the model will see it, and where it stands in their files."""
+"""`extractor read`: the text of documents as the model will see it, and where in their files it comes from."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import click
 
 from extractor import ingest
 from extractor.cli import _options
+from extractor.cli._requests import command as request_command
 from extractor.data import Document, FailedDocument, Json
+from extractor.ingest import ReadOptions
 
 EXAMPLES = """\b
 Examples:
   extractor read contract.pdf
   extractor read staff.xlsx --rows whole
-  extractor read mail.eml --json | jq -c .segments[]     where each piece of the text stands
+  extractor read mail.eml --json | jq -c .segments[]     where each piece of the text comes from
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Print the text of documents as a model sees it.")
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """Which documents to print, and how."""
+
+    file: str
+    read: ReadOptions
+    as_json: bool
+
+
+@request_command(ReadRequest, epilog=EXAMPLES, short_help="Print the text of documents as a model sees it.")
 @click.argument("file")
+@_options.reading
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each document: text, source and segments.")
-@_options.read_options
-def command(file: str, as_json: bool, **options: Any) -> int:
+def command(request: ReadRequest) -> int:
     """Print the text of a file (a folder, - for stdin); exit code 1 when some of it could not be read.
 
-    Several documents are set apart by a blank line, and named on stderr.
+    Several documents are separated by a blank line, and named on stderr.
     """
-    found = ingest.read([file], _options.make_read_options(options))
-    return _print_json(found) if as_json else _print_text(found)
+    found = ingest.read([request.file], request.read)
+    return _print_json(found) if request.as_json else _print_text(found)
 
 
 def _print_text(found: Iterator[Document | FailedDocument]) -> int:

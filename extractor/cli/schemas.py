@@ -13,16 +13,16 @@ RECORD = "record"
 
 
 @click.group(
-    short_help="Show schemas, and that of the rows that come out.",
+    short_help="Show schemas, and that of the output rows.",
     epilog="""\b
 Examples:
   extractor schemas list
-  extractor schemas show contact > my-schema.json     a start for your own
-  extractor schemas show record                       the envelope of a row of output
+  extractor schemas show contact > my-schema.json     to start your own from
+  extractor schemas show record                       the schema of an output row
 """,
 )
 def command() -> None:
-    """Show the bundled schemas; `show record` is the schema of the rows that come out."""
+    """Show the bundled schemas; `show record` shows the schema of the output rows."""
 
 
 @command.command("list")

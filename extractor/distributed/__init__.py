@@ -1,8 +1,10 @@
-"""Many machines, or many devices of one: documents are dealt out to workers with Ray Data.
+"""A run on many machines, or on many devices of one: Ray Data distributes batches of documents to workers.
 
-One task reads, in parcels; each worker is an actor that holds one model, runs the pipeline of `extractor.pipeline` and
-commits a part file for each parcel. What the workers tell the leading process is what they have committed, so that it
-can be wrong about nothing. How a document is worked on this package does not know, and nothing else knows of Ray.
+    coordinator -> reader task -> batches -> workers (an actor with a model each) -> part files -> coordinator
 
-`machines.connected` comes first: Ray reads its environment when it is imported, and `leading` imports it.
+One task reads the documents in batches; each worker runs the pipeline of `extractor.pipeline` and commits a part file
+for each batch. The coordinator counts only what is committed, so that it cannot be wrong about anything. This package
+does not know how a document is worked on, and nothing else knows of Ray.
+
+`resources.connect` comes first: Ray reads its environment when it is imported, and `coordinator` imports it.
 """

@@ -1,95 +1,119 @@
-"""The rows that Ray Data moves: a parcel of documents on the way to a worker, and what came of it on the way back.
+"""The rows that Ray Data moves: a batch of documents on its way to a worker, and its result on the way back.
 
-A row is a whole parcel, not a document: Ray Data then deals out parcels as they were read, and redoes one as it was.
+A row is a whole batch, not a document: Ray Data then distributes batches as they were read, and retries one as it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from extractor import errors
-from extractor.data import Document, FailedDocument, Record
+from extractor.data import STATUSES, Document, FailedDocument, Record, Status
 from extractor.errors import ExtractorError
 from extractor.ingest import ipc
 from extractor.storage.rows import from_line, from_row, to_line
 
-_DOCUMENTS = pa.schema({"documents": pa.list_(pa.large_binary()), "counts": pa.list_(pa.int64())})
+_DOCUMENTS = pa.schema({"documents": pa.list_(pa.large_binary()), "progress": pa.list_(pa.int64())})
 _RESULTS = pa.schema(
     {
         "part": pa.string(),
         "records": pa.list_(pa.large_binary()),
-        "counts": pa.list_(pa.int64()),
+        "progress": pa.list_(pa.int64()),
         "error": pa.list_(pa.string()),
     }
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Counts:
-    """What reading has passed so far: documents sent to workers, those done before and how many of these had failed;
-    `ended` with the last. Later counts are greater ones."""
+@dataclass(frozen=True, slots=True)
+class ReadProgress:
+    """How far reading has come: the number of documents that went to workers, and of those that were done before, by
+    status in the order of `STATUSES`; `ended` after the last."""
 
     sent: int = 0
-    skipped: int = 0
-    failed: int = 0
+    before: tuple[int, ...] = (0,) * len(STATUSES)
     ended: bool = False
+
+    @property
+    def read(self) -> int:
+        """The documents that were read."""
+        return self.sent + sum(self.before)
+
+    @property
+    def skipped(self) -> Counter[Status]:
+        """The documents that were done before, by status."""
+        return Counter(dict(zip(STATUSES, self.before, strict=True)))
+
+    def is_after(self, other: ReadProgress) -> bool:
+        """Tell whether this is a later report than another; results come back out of order."""
+        return (self.read, self.ended) > (other.read, other.ended)
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
-    """Documents that are worked on together, and what reading has passed with them."""
+class DocumentBatch:
+    """Documents that one worker works on, and how far reading has come with them."""
 
     documents: Sequence[Document | FailedDocument] = ()
-    counts: Counts = Counts()
+    progress: ReadProgress = ReadProgress()
 
     def to_table(self) -> pa.Table:
-        row = {"documents": [ipc.to_line(each) for each in self.documents], "counts": _numbers(self.counts)}
+        """Return the batch as a table of one row."""
+        row = {"documents": [ipc.to_line(each) for each in self.documents], "progress": _to_numbers(self.progress)}
         return pa.Table.from_pylist([row], schema=_DOCUMENTS)
 
     @classmethod
-    def from_table(cls, table: pa.Table) -> Parcel:
+    def from_table(cls, table: pa.Table) -> DocumentBatch:
+        """Return the batch of a table of one row."""
         (row,) = table.to_pylist()
-        return cls([ipc.from_line(line) for line in row["documents"]], _counts(row["counts"]))
+        return cls([ipc.from_line(line) for line in row["documents"]], _from_numbers(row["progress"]))
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """The records of a parcel and the part file that holds them; or the error that ends the run."""
+class BatchResult:
+    """The records of a batch and the part file that holds them; or the error that ends the run."""
 
     part: str = ""
     records: Sequence[Record] = ()
-    counts: Counts = Counts()
+    progress: ReadProgress = ReadProgress()
     error: ExtractorError | None = None
 
     def to_table(self) -> pa.Table:
+        """Return the result as a table of one row."""
         row = {
             "part": self.part,
             "records": [to_line(record) for record in self.records],
-            "counts": _numbers(self.counts),
+            "progress": _to_numbers(self.progress),
             "error": [type(self.error).__name__, str(self.error)] if self.error else [],
         }
         return pa.Table.from_pylist([row], schema=_RESULTS)
 
     @classmethod
-    def from_table(cls, table: pa.Table) -> list[Committed]:
+    def from_table(cls, table: pa.Table) -> list[BatchResult]:
+        """Return the results of a table."""
         return [
-            cls(
-                row["part"],
-                [from_row(from_line(line)) for line in row["records"]],
-                _counts(row["counts"]),
-                getattr(errors, row["error"][0])(row["error"][1]) if row["error"] else None,
-            )
-            for row in table.to_pylist()
+            cls(row["part"], _records(row), _from_numbers(row["progress"]), _error(row)) for row in table.to_pylist()
         ]
 
 
-def _numbers(counts: Counts) -> list[int]:
-    return [counts.sent, counts.skipped, counts.failed, int(counts.ended)]
+def _records(row: Mapping[str, Sequence[bytes]]) -> list[Record]:
+    return [from_row(from_line(line)) for line in row["records"]]
 
 
-def _counts(numbers: Sequence[int]) -> Counts:
-    sent, skipped, failed, ended = numbers
-    return Counts(sent, skipped, failed, bool(ended))
+def _error(row: Mapping[str, Sequence[str]]) -> ExtractorError | None:
+    if not row["error"]:
+        return None
+    name, message = row["error"]
+    kind: type[ExtractorError] = getattr(errors, name)
+    return kind(message)
+
+
+def _to_numbers(progress: ReadProgress) -> list[int]:
+    return [progress.sent, *progress.before, int(progress.ended)]
+
+
+def _from_numbers(numbers: Sequence[int]) -> ReadProgress:
+    sent, *before, ended = numbers
+    return ReadProgress(sent, tuple(before), bool(ended))

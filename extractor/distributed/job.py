@@ -1,4 +1,4 @@
-"""What goes from the leading process to the others: what to read, and how to work on it."""
+"""What the coordinator sends to the other processes: what to read, and how to work on it."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from extractor.task.task import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The documents of a run, of which those that are done are left out. Paths start from `folder`.
+class ReadJob:
+    """The documents to read, those that are done left out. Paths are relative to `folder`.
 
-    A parcel holds `parcel` documents, and a worker commits it as one part file. It works on `at_once` parcels, so that
-    its batch does not run dry at the end of one; these are what its own end puts back.
+    A worker commits each batch of `batch_documents` as one part file. It works on `batches_in_flight` of them, so that
+    the model's batch does not run dry at the end of one; these are lost when it dies, and redone.
     """
 
     inputs: tuple[str, ...]
     options: ReadOptions
     limit: int | None = None
-    parcel: int = 256
-    at_once: int = 2
+    batch_documents: int = 256
+    batches_in_flight: int = 2
     folder: str = field(default_factory=os.getcwd)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What a worker needs to make the records that the leading process would have made. `make_backend` goes over the
-    wire: a function of a module, or a partial of one. Paths start from `folder`."""
+class WorkerJob:
+    """What a worker needs to make the records that the coordinator would have made. `make_backend` is pickled: a
+    function of a module, or a partial of one. Paths are relative to `folder`."""
 
     task: Task
     make_backend: Callable[[], Backend]
@@ -45,10 +45,11 @@ class Job:
     folder: str = field(default_factory=os.getcwd)
 
     @classmethod
-    def of(cls, pipeline: Pipeline, make_backend: Callable[[], Backend]) -> Job:
-        """The task is copied, without what it has worked out for itself."""
+    def of(cls, pipeline: Pipeline, make_backend: Callable[[], Backend]) -> WorkerJob:
+        """Return the job of a pipeline. The task is copied, without what it has cached."""
         task = dataclasses.replace(pipeline.task)
         return cls(task, make_backend, pipeline.config, pipeline.info.fingerprint)
 
     def pipeline(self) -> Pipeline:
+        """Return the pipeline of this process, its model not loaded yet."""
         return Pipeline(self.task, self.make_backend(), self.config)

@@ -1,4 +1,4 @@
-"""What runs in the other processes: the one that reads, and the workers."""
+"""What runs in the other processes: the task that reads, and the workers."""
 
 from __future__ import annotations
 
@@ -14,76 +14,87 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from extractor import ingest
-from extractor.data import Document, FailedDocument, Record
-from extractor.distributed.batch import Committed, Counts, Parcel
-from extractor.distributed.job import Job, Reading
+from extractor.data import STATUSES, Document, FailedDocument, Record, Status
+from extractor.distributed.batch import BatchResult, DocumentBatch, ReadProgress
+from extractor.distributed.job import ReadJob, WorkerJob
 from extractor.errors import ExtractorError, ModelError
 from extractor.pipeline import Pipeline
 from extractor.storage import parts_folder
 from extractor.storage.digest_table import DigestTable
 from extractor.storage.resume import ResumeState
 
-PARCEL_CHARACTERS = 16 << 20
-"""A parcel of long documents is sent before it is full."""
+BATCH_CHARACTERS = 16 << 20
+"""A batch of long documents is sent before it is full."""
 
 
-def read(reading: Reading, done: DigestTable) -> Iterator[Parcel]:
-    """The documents that are not done, in parcels, in the order of the input: the ids are those of a run on one
-    machine, and reading once more gives the same parcels. The last parcel is empty and has the final counts."""
-    os.chdir(reading.folder)
+def read(job: ReadJob, done: DigestTable) -> Iterator[DocumentBatch]:
+    """Yield the documents that are not done, in batches, in the order of the input.
+
+    The ids are those of a run on one machine, and reading again gives the same batches. The last batch is empty and has
+    the final progress.
+    """
+    os.chdir(job.folder)
     known = ResumeState(done)
-    counts, waiting, characters = Counts(), list[Document | FailedDocument](), 0
-    for item in itertools.islice(ingest.read(reading.inputs, reading.options), reading.limit):
+    progress, waiting, characters = ReadProgress(), list[Document | FailedDocument](), 0
+    for item in itertools.islice(ingest.read(job.inputs, job.options), job.limit):
         status = known.status(item.id, item.source.sha256)
+        progress = _after(progress, status)
         if status is None:
             waiting.append(item)
             characters += len(item.text) if isinstance(item, Document) else 0
-            counts = replace(counts, sent=counts.sent + 1)
-        else:
-            counts = replace(counts, skipped=counts.skipped + 1, failed=counts.failed + (status != "ok"))
-        if len(waiting) == reading.parcel or characters > PARCEL_CHARACTERS:
-            yield Parcel(waiting, counts)
+        if len(waiting) == job.batch_documents or characters > BATCH_CHARACTERS:
+            yield DocumentBatch(waiting, progress)
             waiting, characters = [], 0
     if waiting:
-        yield Parcel(waiting, counts)
-    yield Parcel((), replace(counts, ended=True))
+        yield DocumentBatch(waiting, progress)
+    yield DocumentBatch((), replace(progress, ended=True))
+
+
+def _after(progress: ReadProgress, status: Status | None) -> ReadProgress:
+    """Return the progress after one more document; `status` is that of its row, if it is done."""
+    if status is None:
+        return replace(progress, sent=progress.sent + 1)
+    before = zip(STATUSES, progress.before, strict=True)
+    return replace(progress, before=tuple(count + (each == status) for each, count in before))
 
 
 @dataclass(slots=True)
-class _Open:
-    """A parcel that is under way, and who waits for its records."""
+class _OpenBatch:
+    """A batch that is being worked on, and the future of its records."""
 
     missing: int
     records: list[Record] = field(default_factory=list)
     future: Future[list[Record]] = field(default_factory=Future)
 
 
-class Stream:
-    """One run of the pipeline over all parcels of a worker: while the last answers of a parcel are written, documents
-    of the next fill the batch. Its thread loads the model."""
+class PipelineThread:
+    """One run of the pipeline over all batches of a worker: while the last answers of a batch are decoded, documents of
+    the next fill the model's batch. The thread loads the model."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._queue: queue.Queue[Document | FailedDocument] = queue.Queue()
-        self._parcels: dict[str, _Open] = {}
-        self._by_id: dict[str, _Open] = {}
+        self._batches: dict[str, _OpenBatch] = {}
+        self._by_id: dict[str, _OpenBatch] = {}
         self._lock = threading.Lock()
         self.error: BaseException | None = None
         threading.Thread(target=self._run, name="pipeline", daemon=True).start()
 
     def records(self, key: str, documents: Sequence[Document | FailedDocument]) -> list[Record]:
-        """The records of a parcel, once all are there; a parcel that comes twice is worked on once. Raises what ended
-        the pipeline."""
+        """Return the records of a batch, once all are there; a batch that is given twice is worked on once.
+
+        Raise what ended the pipeline.
+        """
         with self._lock:
             if self.error is not None:
                 raise self.error
-            opened = self._parcels.get(key)
-            if opened is None:
-                opened = self._parcels[key] = _Open(len(documents))
+            batch = self._batches.get(key)
+            if batch is None:
+                batch = self._batches[key] = _OpenBatch(len(documents))
                 for document in documents:
-                    self._by_id[document.id] = opened
+                    self._by_id[document.id] = batch
                     self._queue.put(document)
-        return opened.future.result()
+        return batch.future.result()
 
     def _run(self) -> None:
         try:
@@ -93,59 +104,62 @@ class Stream:
         except BaseException as error:  # handed to those who wait: nothing is swallowed
             with self._lock:
                 self.error = error
-                for opened in self._parcels.values():
-                    opened.future.set_exception(error)
+                for batch in self._batches.values():
+                    batch.future.set_exception(error)
 
     def _add(self, record: Record) -> None:
         with self._lock:
-            opened = self._by_id.pop(record.id)
-            opened.records.append(record)
-            opened.missing -= 1
-            if not opened.missing:
-                self._parcels = {key: each for key, each in self._parcels.items() if each is not opened}
-                opened.future.set_result(opened.records)
+            batch = self._by_id.pop(record.id)
+            batch.records.append(record)
+            batch.missing -= 1
+            if not batch.missing:
+                self._batches = {key: each for key, each in self._batches.items() if each is not batch}
+                batch.future.set_result(batch.records)
 
 
-class Worker:
-    """An actor: one model, and a part file for each parcel that it is given."""
+class WorkerActor:
+    """One model, and a part file for each batch that it is given. Ray makes it in a process of its own."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: WorkerJob) -> None:
         os.environ["OMP_NUM_THREADS"] = str(job.threads)  # read when torch is imported, which is later
-        with contextlib.suppress(FileNotFoundError):  # then a path that it takes is missed by its own name
+        with contextlib.suppress(FileNotFoundError):  # then what reads a relative path says which it misses
             os.chdir(job.folder)
         self._job = job
         self._lock = threading.Lock()
-        self._stream: Stream | None = None
+        self._thread: PipelineThread | None = None
 
     def __call__(self, table: pa.Table) -> Iterator[pa.Table]:
-        """An error that would end a run on one machine comes back as a value, because it is to end this one, too;
-        any other exception costs the parcel."""
-        parcel = Parcel.from_table(table)
-        try:
-            yield self._work(parcel).to_table()
-        except ExtractorError as error:
-            yield Committed(counts=parcel.counts, error=error).to_table()
+        """Work on a batch.
 
-    def _work(self, parcel: Parcel) -> Committed:
-        """Commit the records of a parcel, unless that was done already by a worker that died before it could say so."""
-        if not parcel.documents:
-            return Committed(counts=parcel.counts)
-        key = "\n".join(f"{each.id} {each.source.sha256}" for each in parcel.documents)
+        An error that would end a run on one machine comes back as a value, because it is to end this one, too; any
+        other exception costs the batch.
+        """
+        batch = DocumentBatch.from_table(table)
+        try:
+            yield self._work(batch).to_table()
+        except ExtractorError as error:
+            yield BatchResult(progress=batch.progress, error=error).to_table()
+
+    def _work(self, batch: DocumentBatch) -> BatchResult:
+        """Commit the records of a batch, unless a worker that died before it could say so has done it already."""
+        if not batch.documents:
+            return BatchResult(progress=batch.progress)
+        key = "\n".join(f"{each.id} {each.source.sha256}" for each in batch.documents)
         path = parts_folder.part_path(self._job.output, self._job.run, key)
         if os.path.exists(path):
-            return Committed(path, list(parts_folder.records_of(path)), parcel.counts)
-        records = self._ready().records(path, parcel.documents)
+            return BatchResult(path, list(parts_folder.records_of(path)), batch.progress)
+        records = self._ready().records(path, batch.documents)
         parts_folder.commit(path, records)
-        return Committed(path, records, parcel.counts)
+        return BatchResult(path, records, batch.progress)
 
-    def _ready(self) -> Stream:
+    def _ready(self) -> PipelineThread:
         with self._lock:
-            if self._stream is None or self._stream.error is not None:
-                self._stream = Stream(self._pipeline())
-            return self._stream
+            if self._thread is None or self._thread.error is not None:
+                self._thread = PipelineThread(self._pipeline())
+            return self._thread
 
     def _pipeline(self) -> Pipeline:
-        """Raises ModelError where this machine has another model than the one that leads."""
+        """Return the pipeline. Raise ModelError where this machine has another model than the coordinator."""
         pipeline = self._job.pipeline()
         if pipeline.info.fingerprint != self._job.fingerprint:
             raise ModelError(

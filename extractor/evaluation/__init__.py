@@ -1,29 +1,37 @@
-"""Results against gold: what is right, what is missing, what is made up, and how sure that is.
+"""Results against gold: what is right, what is missing, what is made up, and how certain the figures are.
 
-    rows -> answers -> matching -> evaluation -> scores, reliability
-                                       `-------> comparing (two runs)
+    rows -> annotations -> matching -> evaluation -> scores, calibration
+                                           `-------> comparison (of two runs)
 
-Nothing here opens a file, prints, or knows where an answer came from.
+Nothing here opens a file, prints, or knows where an annotation came from.
 """
 
-from extractor.evaluation.answers import Answer, answer
+from extractor.evaluation.annotations import Annotation, read_annotation
 from extractor.evaluation.comparison import Comparison, compare
-from extractor.evaluation.evaluation import EVERYTHING, PLACES, VALUES, Evaluation, Scope, evaluate, evaluate_all
+from extractor.evaluation.evaluation import (
+    EVERYTHING,
+    SPAN_MATCHES,
+    VALUE_KEYS,
+    Evaluation,
+    Scope,
+    evaluate,
+    evaluate_all,
+)
 from extractor.evaluation.scores import Resampling, Score, Scores
 
 __all__ = [
     "EVERYTHING",
-    "PLACES",
-    "VALUES",
-    "Answer",
+    "SPAN_MATCHES",
+    "VALUE_KEYS",
+    "Annotation",
     "Comparison",
     "Evaluation",
     "Resampling",
     "Scope",
     "Score",
     "Scores",
-    "answer",
     "compare",
     "evaluate",
     "evaluate_all",
+    "read_annotation",
 ]

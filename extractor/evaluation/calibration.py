@@ -1,6 +1,6 @@
 """Whether confidence means what it says, and what a threshold would keep.
 
-Only values that were found count, null answers do not: a threshold decides whether to trust a value.
+Only values that were found count, nulls do not: a threshold decides whether to trust a value.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What remains at `--min-confidence threshold`: the share of values, how many of them are right, and how many of
-    the gold's values are still found."""
+    """What a threshold keeps: the share of values, how many of them are right, and how many of the gold's values are
+    still found."""
 
     threshold: float
     share: float
@@ -35,9 +35,9 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Reliability:
-    """Of the `values` that have a confidence (`without` have none). `error` is the expected calibration error: the gap
-    between confidence and accuracy, weighted over the bins."""
+class Calibration:
+    """The calibration of the `values` that have a confidence (`without` have none). `error` is the expected calibration
+    error (Naeini et al. 2015): the gap between confidence and accuracy, weighted over the bins."""
 
     values: int
     without: int
@@ -46,21 +46,21 @@ class Reliability:
     kept: tuple[Kept, ...]
 
 
-def reliability(values: Sequence[tuple[float, bool]], without: int, gold: int) -> Reliability | None:
-    """The table of (confidence, right) pairs, `gold` values being there to find; None where there are no pairs."""
+def calibrate(values: Sequence[tuple[float, bool]], without: int, gold: int) -> Calibration | None:
+    """Return the calibration of (confidence, right) pairs, with `gold` values to find; None without pairs."""
     if not values:
         return None
     bins = tuple(found for number in range(BINS) if (found := _bin(values, number)))
     error = sum(each.values * abs(each.confidence - each.accuracy) for each in bins) / len(values)
     thresholds = (_kept(values, gold, threshold) for threshold in THRESHOLDS)
-    return Reliability(len(values), without, error, bins, tuple(each for each in thresholds if each))
+    return Calibration(len(values), without, error, bins, tuple(each for each in thresholds if each))
 
 
 def _bin(values: Sequence[tuple[float, bool]], number: int) -> Bin | None:
     inside = [pair for pair in values if min(int(pair[0] * BINS), BINS - 1) == number]
     if not inside:
         return None
-    confidence = sum(sure for sure, _ in inside) / len(inside)
+    confidence = sum(confidence for confidence, _ in inside) / len(inside)
     return Bin(number / BINS, (number + 1) / BINS, len(inside), confidence, _right(inside) / len(inside))
 
 

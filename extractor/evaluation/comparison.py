@@ -1,4 +1,4 @@
-"""Two runs against one gold: where they differ, and whether the difference is more than luck."""
+"""Two runs against one gold: where they differ, and whether the difference is significant."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from extractor.evaluation.answers import Answer
+from extractor.evaluation.annotations import Annotation
 from extractor.evaluation.evaluation import NOTHING, Evaluation
-from extractor.evaluation.matching import judge
-from extractor.evaluation.scores import NAMES, Array, Counts, Resampling, macro, rates
+from extractor.evaluation.matching import match_values
+from extractor.evaluation.scores import NAMES, Array, CountArray, Resampling, macro, rates
 from extractor.text.meaning import meaning
 
 Better = Literal["this", "other", "neither"]
@@ -19,8 +19,8 @@ Better = Literal["this", "other", "neither"]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """This run's figure less the other's, with its interval, and how often luck of the documents alone would give one
-    as large (two-sided): from the same documents drawn for both (paired bootstrap)."""
+    """The difference of a figure of two runs, with its interval, and the chance `p` of one as large where the runs are
+    equally good (two-sided): a paired bootstrap, which draws the same documents for both."""
 
     value: float
     interval: tuple[float, float] | None
@@ -33,8 +33,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """A document on which two runs say different things: the fields, and which run is right in more of them (None
-    where there is no gold for it)."""
+    """A document on which two runs differ: the fields, and which run has more of them right (None without gold)."""
 
     id: str
     fields: tuple[str, ...]
@@ -43,7 +42,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """This run beside another one, values matched by meaning."""
+    """One run beside another, values matched by meaning."""
 
     differences: Mapping[str, Difference]
     disagreements: tuple[Disagreement, ...]
@@ -53,20 +52,20 @@ class Comparison:
 def compare(
     this: Evaluation,
     other: Evaluation,
-    answers: tuple[Mapping[str, Answer], Mapping[str, Answer]],
+    annotations: tuple[Mapping[str, Annotation], Mapping[str, Annotation]],
     resampling: Resampling,
 ) -> Comparison:
-    """Compare two evaluations over the same gold. `answers` are those of both runs; documents that stand in them and
-    not in the gold can be disagreed on, too, but nobody is right."""
-    ids = dict.fromkeys([*this.ids, *answers[0], *answers[1]])
+    """Compare two evaluations over the same gold. `annotations` are those of both runs: of documents without gold,
+    disagreements are listed, too, but neither run is better."""
+    ids = dict.fromkeys([*this.ids, *annotations[0], *annotations[1]])
     return Comparison(
         differences=_differences(this.counts["normalized"], other, resampling),
-        disagreements=tuple(_disagreements(ids, this, other, answers)),
+        disagreements=tuple(_disagreements(ids, this, other, annotations)),
         documents=len(ids),
     )
 
 
-def _differences(counts: Counts, other: Evaluation, resampling: Resampling) -> dict[str, Difference]:
+def _differences(counts: CountArray, other: Evaluation, resampling: Resampling) -> dict[str, Difference]:
     theirs = other.counts["normalized"]
     ways = {"micro": lambda totals: rates(totals.sum(axis=-2)), "macro": macro}
     found = {}
@@ -79,7 +78,7 @@ def _differences(counts: Counts, other: Evaluation, resampling: Resampling) -> d
 
 
 def _difference(value: float, drawn: Array, resampling: Resampling) -> Difference:
-    """p is twice the smaller share of draws on one side of 0, counting one draw more, so that it is never 0."""
+    """Return the difference; p is twice the smaller share of draws on one side of 0, plus one draw: it is never 0."""
     known = drawn[np.isfinite(drawn)]
     side = min(int((known <= 0).sum()), int((known >= 0).sum()))
     return Difference(value, resampling.interval(drawn), min(1.0, 2 * (side + 1) / (len(known) + 1)))
@@ -89,12 +88,12 @@ def _disagreements(
     ids: Mapping[str, None],
     this: Evaluation,
     other: Evaluation,
-    answers: tuple[Mapping[str, Answer], Mapping[str, Answer]],
+    annotations: tuple[Mapping[str, Annotation], Mapping[str, Annotation]],
 ) -> Iterator[Disagreement]:
     rows = {name: at for at, name in enumerate(this.ids)}
     for name in ids:
-        one, two = (side.get(name, NOTHING) for side in answers)
-        verdicts = judge(one.data, two.data, meaning)
+        one, two = (side.get(name, NOTHING) for side in annotations)
+        verdicts = match_values(one.data, two.data, meaning)
         fields = dict.fromkeys(each.field for each in verdicts if not each.right)
         scored = tuple(field for field in fields if field in this.fields or field in other.fields)
         if scored or (one.data is None) != (two.data is None):
@@ -102,7 +101,7 @@ def _disagreements(
 
 
 def _better(row: int | None, this: Evaluation, other: Evaluation) -> Better | None:
-    """Which run has more fields of a document right; where that is even, more right values and fewer wrong ones."""
+    """Return which run has more fields of a document right; where that is even, more right and fewer wrong values."""
     if row is None:
         return None
     ours, theirs = (_success(side, row) for side in (this, other))

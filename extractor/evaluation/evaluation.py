@@ -11,29 +11,28 @@ from numpy.typing import NDArray
 
 from extractor.data import Json
 from extractor.errors import InputError
-from extractor.evaluation.answers import Answer, Place
-from extractor.evaluation.calibration import Reliability, reliability
-from extractor.evaluation.matching import Key, Verdict, judge, overlapping
-from extractor.evaluation.scores import FOUND, GOLD, RIGHT, Counts, Resampling, Scores, score
+from extractor.evaluation.annotations import Annotation, Mention
+from extractor.evaluation.calibration import Calibration, calibrate
+from extractor.evaluation.matching import Key, Verdict, count_overlapping, match_values
+from extractor.evaluation.scores import FOUND, GOLD, RIGHT, CountArray, Resampling, Scores, score
 from extractor.task.json_pointer import scalars
 from extractor.text.meaning import exact, meaning
 from extractor.text.places import TextIndex
 
-VALUES: Mapping[str, Key] = {"exact": exact, "normalized": meaning}
+VALUE_KEYS: Mapping[str, Key] = {"exact": exact, "normalized": meaning}
 """Ways to match values: equal as JSON, or the same in meaning."""
 
-PLACES = ("strict", "partial")
-"""Ways to match marked places: the same characters, or any of them."""
+SPAN_MATCHES = ("strict", "partial")
+"""Ways to match spans: the same characters, or any in common."""
 
-NOTHING = Answer("", None)
+NOTHING = Annotation("", None)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Which values count: of `fields` (properties of a schema), else of the fields that the gold names.
 
-    `grounded` gives the pointers into some data whose values must stand in the document; None takes all but true and
-    false.
+    `grounded` returns the pointers into some data whose values must occur in the document; None takes all but booleans.
     """
 
     fields: tuple[str, ...] | None = None
@@ -45,7 +44,7 @@ EVERYTHING = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict by meaning, with what is known beside it. `in_text` is None where the document is not at hand."""
+    """A verdict by meaning, with what else is known. `in_text` is None where the document is not available."""
 
     id: str
     verdict: Verdict
@@ -56,8 +55,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class MadeUp:
-    """Values found where the gold has none, and values that stand nowhere in their document, of those whose document
-    is at hand (`checked`)."""
+    """Values found where the gold has none, and values that do not occur in their document, of those whose document is
+    available (`checked`)."""
 
     where_null: int
     not_in_text: int
@@ -72,15 +71,16 @@ class Evaluation:
     ids: tuple[str, ...]
     fields: tuple[str, ...]
     answered: NDArray[np.bool_]
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, CountArray]
     values: tuple[Judged, ...]
     unscored: Mapping[str, int] = field(default_factory=dict)
 
     def scores(self, way: str, resampling: Resampling) -> Scores:
+        """Return precision, recall and F1 by one way of matching."""
         return score(self.counts[way], resampling)
 
     def right(self, way: str = "normalized") -> NDArray[np.bool_]:
-        """Whether a field of a document is all right, null for null included: (documents, fields)."""
+        """Tell for each field of each document whether it is all right, null for null included: (documents, fields)."""
         counts = self.counts[way]
         same = (counts[..., RIGHT] == counts[..., GOLD]) & (counts[..., RIGHT] == counts[..., FOUND])
         return np.asarray(same & self.answered[:, None])
@@ -91,7 +91,7 @@ class Evaluation:
         return np.asarray(self.counts["normalized"][..., GOLD] == 0)
 
     def made_up(self, name: str | None = None) -> MadeUp:
-        """Values of a field, or of all, that nobody wrote."""
+        """Count the values of a field, or of all fields, that are made up."""
         found = [
             each for each in self.values if each.verdict.outcome != "missed" and name in (None, each.verdict.field)
         ]
@@ -102,74 +102,77 @@ class Evaluation:
         )
 
     @property
-    def reliability(self) -> Reliability | None:
-        """What the confidence of the values found is worth; None where none has a confidence."""
+    def calibration(self) -> Calibration | None:
+        """The calibration of the values found; None where none has a confidence."""
         found = [each for each in self.values if each.verdict.outcome != "missed"]
         pairs = [(each.confidence, each.verdict.right) for each in found if each.confidence is not None]
-        return reliability(pairs, len(found) - len(pairs), int(self.counts["normalized"][..., GOLD].sum()))
+        return calibrate(pairs, len(found) - len(pairs), int(self.counts["normalized"][..., GOLD].sum()))
 
 
-def evaluate(gold: Sequence[Answer], found: Mapping[str, Answer], scope: Scope = EVERYTHING) -> Evaluation:
-    """Judge the answers to the documents of the gold; a document that `found` lacks has found nothing.
+def evaluate(gold: Sequence[Annotation], found: Mapping[str, Annotation], scope: Scope = EVERYTHING) -> Evaluation:
+    """Judge what a run found in the documents of the gold; in a document that `found` lacks it found nothing.
 
-    Raises InputError where the gold has no documents or no fields, or both sides no document in common.
+    Raise InputError where the gold has no documents or no fields, or both sides no document in common.
     """
     return evaluate_all(gold, [found], scope)[0]
 
 
 def evaluate_all(
-    gold: Sequence[Answer], runs: Sequence[Mapping[str, Answer]], scope: Scope = EVERYTHING
+    gold: Sequence[Annotation], runs: Sequence[Mapping[str, Annotation]], scope: Scope = EVERYTHING
 ) -> list[Evaluation]:
     """Judge several runs on the same fields, so that they can be compared."""
-    answers = [[found.get(each.id, NOTHING) for each in gold] for found in runs]
-    for found, given in zip(runs, answers, strict=True):
+    annotations = [[found.get(each.id, NOTHING) for each in gold] for found in runs]
+    for found, given in zip(runs, annotations, strict=True):
         if all(each is NOTHING for each in given):
             raise InputError(_nothing_in_common(gold, found))
-    fields = _fields(gold, [each for given in answers for each in given], scope)
+    fields = _fields(gold, [each for given in annotations for each in given], scope)
     if not fields:
         raise InputError("The gold names no fields: its rows have empty `data`. Name them with -s SCHEMA.")
-    return [_evaluation(gold, given, fields, scope) for given in answers]
+    return [_evaluation(gold, given, fields, scope) for given in annotations]
 
 
-def _evaluation(gold: Sequence[Answer], given: Sequence[Answer], fields: tuple[str, ...], scope: Scope) -> Evaluation:
-    judging = _Judge(fields, scope)
-    for expected, answer in zip(gold, given, strict=True):
-        judging.add(expected, answer)
+def _evaluation(
+    gold: Sequence[Annotation], given: Sequence[Annotation], fields: tuple[str, ...], scope: Scope
+) -> Evaluation:
+    judge = _Judge(fields, scope)
+    for expected, actual in zip(gold, given, strict=True):
+        judge.add(expected, actual)
     return Evaluation(
         ids=tuple(each.id for each in gold),
         fields=fields,
         answered=np.array([each.data is not None for each in given]),
-        counts=judging.arrays(),
-        values=tuple(judging.values),
+        counts=judge.arrays(),
+        values=tuple(judge.values),
         unscored={name: count for name, count in _named(given).items() if name not in fields},
     )
 
 
 @dataclass
 class _Judge:
-    """Collects the counts of one document after the other."""
+    """Collects counts, document by document."""
 
     fields: tuple[str, ...]
     scope: Scope
     values: list[Judged] = field(default_factory=list)
-    counts: dict[str, list[Counts]] = field(default_factory=dict)
-    places: bool = False
+    counts: dict[str, list[CountArray]] = field(default_factory=dict)
+    has_spans: bool = False
 
-    def add(self, gold: Answer, given: Answer) -> None:
-        for way, key in VALUES.items():
-            verdicts = [each for each in judge(given.data, gold.data, key) if each.field in self.fields]
+    def add(self, gold: Annotation, given: Annotation) -> None:
+        """Judge one document."""
+        for way, key in VALUE_KEYS.items():
+            verdicts = [each for each in match_values(given.data, gold.data, key) if each.field in self.fields]
             self._count(way, map(_of_verdict, verdicts))
             if way == "normalized":
                 self.values += self._judged(gold, given, verdicts)
-        marked = gold.places is not None
-        self.places = self.places or (marked and given.places is not None)
-        ours, theirs = (side.places or frozenset() if marked else frozenset() for side in (given, gold))
+        marked = gold.mentions is not None
+        self.has_spans = self.has_spans or (marked and given.mentions is not None)
+        ours, theirs = (side.mentions or frozenset() if marked else frozenset() for side in (given, gold))
         self._count("strict", self._strict(ours, theirs))
         self._count("partial", self._partial(ours, theirs))
 
-    def arrays(self) -> dict[str, Counts]:
-        """The counts of all documents; of places only where both sides name some."""
-        ways = [*VALUES, *(PLACES if self.places else ())]
+    def arrays(self) -> dict[str, CountArray]:
+        """Return the counts of all documents; of spans only where both sides have some."""
+        ways = [*VALUE_KEYS, *(SPAN_MATCHES if self.has_spans else ())]
         return {way: np.array(self.counts[way]) for way in ways}
 
     def _count(self, way: str, parts: Iterable[tuple[str, int, int, int]]) -> None:
@@ -179,16 +182,16 @@ class _Judge:
                 table[self.fields.index(name)] += numbers
         self.counts.setdefault(way, []).append(table)
 
-    def _strict(self, ours: frozenset[Place], theirs: frozenset[Place]) -> Iterator[tuple[str, int, int, int]]:
-        for place in ours | theirs:
-            yield place[0], place in theirs, place in ours, place in ours and place in theirs
+    def _strict(self, ours: frozenset[Mention], theirs: frozenset[Mention]) -> Iterator[tuple[str, int, int, int]]:
+        for mention in ours | theirs:
+            yield mention[0], mention in theirs, mention in ours, mention in ours and mention in theirs
 
-    def _partial(self, ours: frozenset[Place], theirs: frozenset[Place]) -> Iterator[tuple[str, int, int, int]]:
+    def _partial(self, ours: frozenset[Mention], theirs: frozenset[Mention]) -> Iterator[tuple[str, int, int, int]]:
         for name in self.fields:
-            mine, yours = ([place for place in side if place[0] == name] for side in (ours, theirs))
-            yield name, len(yours), len(mine), overlapping(mine, yours)
+            mine, yours = ([mention for mention in side if mention[0] == name] for side in (ours, theirs))
+            yield name, len(yours), len(mine), count_overlapping(mine, yours)
 
-    def _judged(self, gold: Answer, given: Answer, verdicts: Sequence[Verdict]) -> Iterator[Judged]:
+    def _judged(self, gold: Annotation, given: Annotation, verdicts: Sequence[Verdict]) -> Iterator[Judged]:
         text = given.text if gold.text is None else gold.text
         index = None if text is None else TextIndex(text)
         grounded = self.scope.grounded(given.data) if self.scope.grounded and given.data else None
@@ -210,10 +213,10 @@ def _of_verdict(verdict: Verdict) -> tuple[str, int, int, int]:
     return verdict.field, missed or right, not missed, right
 
 
-def _fields(gold: Sequence[Answer], answers: Iterable[Answer], scope: Scope) -> tuple[str, ...]:
-    """The fields that count, in the order of the gold. Where the gold has a null, what is found below counts, too."""
+def _fields(gold: Sequence[Annotation], annotations: Iterable[Annotation], scope: Scope) -> tuple[str, ...]:
+    """Return the fields that count, in the order of the gold. Where it has null, what is found below that counts."""
     named, nulls = _named(gold), _named(gold, null=True)
-    known = dict.fromkeys(name for each in (*gold, *answers) for name, _, _ in scalars(each.data or {}) if name)
+    known = dict.fromkeys(name for each in (*gold, *annotations) for name, _, _ in scalars(each.data or {}) if name)
     if scope.fields is None:
         wanted = [name for name in known if name in named or any(_is_within(name, other) for other in nulls)]
     else:
@@ -222,9 +225,11 @@ def _fields(gold: Sequence[Answer], answers: Iterable[Answer], scope: Scope) -> 
     return tuple(name for name in wanted if name in named or not any(_is_below(other, name) for other in wanted))
 
 
-def _named(answers: Iterable[Answer], null: bool = False) -> Counter[str]:
-    """How many values the answers have of each field; or how many nulls."""
-    return Counter(name for each in answers for name, _, value in scalars(each.data or {}) if (value is None) == null)
+def _named(annotations: Iterable[Annotation], null: bool = False) -> Counter[str]:
+    """Return how many values of each field there are; or how many nulls."""
+    return Counter(
+        name for each in annotations for name, _, value in scalars(each.data or {}) if (value is None) == null
+    )
 
 
 def _top(name: str) -> str:
@@ -239,8 +244,8 @@ def _is_within(name: str, other: str) -> bool:
     return name == other or _is_below(name, other)
 
 
-def _nothing_in_common(gold: Sequence[Answer], found: Mapping[str, Answer]) -> str:
+def _nothing_in_common(gold: Sequence[Annotation], found: Mapping[str, Annotation]) -> str:
     if not gold:
         return "The gold holds no documents."
     known = f"the results have {next(iter(found))!r}" if found else "the results have no rows"
-    return f"No document of the gold stands in the results: the gold has {gold[0].id!r}, {known}. Ids must be the same."
+    return f"No document of the gold is in the results: the gold has {gold[0].id!r}, {known}. Ids must be the same."

@@ -1,7 +1,7 @@
-"""What of an answer is right: values against values, places against places, lists by their best matching.
+"""Values against values, spans against spans, lists by their best one-to-one matching.
 
-Equal items of a list count once, as in a record. Objects in lists are paired so that as many of their values as
-possible agree, marked places so that they overlap as much as possible; a pairing is one to one.
+Equal items of a list count once. Objects in lists are paired so that as many of their values as possible agree, spans
+so that they overlap as much as possible.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from extractor.data import Json, Span
-from extractor.evaluation.answers import Place
+from extractor.evaluation.annotations import Mention
 from extractor.task.json_pointer import escape_pointer, scalars
 
 Key = Callable[[Json], Hashable]
@@ -39,8 +39,8 @@ class Verdict:
         return self.outcome == "right"
 
 
-def judge(found: Mapping[str, Json] | None, gold: Mapping[str, Json] | None, key: Key) -> list[Verdict]:
-    """Every value found, right or wrong, and every value missed. Null is no value."""
+def match_values(found: Mapping[str, Json] | None, gold: Mapping[str, Json] | None, key: Key) -> list[Verdict]:
+    """Return a verdict for every value found, right or wrong, and for every value missed. Null is not a value."""
     ours, theirs = ([] if side is None else [("", side)] for side in (found, gold))
     return list(_members(ours, theirs, key, ""))
 
@@ -70,7 +70,7 @@ def _members(found: Sequence[_Located], gold: Sequence[_Located], key: Key, fiel
 
 
 def _items(value: Json, pointer: str) -> Iterator[_Located]:
-    """The values of a field: the items of a list, a single value, nothing of null."""
+    """Yield the values of a field: the items of a list, a single value, nothing for null."""
     if isinstance(value, list):
         for index, item in enumerate(value):
             yield from _items(item, f"{pointer}/{index}")
@@ -92,26 +92,26 @@ def _distinct(items: Iterable[_Located], key: Key) -> dict[Hashable, _Located]:
 
 
 def _objects(items: Iterable[_Located], key: Key) -> dict[Facts, _Located]:
-    """The objects among the items by what they say, so that equal ones are there once."""
+    """Return the objects among the items by their facts, so that equal ones occur once."""
     return {_facts(item, key): (pointer, item) for pointer, item in items if isinstance(item, Mapping)}
 
 
 def _facts(item: Json, key: Key) -> Facts:
-    """What an object says: its values, each with its field."""
+    """Return the facts of an object: its values, each with its field."""
     return frozenset((field, key(value)) for field, _, value in scalars(item) if value is not None)
 
 
-# Places
+# Spans
 
 
-def overlapping(found: Iterable[Place], gold: Iterable[Place]) -> int:
-    """How many marked places of one field overlap at all, in the one-to-one pairing with the largest overlap."""
+def count_overlapping(found: Iterable[Mention], gold: Iterable[Mention]) -> int:
+    """Return how many mentions of one field overlap at all, in the one-to-one pairing with the largest overlap."""
     ours, theirs = ([span for _, span in sorted(side)] for side in (found, gold))
     return len(best_pairs(ours, theirs, _shared))
 
 
 def _shared(one: Span, other: Span) -> float:
-    """The share of characters that two ranges have in common (Jaccard)."""
+    """Return the share of characters that two spans have in common (Jaccard index)."""
     both = min(one[1], other[1]) - max(one[0], other[0])
     return both / (one[1] - one[0] + other[1] - other[0] - both) if both > 0 else 0.0
 
@@ -120,11 +120,10 @@ def _shared(one: Span, other: Span) -> float:
 
 
 def best_pairs(left: Sequence[Item], right: Sequence[Item], agreement: Callable[[Item, Item], float]) -> list[Span]:
-    """Indexes of the one-to-one pairing with the greatest sum of agreements; pairs that do not agree at all are no
-    pairs.
+    """Return the indexes of the one-to-one pairing with the greatest sum of agreements, pairs without any left out.
 
     Equal items are paired first. That costs nothing where disagreement is a distance, as it is for the number of facts
-    that two sets do not share and for the Jaccard distance of two ranges: for p = g the triangle inequality gives
+    that two sets do not share and for the Jaccard distance of two spans: for p = g the triangle inequality gives
     a(p, g) + a(p', g') >= a(p, g') + a(p', g), so any other pairing can be changed into one with (p, g) that is no
     worse. What is left goes through the Hungarian method, cubic in its size.
     """
@@ -142,8 +141,8 @@ def best_pairs(left: Sequence[Item], right: Sequence[Item], agreement: Callable[
 
 
 def _assignment(table: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[Span]:
-    """Rows to columns with the greatest sum: shortest augmenting paths with potentials (Kuhn, Munkres; Jonker and
-    Volgenant)."""
+    """Assign rows to columns with the greatest sum: shortest augmenting paths with potentials (Kuhn 1955, Munkres 1957;
+    Jonker and Volgenant 1987)."""
     if table.shape[0] > table.shape[1]:
         return [(row, column) for column, row in _assignment(table.T)]
     cost = table.max() - table

@@ -1,7 +1,7 @@
-"""Counts to precision, recall and F1, with intervals that say how much of a figure is luck of the documents.
+"""Counts to precision, recall and F1, with bootstrap intervals over the documents.
 
-`Counts` has the shape (documents, fields, 3): values of the gold, values found, values right. As in scikit-learn and
-seqeval, 0/0 is 0, micro is over all values and macro the mean over the fields that have any value on either side.
+`CountArray` has the shape (documents, fields, 3): values of the gold, values found, values right. As in scikit-learn
+and seqeval, 0/0 is 0, micro is over all values and macro the mean over the fields with any value on either side.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Counts = NDArray[np.int64]
+CountArray = NDArray[np.int64]
 Array = NDArray[np.float64]
 
 GOLD, FOUND, RIGHT = range(3)
@@ -28,21 +28,21 @@ class Resampling:
     seed: int = 0
     level: float = 0.95
 
-    def totals(self, counts: Counts) -> Array:
-        """The sums over the drawn documents: (resamples, fields, 3)."""
+    def totals(self, counts: CountArray) -> Array:
+        """Return the sums over the drawn documents: (resamples, fields, 3)."""
         documents, *shape = counts.shape
         flat = counts.reshape(documents, -1).astype(np.float64)
         return np.array([weights @ flat for weights in self._weights(documents)]).reshape(-1, *shape)
 
     def _weights(self, documents: int) -> Iterator[Array]:
-        """How often each document was drawn."""
+        """Yield how often each document was drawn, resample by resample."""
         random = np.random.default_rng(self.seed)
         for _ in range(self.resamples):
             drawn = random.integers(0, documents, documents)
             yield np.bincount(drawn, minlength=documents).astype(np.float64)
 
     def interval(self, values: Array) -> tuple[float, float] | None:
-        """The middle `level` of the values (percentile interval); None where there are none."""
+        """Return the middle `level` of the values (percentile interval); None where there are none."""
         known = values[np.isfinite(values)]
         if not known.size:
             return None
@@ -52,7 +52,7 @@ class Resampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Figure:
     """A figure and its interval; the value is None where there is nothing to measure."""
 
     value: float | None
@@ -61,14 +61,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Values of the gold, found and right, and the rates of that."""
+    """Counts of values in the gold, found and right, and their rates."""
 
     gold: int
     found: int
     right: int
-    precision: Estimate
-    recall: Estimate
-    f1: Estimate
+    precision: Figure
+    recall: Figure
+    f1: Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Scores:
     fields: tuple[Score, ...]
 
 
-def score(counts: Counts, resampling: Resampling) -> Scores:
+def score(counts: CountArray, resampling: Resampling) -> Scores:
     """Score counts of at least one document and one field."""
     total, drawn = counts.sum(axis=0).astype(np.float64), resampling.totals(counts)
     fields = tuple(
@@ -96,25 +96,25 @@ def score(counts: Counts, resampling: Resampling) -> Scores:
 
 
 def rates(counts: Array) -> Array:
-    """Precision, recall and F1 of (..., 3) counts; NaN where there is nothing on either side."""
+    """Return precision, recall and F1 of (..., 3) counts; NaN where there is nothing on either side."""
     gold, found, right = counts[..., GOLD], counts[..., FOUND], counts[..., RIGHT]
     shares = np.stack([_share(right, found), _share(right, gold), _share(2 * right, found + gold)], axis=-1)
     return np.where((gold + found > 0)[..., None], shares, np.nan)
 
 
 def macro(counts: Array) -> Array:
-    """The mean rates over the fields, (..., fields, 3) to (..., 3), leaving out fields with nothing on either side."""
+    """Return the mean rates over the fields that have any value, (..., fields, 3) to (..., 3)."""
     each = rates(counts)
     known = np.isfinite(each)
     return np.where(known.any(axis=-2), _share(np.where(known, each, 0).sum(axis=-2), known.sum(axis=-2)), np.nan)
 
 
 def _score(counts: Array, of: Array, drawn: Array, resampling: Resampling) -> Score:
-    estimates = (
-        Estimate(float(value) if np.isfinite(value) else None, resampling.interval(drawn[:, at]))
+    figures = (
+        Figure(float(value) if np.isfinite(value) else None, resampling.interval(drawn[:, at]))
         for at, value in enumerate(of)
     )
-    return Score(int(counts[GOLD]), int(counts[FOUND]), int(counts[RIGHT]), *estimates)
+    return Score(int(counts[GOLD]), int(counts[FOUND]), int(counts[RIGHT]), *figures)
 
 
 def _share(part: Array, whole: Array | NDArray[np.int64]) -> Array:

@@ -7,16 +7,16 @@ from dataclasses import asdict
 from extractor.data import Json
 from extractor.evaluation.comparison import Comparison
 from extractor.evaluation.evaluation import Evaluation
-from extractor.evaluation.scores import NAMES, Estimate, Resampling, Score
+from extractor.evaluation.scores import NAMES, Figure, Resampling, Score
 
 
 def as_json(evaluation: Evaluation, resampling: Resampling) -> dict[str, Json]:
-    """Everything that is known of a run: scores by way of matching, field by field, and the reliability table."""
+    """Return everything that is known of a run: scores by way of matching and by field, and the calibration."""
     scores = {way: evaluation.scores(way, resampling) for way in evaluation.counts}
     fields: dict[str, Json] = {}
     for at, name in enumerate(evaluation.fields):
         fields[name] = {way: _score(found.fields[at]) for way, found in scores.items()} | _beside(evaluation, at)
-    table = evaluation.reliability
+    table = evaluation.calibration
     return {
         "documents": len(evaluation.ids),
         "documents_right": int(evaluation.right().all(axis=1).sum()),
@@ -24,13 +24,13 @@ def as_json(evaluation: Evaluation, resampling: Resampling) -> dict[str, Json]:
         "fields": fields,
         "made_up": asdict(evaluation.made_up()),
         "not_scored": dict(evaluation.unscored),
-        "reliability": None if table is None else asdict(table),
+        "calibration": None if table is None else asdict(table),
         "bootstrap": asdict(resampling),
     }
 
 
 def wrong_as_json(evaluation: Evaluation) -> list[Json]:
-    """Every value that is wrong or missed."""
+    """Return every value that is wrong or missed."""
     return [
         {"id": each.id, **asdict(each.verdict), "confidence": each.confidence, "in_text": each.in_text}
         for each in evaluation.values
@@ -39,7 +39,7 @@ def wrong_as_json(evaluation: Evaluation) -> list[Json]:
 
 
 def comparison_as_json(comparison: Comparison) -> dict[str, Json]:
-    """A comparison of two runs as JSON."""
+    """Return a comparison of two runs."""
     return {
         "differences": {
             name: {**asdict(each), "significant": each.significant} for name, each in comparison.differences.items()
@@ -50,7 +50,7 @@ def comparison_as_json(comparison: Comparison) -> dict[str, Json]:
 
 
 def _beside(evaluation: Evaluation, at: int) -> dict[str, Json]:
-    """What of a field is right beside its values: nulls, and whole documents."""
+    """Return what is right in a field apart from its values: nulls, and whole documents."""
     nulls, right = evaluation.nulls[:, at], evaluation.right()[:, at]
     return {
         "null_accuracy": {"right": int((nulls & right).sum()), "of": int(nulls.sum())},
@@ -60,11 +60,11 @@ def _beside(evaluation: Evaluation, at: int) -> dict[str, Json]:
 
 
 def _score(score: Score) -> dict[str, Json]:
-    estimates: dict[str, Estimate] = {name: getattr(score, name) for name in NAMES}
+    figures: dict[str, Figure] = {name: getattr(score, name) for name in NAMES}
     return {
         "gold": score.gold,
         "found": score.found,
         "right": score.right,
-        **{name: each.value for name, each in estimates.items()},
-        "intervals": {name: each.interval for name, each in estimates.items()},
+        **{name: each.value for name, each in figures.items()},
+        "intervals": {name: each.interval for name, each in figures.items()},
     }

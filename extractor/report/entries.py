@@ -1,4 +1,4 @@
-"""A record and its text as an entry of the report: values, marked places, what is odd about it."""
+"""A record and its text as an entry of the report: values, highlights, what is odd about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import NoneType
 
 from extractor.data import Conflict, Json, Record, Span, Withheld
 from extractor.errors import Problem
-from extractor.report.highlighting import Mark, excerpt, hide
+from extractor.report.highlighting import Highlight, excerpts, hide
 from extractor.task.json_pointer import Scalar, scalars
 from extractor.task.redaction import MASK, redact
 from extractor.task.task import Task
@@ -19,7 +19,7 @@ from extractor.text.places import TextIndex, occurrences, written
 LONGEST_VALUE = 300
 
 SHORT = 4
-"""Characters: a sensitive value that is shorter is masked where it stands as a word, not inside of words."""
+"""Characters: a sensitive value that is shorter is masked where it is a word, not inside of words."""
 
 LONGEST_WORD = 80
 
@@ -32,8 +32,8 @@ WITHHELD = "The text is withheld: no answer says what of it is sensitive."
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How records are looked at. A `task` knows which values must have a place and which are sensitive; with `redact`
-    sensitive ones are masked wherever they stand. `fields` numbers the fields."""
+    """How records are shown. A `task` knows which values must occur in the text and which are sensitive; `redact` masks
+    sensitive ones wherever they occur. `fields` numbers the fields."""
 
     task: Task | None = None
     redact: bool = False
@@ -41,15 +41,15 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
+class DetailLimit:
     """How much of a document is shown: characters of its text, and values."""
 
-    room: int
+    characters: int
     values: int
 
 
-def placeless(record: Record, task: Task | None) -> set[str]:
-    """Pointers of the values that should stand in the text and have no place there.
+def ungrounded(record: Record, task: Task | None) -> set[str]:
+    """Return the pointers of the values that should occur in the text and have no place there.
 
     Without a task all strings and numbers should; a schema may say that an enum need not.
     """
@@ -61,48 +61,55 @@ def placeless(record: Record, task: Task | None) -> set[str]:
     return {pointer for pointer in must if not record.spans.get(pointer)}
 
 
-def lowest(record: Record) -> float | None:
-    """The confidence of the value that is least sure; None where no value has any."""
+def lowest_confidence(record: Record) -> float | None:
+    """Return the lowest confidence of a value; None where no value has any."""
     valued = (scalar.pointer for scalar in scalars(record.data or {}) if scalar.value is not None)
     return min((record.confidence[pointer] for pointer in valued if pointer in record.confidence), default=None)
 
 
 def rank(record: Record, task: Task | None) -> tuple[int, float]:
-    """Failed records first, then those with values that have no place, then what else is odd, then the least sure."""
-    sure = lowest(record)
-    oddity = 0 if record.status == "failed" else 1 if placeless(record, task) else 2 if _oddities(record) else 3
-    return oddity, 1.0 if sure is None else sure
+    """Return the sort key: failed, partial, with ungrounded values, odd otherwise; then the lowest confidence."""
+    signs = (
+        record.status == "failed",
+        record.status == "partial",
+        bool(ungrounded(record, task)),
+        bool(_oddities(record)),
+    )
+    confidence = lowest_confidence(record)
+    return signs.index(True) if any(signs) else len(signs), 1.0 if confidence is None else confidence
 
 
 def _oddities(record: Record) -> list[str]:
-    """What there is to look at in a record besides values without a place."""
+    """Return what there is to look at in a record besides ungrounded values."""
     of_examples = "example" in record.provenance.grounded.values()
     found = {"conflict": record.conflicts, "withheld": record.provenance.withheld, "example": of_examples}
     return [name for name, there in found.items() if there]
 
 
-def entry(record: Record, text: str | Problem, view: View, detail: Detail) -> dict[str, Json]:
-    """What the page is told about a document; keys are left out where there is nothing to say."""
+def entry(record: Record, text: str | Problem, view: View, limit: DetailLimit) -> dict[str, Json]:
+    """Return the page's data about a document; keys without content are left out."""
     shown = redact(record, view.task) if view.redact and view.task else record
-    odd = placeless(record, view.task)
+    odd = ungrounded(record, view.task)
     found = list(scalars(shown.data or {}) if shown.data else ())
-    kept = found[: detail.values]
+    kept = found[: limit.values]
     numbers = {scalar.pointer: number for number, scalar in enumerate(kept)}
     facts = {
         "id": record.id,
         "status": record.status,
-        "flags": [*(["placeless"] if odd else []), *_oddities(record)],
-        "low": lowest(record),
+        "code": record.code,
+        "flags": [*(["ungrounded"] if odd else []), *_oddities(record)],
+        "lowest_confidence": lowest_confidence(record),
         "values": [_value(scalar, shown, odd, view) for scalar in kept],
         "more": len(found) - len(kept),
         "withheld": [_withheld(each) for each in shown.provenance.withheld],
-        "errors": [failure.as_json() for failure in record.errors],
+        "errors": [error.as_json() for error in record.errors],
         "about": _about(record),
     }
-    told = {key: value for key, value in facts.items() if _says_something(value)}
+    data = {key: value for key, value in facts.items() if _has_content(value)}
     if isinstance(text, Problem) or _is_withheld(record, view):
-        return told | {"note": text.message if isinstance(text, Problem) else WITHHELD}
-    return told | {"parts": _parts(text, list(_sensitive(record, shown, text)), _marks(record, numbers), detail.room)}
+        return data | {"note": text.message if isinstance(text, Problem) else WITHHELD}
+    hidden, highlights = list(_sensitive(record, shown, text)), _highlights(record, numbers)
+    return data | {"excerpts": _excerpts(text, hidden, highlights, limit.characters)}
 
 
 def _value(scalar: Scalar, record: Record, odd: set[str], view: View) -> dict[str, Json]:
@@ -110,25 +117,25 @@ def _value(scalar: Scalar, record: Record, odd: set[str], view: View) -> dict[st
         "field": (view.fields or {}).get(scalar.field, 0),
         "item": _item(scalar),
         "text": None if scalar.value is None else _shown(scalar.value),
-        "sure": record.confidence.get(scalar.pointer),
-        "how": record.provenance.grounded.get(scalar.pointer),
-        "placeless": scalar.pointer in odd,
-        "others": [_shown(other.value) for other in _others(record, scalar.pointer)],
+        "confidence": record.confidence.get(scalar.pointer),
+        "grounding": record.provenance.grounded.get(scalar.pointer),
+        "ungrounded": scalar.pointer in odd,
+        "conflicts": [_shown(other.value) for other in _conflicts(record, scalar.pointer)],
     }
-    return {key: value for key, value in facts.items() if _says_something(value) or key == "text"}
+    return {key: value for key, value in facts.items() if _has_content(value) or key == "text"}
 
 
 def _withheld(each: Withheld) -> dict[str, Json]:
-    return {"field": each.field, "text": _shown(each.value), "why": each.code, "sure": each.confidence}
+    return {"field": each.field, "text": _shown(each.value), "code": each.code, "confidence": each.confidence}
 
 
-def _says_something(value: Json) -> bool:
-    """Numbers always do: a confidence of 0 is one."""
+def _has_content(value: Json) -> bool:
+    """Tell whether a value is worth a key. Numbers always are: a confidence of 0 is one."""
     return not isinstance(value, bool | str | list | NoneType) or bool(value)
 
 
 def _item(scalar: Scalar) -> str:
-    """Which object of a list a value belongs to, counted from 1: `2` for `/条目/1/名称`."""
+    """Return the object of a list that a value belongs to, counted from 1: `2` for `/条目/1/名称`."""
     names, parts = scalar.field.split("/"), scalar.pointer.split("/")[1:]
     places = [str(int(part) + 1) for part in parts if part.isdecimal() and part not in names]
     return ".".join(places) if len(names) > 1 else ""
@@ -139,7 +146,7 @@ def _shown(value: Json) -> str:
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
-def _others(record: Record, pointer: str) -> Sequence[Conflict]:
+def _conflicts(record: Record, pointer: str) -> Sequence[Conflict]:
     """Return the values that other parts of the document gave."""
     return record.conflicts.get(pointer, ())
 
@@ -158,47 +165,47 @@ def _about(record: Record) -> dict[str, Json]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _marks(record: Record, numbers: Mapping[str, int]) -> list[Mark]:
-    marks = [Mark(*span, number) for pointer, number in numbers.items() for span in record.spans.get(pointer, ())]
+def _highlights(record: Record, numbers: Mapping[str, int]) -> list[Highlight]:
+    found = [Highlight(*span, number) for pointer, number in numbers.items() for span in record.spans.get(pointer, ())]
     for pointer, number in numbers.items():
-        places = (other.span for other in _others(record, pointer))
-        marks += [Mark(place[0], place[1], number, other=True) for place in places if place]
-    return sorted(marks, key=lambda mark: (mark.start, mark.end))
+        spans = (other.span for other in _conflicts(record, pointer))
+        found += [Highlight(span[0], span[1], number, other=True) for span in spans if span]
+    return sorted(found, key=lambda each: (each.start, each.end))
 
 
-def _parts(text: str, hidden: Sequence[Span], marks: Sequence[Mark], room: int) -> list[Json]:
-    """The text as pieces, what is hidden masked."""
-    inside = [mark for mark in marks if mark.end <= len(text)]
-    kept, moved = hide(text, hidden, MASK, inside)
-    grown = max(0, len(kept) - len(text))
-    return [part.in_utf16() for part in excerpt(kept, moved, room + grown)]
+def _excerpts(text: str, hidden: Sequence[Span], highlights: Sequence[Highlight], room: int) -> list[Json]:
+    """Return the text in pieces, with a mask for what is hidden."""
+    inside = [each for each in highlights if each.end <= len(text)]
+    masked, moved = hide(text, hidden, MASK, inside)
+    grown = max(0, len(masked) - len(text))
+    return [each.in_utf16() for each in excerpts(masked, moved, room + grown)]
 
 
 def _is_withheld(record: Record, view: View) -> bool:
-    """Whether a text may hold sensitive values that no answer names."""
+    """Tell whether a text may hold sensitive values that no answer names."""
     secrets = view.task is not None and '"x-sensitive": true' in json.dumps(view.task.schema)
     return view.redact and secrets and record.status == "failed"
 
 
 def _sensitive(record: Record, shown: Record, text: str) -> Iterator[Span]:
-    """Every place of every masked value, in whatever notation, also of values that the run itself had masked.
+    """Yield every occurrence of every masked value, in every notation, also of values that the run itself masked.
 
-    The word that a value is part of goes with it: a model may have cut a password short.
+    The word that a value is part of is masked with it: a model may have cut a password short.
     """
     yield from (_whole_word(text, start, end) for start, end in _masked(record, shown, text))
 
 
 def _whole_word(text: str, start: int, end: int) -> Span:
     before = _WORD_END.search(text[max(0, start - LONGEST_WORD) : start])
-    behind = _WORD.match(text, end, end + LONGEST_WORD)
-    return start - (len(before[0]) if before else 0), behind.end() if behind else end
+    after = _WORD.match(text, end, end + LONGEST_WORD)
+    return start - (len(before[0]) if before else 0), after.end() if after else end
 
 
 def _masked(record: Record, shown: Record, text: str) -> Iterator[Span]:
     masked = {scalar.pointer for scalar in scalars(shown.data or {}) if scalar.value == MASK}
     values = {scalar.pointer: scalar.value for scalar in scalars(record.data or {})}
     for pointer in masked:
-        others = _others(record, pointer)
+        others = _conflicts(record, pointer)
         spans = [*record.spans.get(pointer, ()), *(other.span for other in others if other.span)]
         yield from spans
         for value in (values.get(pointer), *(other.value for other in others), *(text[a:b] for a, b in spans)):
@@ -212,7 +219,7 @@ def _masked(record: Record, shown: Record, text: str) -> Iterator[Span]:
 
 
 def _everywhere(value: Json, text: str) -> Iterator[Span]:
-    """Every place of a value, to the letter first, then in other notations, which are only looked for without it."""
+    """Yield every occurrence of a value: exact ones first, then, with these blanked out, those in other notations."""
     if len(written(value)) >= SHORT:
         yield from occurrences(text, written(value))
     while places := TextIndex(text).find_by_meaning(value):

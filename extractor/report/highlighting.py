@@ -1,6 +1,6 @@
-"""Marked places in a text that is shown in part, or with pieces masked: offsets follow.
+"""Highlights in a text that is shown in part, or with pieces masked: offsets are moved along.
 
-Offsets are code points until `Part.in_utf16`, which gives them as a browser counts.
+Offsets count code points until `Excerpt.in_utf16`, which converts them to what a browser counts.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from extractor.data import Json, Span
 
 CONTEXTS = (2000, 800, 300, 120, 40)
-"""Characters shown on either side of a mark where not all of a text is; the widest that fits is taken."""
+"""Characters shown on either side of a highlight where not all of a text is; the widest that fits is taken."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A place of the value with this number, or of an `other` value that was given for its field."""
+class Highlight:
+    """Where the value of this number occurs, or an `other` value that was given for its field."""
 
     start: int
     end: int
@@ -26,27 +26,31 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A piece of a text, `skipped` characters behind the one before, with the marks inside it, relative to it."""
+class Excerpt:
+    """A piece of a text, `skipped` characters after the one before, with the highlights in it, relative to it."""
 
     skipped: int
     text: str
-    marks: tuple[Mark, ...] = ()
+    highlights: tuple[Highlight, ...] = ()
 
     def in_utf16(self) -> dict[str, Json]:
-        """The piece as JSON; offsets count UTF-16 units, as strings of JavaScript do."""
+        """Return the piece as JSON; offsets count UTF-16 units, like strings of JavaScript."""
         wide = [at for at, char in enumerate(self.text) if char > "\uffff"]
 
         def place(at: int) -> int:
             return at + bisect_right(wide, at - 1)
 
-        marks = [[place(mark.start), place(mark.end), mark.value, *([1] if mark.other else [])] for mark in self.marks]
-        return {"skipped": self.skipped, "text": self.text, "marks": marks}
+        highlights = [
+            [place(each.start), place(each.end), each.value, *([1] if each.other else [])] for each in self.highlights
+        ]
+        return {"skipped": self.skipped, "text": self.text, "highlights": highlights}
 
 
-def hide(text: str, ranges: Iterable[Span], mask: str, marks: Sequence[Mark]) -> tuple[str, tuple[Mark, ...]]:
-    """The text with a mask for each range, and the marks where they are now."""
-    hidden = united(ranges)
+def hide(
+    text: str, ranges: Iterable[Span], mask: str, highlights: Sequence[Highlight]
+) -> tuple[str, tuple[Highlight, ...]]:
+    """Return the text with a mask for each range, and the highlights where they are now."""
+    hidden = merge_spans(ranges)
     pieces, ends, shift = [], [0], [0]
     for start, end in hidden:
         pieces += [text[ends[-1] : start], mask]
@@ -61,29 +65,29 @@ def hide(text: str, ranges: Iterable[Span], mask: str, marks: Sequence[Mark]) ->
             return at + shift[before]
         return ends[before] + shift[before] - (0 if is_end else len(mask))
 
-    moved = (replace(mark, start=place(mark.start, False), end=place(mark.end, True)) for mark in marks)
+    moved = (replace(each, start=place(each.start, False), end=place(each.end, True)) for each in highlights)
     return "".join(pieces), tuple(moved)
 
 
-def excerpt(text: str, marks: Sequence[Mark], room: int) -> list[Part]:
-    """About `room` characters of a text: its beginning, and what stands around the marks, as many of them as fit."""
+def excerpts(text: str, highlights: Sequence[Highlight], room: int) -> list[Excerpt]:
+    """Return about `room` characters of a text: its beginning, and what surrounds as many highlights as fit."""
     if len(text) <= room:
-        return _parts(text, [(0, len(text))], marks)
+        return _excerpts(text, [(0, len(text))], highlights)
     for context in CONTEXTS:
-        windows = united([(0, context), *((mark.start - context, mark.end + context) for mark in marks)])
+        windows = merge_spans([(0, context), *((each.start - context, each.end + context) for each in highlights)])
         if sum(min(end, len(text)) - max(start, 0) for start, end in windows) <= room:
-            return _parts(text, windows, marks)
+            return _excerpts(text, windows, highlights)
     kept, left = [(0, CONTEXTS[-1])], room
-    for mark in sorted(marks, key=lambda mark: mark.start):
-        left -= mark.end - mark.start + 2 * CONTEXTS[-1]
+    for highlight in sorted(highlights, key=lambda each: each.start):
+        left -= highlight.end - highlight.start + 2 * CONTEXTS[-1]
         if left < 0:
             break
-        kept.append((mark.start - CONTEXTS[-1], mark.end + CONTEXTS[-1]))
-    return _parts(text, united(kept), marks)
+        kept.append((highlight.start - CONTEXTS[-1], highlight.end + CONTEXTS[-1]))
+    return _excerpts(text, merge_spans(kept), highlights)
 
 
-def united(ranges: Iterable[Span]) -> list[Span]:
-    """The same characters as ranges that neither overlap nor touch, in order."""
+def merge_spans(ranges: Iterable[Span]) -> list[Span]:
+    """Return the same characters as spans that neither overlap nor touch, in order."""
     found: list[Span] = []
     for start, end in sorted(ranges):
         if found and start <= found[-1][1]:
@@ -93,15 +97,15 @@ def united(ranges: Iterable[Span]) -> list[Span]:
     return found
 
 
-def _parts(text: str, windows: Iterable[Span], marks: Sequence[Mark]) -> list[Part]:
-    parts, done = [], 0
+def _excerpts(text: str, windows: Iterable[Span], highlights: Sequence[Highlight]) -> list[Excerpt]:
+    found, done = [], 0
     for low, high in windows:
         start, end = max(low, 0), min(high, len(text))
         inside = tuple(
-            replace(mark, start=mark.start - start, end=mark.end - start)
-            for mark in marks
-            if start <= mark.start and mark.end <= end
+            replace(each, start=each.start - start, end=each.end - start)
+            for each in highlights
+            if start <= each.start and each.end <= end
         )
-        parts.append(Part(start - done, text[start:end], inside))
+        found.append(Excerpt(start - done, text[start:end], inside))
         done = end
-    return [*parts, Part(len(text) - done, "")] if done < len(text) else parts
+    return [*found, Excerpt(len(text) - done, "")] if done < len(text) else found

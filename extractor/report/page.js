@@ -2,6 +2,7 @@
 // Builds the page from the data in it. Text of documents only ever becomes text nodes, never markup.
 (() => {
   const PAGE = 20;
+  const STATUSES = ["ok", "partial", "failed"];
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
   const state = { found: data.documents, page: 0 };
@@ -38,20 +39,21 @@
     const tiles = [
       [number(all.documents), "documents"],
       [number(all.ok), "ok"],
+      [number(all.partial), "partial"],
       [number(all.failed), "failed"],
-      [number(all.placeless), "with values that have no place"],
+      [number(all.ungrounded), "with values not found in the text"],
       [number(all.conflicts), "with conflicts"],
-      [number(all.retried), "asked more than once"],
+      [number(all.retried), "retried"],
       [number(all.tokens.read), "tokens read"],
       [number(all.tokens.written), "tokens written"],
     ];
-    if (all.per_second) tiles.push([all.per_second.toPrecision(3), "documents per second, loading included"]);
-    if (all.seconds) tiles.push([`${all.seconds.median} s`, `from asking to answer (95 % within ${all.seconds.most} s)`]);
+    if (all.throughput) tiles.push([all.throughput.toPrecision(3), "documents per second, loading included"]);
+    if (all.latency) tiles.push([`${all.latency.median} s`, `median latency (95 % within ${all.latency.p95} s)`]);
     $("tiles").append(...tiles.map(([value, label]) => el("div", { className: "tile" }, el("b", {}, value), el("span", {}, label))));
     const bins = all.confidence.map((count, at) => [`${(at / 10).toFixed(1)}–${((at + 1) / 10).toFixed(1)}`, count]);
     $("charts").append(
       ...[
-        all.reasons.length ? chart("Failures by reason", all.reasons) : null,
+        all.codes.length ? chart("Partial and failed documents by problem", all.codes) : null,
         chart("Fields found, in documents", all.fields.map((field, at) => [nameOf(at), field.documents])),
         chart("Confidence of values", bins),
         chart("Length of documents, in characters", all.lengths),
@@ -72,11 +74,11 @@
   }
 
   function showFields(fields) {
-    const heads = ["documents", "values", "mean confidence", "without a place", "conflicts"];
+    const heads = ["documents", "values", "mean confidence", "not in the text", "conflicts"];
     const head = el("tr", {}, el("th", { scope: "col" }, "field"), ...heads.map((name) => el("th", { scope: "col", className: "number" }, name)));
     const rows = fields.map((field, at) => {
       const chip = el("button", { type: "button", className: "chip", hue: at, "data-field": at, "aria-pressed": "false", title: "Show documents with this field" }, nameOf(at));
-      const cells = [number(field.documents), number(field.values), field.sure === null ? "–" : share(field.sure), number(field.placeless), number(field.conflicts)];
+      const cells = [number(field.documents), number(field.values), field.confidence === null ? "–" : share(field.confidence), number(field.ungrounded), number(field.conflicts)];
       return el("tr", {}, el("td", {}, chip), ...cells.map((cell) => el("td", { className: "number" }, cell)));
     });
     $("fields").append(el("thead", {}, head), el("tbody", {}, ...rows));
@@ -86,30 +88,30 @@
 
   function haystack(entry) {
     if (entry.haystack === undefined) {
-      const parts = (entry.parts || []).map((part) => part.text);
+      const texts = (entry.excerpts || []).map((excerpt) => excerpt.text);
       const values = (entry.values || []).map((value) => value.text || "");
-      entry.haystack = [entry.id, ...values, ...(entry.errors || []).map((error) => error.reason), ...parts].join("\n").toLowerCase();
+      entry.haystack = [entry.id, ...values, ...(entry.errors || []).map((error) => error.code), ...texts].join("\n").toLowerCase();
     }
     return entry.haystack;
   }
 
   function hasStatus(entry, status) {
-    if (status === "textless") return !entry.parts;
-    return status === "ok" || status === "failed" ? entry.status === status : (entry.flags || []).includes(status);
+    if (status === "textless") return !entry.excerpts;
+    return STATUSES.includes(status) ? entry.status === status : (entry.flags || []).includes(status);
   }
 
   function filter() {
     const search = $("search").value.trim().toLowerCase();
-    const [field, status, sure] = [$("field").value, $("status").value, Number($("sure").value)];
-    const fits = (value) => value.text !== null && (field === "" || value.field === Number(field)) && (sure === 1 || value.sure <= sure);
+    const [field, status, most] = [$("field").value, $("status").value, Number($("confidence").value)];
+    const fits = (value) => value.text !== null && (field === "" || value.field === Number(field)) && (most === 1 || value.confidence <= most);
     state.found = data.documents.filter(
       (entry) =>
         (!search || haystack(entry).includes(search)) &&
         (!status || hasStatus(entry, status)) &&
-        ((field === "" && sure === 1) || (entry.values || []).some(fits)),
+        ((field === "" && most === 1) || (entry.values || []).some(fits)),
     );
     for (const chip of document.querySelectorAll("#fields .chip")) chip.setAttribute("aria-pressed", String(chip.dataset.field === field));
-    $("sure-shown").textContent = sure === 1 ? "any" : share(sure);
+    $("confidence-shown").textContent = most === 1 ? "any" : share(most);
     show(0);
   }
 
@@ -132,17 +134,17 @@
 
   function card(entry) {
     const flags = entry.flags || [];
-    const kind = entry.status === "failed" ? "failed" : flags.length ? "odd" : "";
-    const words = { placeless: "value without a place", conflict: "conflict", withheld: "value withheld", example: "value of an example" };
-    const reason = entry.status === "failed" && entry.errors ? `failed: ${entry.errors[entry.errors.length - 1].reason}` : entry.status;
-    const badges = [el("span", { className: `badge ${entry.status}` }, reason), ...flags.map((flag) => el("span", { className: "badge odd" }, words[flag]))];
-    const lowest = entry.low === undefined ? null : el("span", { className: "about" }, `lowest confidence ${share(entry.low)}`);
+    const kind = entry.status !== "ok" ? entry.status : flags.length ? "odd" : "";
+    const words = { ungrounded: "value not in the text", conflict: "conflict", withheld: "value withheld", example: "value of an example" };
+    const status = entry.code ? `${entry.status}: ${entry.code}` : entry.status;
+    const badges = [el("span", { className: `badge ${entry.status}` }, status), ...flags.map((flag) => el("span", { className: "badge odd" }, words[flag]))];
+    const lowest = entry.lowest_confidence === undefined ? null : el("span", { className: "about" }, `lowest confidence ${share(entry.lowest_confidence)}`);
     const about = Object.entries(entry.about || {}).map(([name, value]) => (name === "path" ? value : `${name} ${typeof value === "number" ? number(value) : value}`));
     return el(
       "article",
       { className: kind, tabindex: "-1", "aria-label": entry.id },
       el("header", {}, el("h2", {}, entry.id), ...badges, lowest),
-      entry.parts ? textOf(entry) : el("p", { className: "note" }, entry.note || "The text is not at hand."),
+      entry.excerpts ? textOf(entry) : el("p", { className: "note" }, entry.note || "The text is not available."),
       entry.values ? valuesOf(entry) : null,
       entry.withheld ? withheldOf(entry.withheld) : null,
       entry.errors ? errorsOf(entry.errors) : null,
@@ -152,69 +154,69 @@
 
   function textOf(entry) {
     const box = el("div", { className: "text", tabindex: "0", role: "region", "aria-label": `Text of ${entry.id}`, dir: "auto" });
-    const lang = language(entry.parts.map((part) => part.text).join(""));
+    const lang = language(entry.excerpts.map((excerpt) => excerpt.text).join(""));
     if (lang) box.lang = lang;
-    for (const part of entry.parts) {
-      if (part.skipped) box.append(el("span", { className: "skipped" }, ` … ${number(part.skipped)} characters not shown … `));
-      box.append(...highlighted(part, entry));
+    for (const excerpt of entry.excerpts) {
+      if (excerpt.skipped) box.append(el("span", { className: "skipped" }, ` … ${number(excerpt.skipped)} characters not shown … `));
+      box.append(...highlighted(excerpt, entry));
     }
     return box;
   }
 
-  /** The text cut at all borders of marks; a piece belongs to the shortest mark around it. */
-  function highlighted(part, entry) {
-    const borders = [...new Set([0, part.text.length, ...part.marks.flatMap(([start, end]) => [start, end])])].sort((a, b) => a - b);
+  /** The text, split where highlights begin and end; a piece belongs to the shortest highlight around it. */
+  function highlighted(excerpt, entry) {
+    const borders = [...new Set([0, excerpt.text.length, ...excerpt.highlights.flatMap(([start, end]) => [start, end])])].sort((a, b) => a - b);
     return borders.slice(1).map((end, at) => {
       const start = borders[at];
-      const around = part.marks.filter((mark) => mark[0] <= start && end <= mark[1]).sort((a, b) => a[1] - a[0] - (b[1] - b[0]));
-      const piece = part.text.slice(start, end);
+      const around = excerpt.highlights.filter((each) => each[0] <= start && end <= each[1]).sort((a, b) => a[1] - a[0] - (b[1] - b[0]));
+      const piece = excerpt.text.slice(start, end);
       if (!around.length) return document.createTextNode(piece);
       const [, , value, other] = around[0];
       const node = el("mark", { tabindex: "0", hue: entry.values[value].field, "aria-describedby": "tip", className: other ? "other" : "" }, piece);
       node.dataset.field = nameOf(entry.values[value].field);
-      node.dataset.values = around.filter((mark) => !mark[3]).map((mark) => mark[2]).join(" ");
-      node.tip = () => [...new Set(around.map((mark) => describe(entry.values[mark[2]], Boolean(mark[3]))))].join("\n\n");
+      node.dataset.values = around.filter((each) => !each[3]).map((each) => each[2]).join(" ");
+      node.tip = () => [...new Set(around.map((each) => describe(entry.values[each[2]], Boolean(each[3]))))].join("\n\n");
       return node;
     });
   }
 
   function describe(value, other) {
-    const lines = [`${labelOf(value)}: ${other ? "another value was given elsewhere; chosen:" : ""} ${value.text}`.replace("  ", " ")];
-    if (value.sure !== undefined) lines.push(`confidence ${share(value.sure)}`);
-    if (value.how) lines.push(`place chosen: ${value.how}`);
-    if (value.others) lines.push(`alternatives: ${value.others.join("; ")}`);
+    const lines = [`${labelOf(value)}: ${other ? "another value was found elsewhere; chosen:" : ""} ${value.text}`.replace("  ", " ")];
+    if (value.confidence !== undefined) lines.push(`confidence ${share(value.confidence)}`);
+    if (value.grounding) lines.push(`place chosen: ${value.grounding}`);
+    if (value.conflicts) lines.push(`alternatives: ${value.conflicts.join("; ")}`);
     return lines.join("\n");
   }
 
   function valuesOf(entry) {
-    const marked = new Set((entry.parts || []).flatMap((part) => part.marks.filter((mark) => !mark[3]).map((mark) => mark[2])));
+    const marked = new Set((entry.excerpts || []).flatMap((excerpt) => excerpt.highlights.filter((each) => !each[3]).map((each) => each[2])));
     const rows = entry.values.map((value, at) => {
-      const cell = el("td", { className: "value" }, value.text === null ? el("span", { className: "null" }, "none") : el("span", value.placeless ? { className: "placeless", title: "This value has no place in the text" } : {}, value.text));
-      if (value.others) cell.append(el("span", { className: "others" }, `  (also given: ${value.others.join("; ")})`));
+      const cell = el("td", { className: "value" }, value.text === null ? el("span", { className: "null" }, "none") : el("span", value.ungrounded ? { className: "ungrounded", title: "This value was not found in the text" } : {}, value.text));
+      if (value.conflicts) cell.append(el("span", { className: "conflicts" }, `  (also found: ${value.conflicts.join("; ")})`));
       const lang = language(value.text || "");
       if (lang) cell.lang = lang;
       const flags = { ungrounded: "kept, not in the text", example: "of an example, not in the text" };
-      const how = flags[value.how] || (value.placeless ? "no place" : value.how || "");
+      const grounding = flags[value.grounding] || (value.ungrounded ? "not in the text" : value.grounding || "");
       const chip = marked.has(at) ? el("button", { type: "button", className: "chip", hue: value.field, "data-value": at, title: "Show in the text" }, labelOf(value)) : el("span", { className: "chip", hue: value.field }, labelOf(value));
-      return el("tr", {}, el("td", {}, chip), cell, el("td", { className: "number" }, value.sure === undefined ? "" : share(value.sure)), el("td", { className: "how" }, how));
+      return el("tr", {}, el("td", {}, chip), cell, el("td", { className: "number" }, value.confidence === undefined ? "" : share(value.confidence)), el("td", { className: "grounding" }, grounding));
     });
-    if (entry.more) rows.push(el("tr", {}, el("td", { colspan: "4", className: "how" }, `${number(entry.more)} more values are not shown`)));
+    if (entry.more) rows.push(el("tr", {}, el("td", { colspan: "4", className: "grounding" }, `${number(entry.more)} more values are not shown`)));
     const head = el("tr", {}, ...["field", "value", "confidence", "place"].map((name) => el("th", { scope: "col", className: name === "confidence" ? "number" : "" }, name)));
     return el("div", { className: "scroll" }, el("table", {}, el("thead", {}, head), el("tbody", {}, ...rows)));
   }
 
   function withheldOf(values) {
-    const why = (value) => (value.why === "confidence" ? `confidence ${value.sure === null ? "unknown" : share(value.sure)}` : "not in the text");
+    const why = (value) => (value.code === "confidence" ? `confidence ${value.confidence === null ? "unknown" : share(value.confidence)}` : value.code === "ungrounded" ? "not in the text" : value.code);
     const line = (value) => `${value.field.replaceAll("~1", "/").replaceAll("~0", "~")}: ${value.text} (${why(value)})`;
     return el("ul", { className: "withheld" }, ...values.map((value) => el("li", {}, `withheld: ${line(value)}`)));
   }
 
   function errorsOf(errors) {
-    const line = (error) => [error.attempt ? `attempt ${error.attempt}: ` : "", error.reason, error.message ? `: ${error.message}` : ""].join("");
+    const line = (error) => [error.attempt ? `attempt ${error.attempt}: ` : "", error.code, error.message ? `: ${error.message}` : ""].join("");
     return el("ul", { className: "errors" }, ...errors.map((error) => el("li", {}, line(error))));
   }
 
-  // What hovering and focus show
+  // Tooltips
 
   function showTip(mark) {
     const tip = $("tip");

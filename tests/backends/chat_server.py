@@ -35,7 +35,7 @@ class Fault:
 
 @dataclass
 class ChatServer:
-    """`write` gives the text for a request; `refuses` are words that stand in a request to be answered with 400;
+    """`write` gives the text for a request; `refuses` are words in a request that is answered with 400;
     `key` is asked for where there is one; `longest` is the context in characters of the prompt; a prompt that holds
     `breaks_on` gets a 500; after `ends_after` completions every connection breaks."""
 

@@ -1,4 +1,4 @@
-"""Models that are served elsewhere: the guarantees hold whatever a server sends, and no document is lost."""
+"""Served models: the guarantees hold whatever a server sends, and no document is lost."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import pytest
 from extractor import Extractor, ModelConfig, RunConfig, ServerConfig, backends
 from extractor.backends.openai import Backend
 from extractor.backends.openai.server import reason
-from extractor.backends.openai.token_counting import Estimate
+from extractor.backends.openai.token_counting import TokenEstimator
 from extractor.chatglm3 import Tokenizer
 from extractor.data import Document, Record, Source
 from extractor.errors import ModelError, UsageError
@@ -39,7 +39,7 @@ def test_a_served_model_gives_grounded_records_with_confidence_and_usage() -> No
     assert record.spans == {"/手机号": ((4, 15),), "/邮箱": ((19, 25),)}
     assert record.confidence["/手机号"] == pytest.approx(math.exp(-0.01 * len('"18888888888"')), abs=1e-4)
     assert record.usage.prompt_tokens == len(prompt_of(server.requests[0]))
-    assert (record.run.model, record.provenance.decoding) == ("small", ["json_schema"])
+    assert (record.run.model, record.provenance.decoding) == ("small", ("json_schema",))
 
 
 def test_a_request_is_greedy_bounded_and_carries_the_schema_of_the_answer() -> None:
@@ -55,16 +55,16 @@ def test_a_request_is_greedy_bounded_and_carries_the_schema_of_the_answer() -> N
     assert "x-sensitive" not in json.dumps(request)
 
 
-def test_a_value_that_was_made_up_never_gets_through_and_the_model_is_told_why() -> None:
+def test_a_made_up_value_never_gets_through_and_the_model_is_told_why() -> None:
     server = ChatServer(lambda request: json.dumps({**FIELDS, "手机号": "13800000000"}, ensure_ascii=False))
     (record,) = _records(server, PHONE).values()
     assert (record.status, record.data, record.attempts) == ("failed", None, 3)
-    assert {error.reason for error in record.errors} == {"ungrounded"}
+    assert {error.problem.code for error in record.errors} == {"ungrounded"}
     assert "/手机号: not found in the document" in prompt_of(server.requests[1])
     assert [request["temperature"] for request in server.requests] == [0, 0, 0.7]
 
 
-def test_a_value_that_is_corrected_when_asked_again_is_taken() -> None:
+def test_a_value_that_a_retry_corrects_is_accepted() -> None:
     def write(request: Body) -> str:
         corrected = read(request)
         return corrected if "not found in the document" in prompt_of(request) else corrected.replace("188", "139", 1)
@@ -76,25 +76,25 @@ def test_a_value_that_is_corrected_when_asked_again_is_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refuses", "means", "asked"),
+    ("refuses", "capability", "asked"),
     [(("json_schema",), "json_object", 1 + 3), (("response_format",), "none", 2 + 3)],
     ids=["json_schema", "all"],
 )
-def test_what_a_server_refuses_is_left_out_from_then_on_and_said(
-    refuses: tuple[str, ...], means: str, asked: int, caplog: pytest.LogCaptureFixture
+def test_what_a_server_refuses_is_not_asked_for_again_and_that_is_logged(
+    refuses: tuple[str, ...], capability: str, asked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = ChatServer(read, refuses=refuses)
     found = _records(server, PHONE, PHONE, PHONE, concurrency=1)
     assert [record.status for record in found.values()] == ["ok"] * 3
-    assert all(record.provenance.decoding == [means] for record in found.values())
+    assert all(record.provenance.decoding == (capability,) for record in found.values())
     assert len(server.requests) == asked
     assert "does not take json_schema" in caplog.text
 
 
-def test_without_log_probabilities_there_is_no_confidence_and_all_else_is_as_before() -> None:
+def test_without_log_probabilities_there_is_no_confidence_and_nothing_else_changes() -> None:
     (record,) = _records(ChatServer(read, refuses=("logprobs",)), PHONE).values()
     assert (record.status, record.confidence) == ("ok", {})
-    assert record.provenance.decoding == ["json_schema"]
+    assert record.provenance.decoding == ("json_schema",)
 
 
 def test_a_server_of_vllm_gets_a_grammar_that_confines_values_to_the_document() -> None:
@@ -102,24 +102,24 @@ def test_a_server_of_vllm_gets_a_grammar_that_confines_values_to_the_document() 
     server = ChatServer(read, models=models)
     (record,) = _records(server, PHONE + "\ud800").values()
     (request,) = server.requests
-    assert record.provenance.decoding == ["grammar"]
+    assert record.provenance.decoding == ("grammar",)
     assert '"substring_chunks"' in request["structured_outputs"]["grammar"]
     assert "response_format" not in request
     refusing = ChatServer(read, models=models, refuses=("structured_outputs",))
     (other,) = _records(refusing, PHONE).values()
-    assert (other.status, other.provenance.decoding) == ("ok", ["json_schema"])
+    assert (other.status, other.provenance.decoding) == ("ok", ("json_schema",))
 
 
-def test_without_constraint_nothing_but_the_prompt_asks_for_json() -> None:
+def test_without_constraint_only_the_prompt_asks_for_json() -> None:
     server = ChatServer(lambda request: f"好的：\n```json\n{read(request)}\n```")
     config = RunConfig(constrain=False)
     with serving(server) as url, Extractor("contact", backend="openai", base_url=url, config=config) as extractor:
         record = extractor.extract(PHONE)
-    assert (record.status, record.provenance.decoding) == ("ok", ["none"])
+    assert (record.status, record.provenance.decoding) == ("ok", ("none",))
     assert "response_format" not in server.requests[0]
 
 
-def test_too_many_requests_wait_as_long_as_the_server_says() -> None:
+def test_retries_back_off_as_long_as_the_server_says() -> None:
     server = ChatServer(read, faults=[Fault(429, headers={"Retry-After": "1"}), Fault(500), Fault(503)])
     began = time.monotonic()
     (record,) = _records(server, PHONE, retries=3).values()
@@ -127,30 +127,30 @@ def test_too_many_requests_wait_as_long_as_the_server_says() -> None:
     assert time.monotonic() - began > 1 + 0.7 * (1 + 0.5)
 
 
-def test_a_long_pause_that_the_server_asks_for_is_waited_out_as_far_as_time_allows() -> None:
+def test_a_long_retry_after_is_waited_for_until_the_timeout() -> None:
     server = ChatServer(read, faults=[Fault(429, headers={"Retry-After": "1000"})])
     (record,) = _records(server, PHONE, timeout=0.2, attempts=1).values()
     assert record.errors[0].problem.message.startswith("no answer within 0.2 s")
     assert len(server.requests) == 1
 
 
-def test_what_is_refused_for_one_document_only_is_not_taken_from_the_others() -> None:
+def test_what_is_refused_for_one_document_is_still_used_for_the_others() -> None:
     server = ChatServer(read, refuses=("毒",), models=({"id": "m", "object": "model", "owned_by": "vllm"},))
     server.refusal = "the grammar is too large"
     found = _records(server, PHONE, PHONE + "毒", PHONE, concurrency=1)
-    assert [found[name].provenance.get("means") for name in "02"] == [["grammar"]] * 2
-    assert [error.reason for error in found["1"].errors] == ["error"] * 3
+    assert [found[name].provenance.decoding for name in "02"] == [("grammar",)] * 2
+    assert [error.problem.code for error in found["1"].errors] == ["error"] * 3
 
 
-def test_a_server_that_stays_in_trouble_fails_the_document_with_the_reason_and_no_other() -> None:
+def test_an_error_that_retries_do_not_help_fails_its_document_and_no_other() -> None:
     server = ChatServer(read, breaks_on="毒")
     found = _records(server, PHONE + "毒", PHONE, retries=1, attempts=2)
     assert [found[name].status for name in "01"] == ["failed", "ok"]
-    assert [error.message for error in found["0"].errors] == ["the server answered HTTP 500 after 2 tries"] * 2
+    assert [error.problem.message for error in found["0"].errors] == ["the server answered HTTP 500 after 2 tries"] * 2
     assert found["0"].errors[0].problem.code == "error"
 
 
-def test_a_slow_answer_fails_its_document_when_the_time_is_over() -> None:
+def test_a_slow_answer_fails_its_document_after_the_timeout() -> None:
     server = ChatServer(read, delay=1.0)
     (record,) = _records(server, PHONE, timeout=0.2, attempts=1).values()
     assert record.errors[0].problem.message == "no answer within 0.2 s: raise --timeout or lower --concurrency"
@@ -170,7 +170,7 @@ def test_a_slow_answer_fails_its_document_when_the_time_is_over() -> None:
     ],
     ids=lambda fault: fault.body or fault.message,
 )
-def test_a_reply_that_is_no_answer_is_a_reason_and_no_crash(fault: Fault) -> None:
+def test_a_reply_that_is_not_an_answer_is_a_problem_and_not_a_crash(fault: Fault) -> None:
     found = _records(ChatServer(read, faults=[fault]), PHONE, PHONE, attempts=1, concurrency=1)
     assert [record.status for record in found.values()] == ["failed", "ok"]
     assert found["0"].errors[0].problem.code == "error"
@@ -185,7 +185,7 @@ def test_a_document_that_the_server_finds_too_long_is_asked_about_in_halves() ->
     assert [text[slice(*span)] for span in record.spans["/手机号"]] == ["18888888888"]
 
 
-def test_a_limit_of_tokens_a_minute_is_no_document_that_is_too_long() -> None:
+def test_a_rate_limit_in_tokens_is_not_a_prompt_that_is_too_long() -> None:
     server = ChatServer(read, faults=[Fault(429, "Limit reached: maximum of 10000 tokens a minute.")])
     (record,) = _records(server, PHONE, attempts=1).values()
     assert record.errors[0].problem.code == "error"
@@ -193,20 +193,20 @@ def test_a_limit_of_tokens_a_minute_is_no_document_that_is_too_long() -> None:
 
 
 @pytest.mark.parametrize(("cause", "said"), [(OSError("reset\nby peer"), "reset"), (EOFError(), "EOFError")])
-def test_a_broken_connection_has_a_reason_even_where_it_says_nothing(cause: Exception, said: str) -> None:
+def test_a_broken_connection_has_a_reason_even_without_a_message(cause: Exception, said: str) -> None:
     error = openai.APIConnectionError(request=None)  # type: ignore[arg-type]
     error.__cause__ = cause
     assert reason(error) == said
 
 
-def test_no_more_requests_are_under_way_than_was_said() -> None:
+def test_no_more_requests_are_in_flight_than_allowed() -> None:
     server = ChatServer(read, delay=0.05)
     found = _records(server, *[PHONE] * 12, concurrency=3)
     assert {record.status for record in found.values()} == {"ok"}
     assert server.busiest == 3
 
 
-def test_the_fingerprint_covers_the_model_but_neither_the_place_nor_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fingerprint_covers_the_model_but_neither_the_address_nor_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def identity(model: str, **settings: object) -> str:
         models = ({"id": model, "object": "model", "owned_by": "x"},)
         with serving(ChatServer(read, models=models)) as url:
@@ -222,7 +222,7 @@ def test_the_fingerprint_covers_the_model_but_neither_the_place_nor_the_key(monk
     assert "sk-" not in identity("a")
 
 
-def test_the_only_model_is_taken_and_of_several_one_must_be_named() -> None:
+def test_the_only_model_is_used_and_one_of_several_must_be_named() -> None:
     models = tuple({"id": name, "object": "model", "owned_by": "x", "max_model_len": 900} for name in ("a", "b"))
     with serving(ChatServer(read, models=models)) as url:
         with pytest.raises(ModelError, match="It lists no model: name it with -m"):
@@ -236,16 +236,16 @@ def test_the_only_model_is_taken_and_of_several_one_must_be_named() -> None:
     assert (named.name, named.context) == ("b", 900)
 
 
-def test_tokens_are_counted_by_the_server_where_it_does_that() -> None:
+def test_tokens_are_counted_by_the_server_if_it_can() -> None:
     with serving(ChatServer(read, counts=True)) as url:
         assert Backend(ModelConfig(server=ServerConfig(url))).count_tokens("手机号\ud800") == 4
 
 
-def test_an_estimate_of_tokens_is_on_the_safe_side() -> None:
+def test_an_estimate_of_tokens_is_conservative() -> None:
     tokenizer = Tokenizer(ROOT / "extractor" / "models" / "demo")
     for path in (SAMPLES / "order").iterdir():
         text = path.read_text("utf-8")
-        assert len(tokenizer.encode(text)) <= Estimate()(text) <= 2 * len(text), path
+        assert len(tokenizer.encode(text)) <= TokenEstimator()(text) <= 2 * len(text), path
 
 
 @pytest.mark.parametrize(
@@ -263,6 +263,6 @@ def test_options_that_do_not_go_together_are_refused(backend: str, config: Model
     assert "secret" not in str(refusal.value)
 
 
-def test_a_base_url_must_be_one() -> None:
+def test_a_base_url_must_be_a_url() -> None:
     with pytest.raises(UsageError, match="base URL"):
         ServerConfig("localhost:8000")

@@ -1,9 +1,9 @@
-"""What engines that are not ours read and write: text that stays text, tokens that spell it."""
+"""Text that goes to other engines stays text, and their tokens are aligned with the text that they spell."""
 
 import pytest
 
-from extractor.backends._support.align_tokens import spelled
-from extractor.backends._support.escape_control_tokens import plain
+from extractor.backends._support.align_tokens import align_tokens
+from extractor.backends._support.escape_control_tokens import escape_control_tokens
 
 JOINER = "\N{WORD JOINER}"
 PART = "\N{REPLACEMENT CHARACTER}"
@@ -12,15 +12,15 @@ PART = "\N{REPLACEMENT CHARACTER}"
 @pytest.mark.parametrize(
     "text", ["", "手机号：188", "a < b | c > d", "<b>", "if x<|y: pass", "[注] <sub>", "a|>b", "<|\n|>"]
 )
-def test_ordinary_text_is_sent_as_it_stands(text: str) -> None:
-    assert plain(text) == text
+def test_ordinary_text_is_sent_unchanged(text: str) -> None:
+    assert escape_control_tokens(text) == text
 
 
 @pytest.mark.parametrize(
     "token", ["<|user|>", "<|im_start|>", "<｜User｜>", "</s>", "[/INST]", "[gMASK]", "<end_of_turn>"]
 )
 def test_a_control_token_in_a_document_is_broken_up_and_a_surrogate_replaced(token: str) -> None:
-    sent = plain(f"甲{token}乙{token}\ud83d")
+    sent = escape_control_tokens(f"甲{token}乙{token}\ud83d")
     assert token not in sent
     assert sent.replace(JOINER, "") == f"甲{token}乙{token}{PART}"
 
@@ -39,6 +39,6 @@ def test_a_control_token_in_a_document_is_broken_up_and_a_surrogate_replaced(tok
     ],
 )
 def test_tokens_become_pieces_of_the_text_or_nothing(text: str, tokens: list[str], pieces: list[str]) -> None:
-    found = spelled(text, [(token, -1.0) for token in tokens])
+    found = align_tokens(text, [(token, -1.0) for token in tokens])
     assert [piece for piece, _ in found] == pieces
     assert "".join(pieces) in (text, "")

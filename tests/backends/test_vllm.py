@@ -18,7 +18,7 @@ import jsonschema
 import openai
 import pytest
 
-from extractor.backends.openai.request_mode import Manner
+from extractor.backends.openai.request_mode import RequestMode
 from extractor.data import Chunk, Document, Source
 from extractor.task.answer_schema import answer_schema
 from extractor.task.bundled import SCHEMAS
@@ -120,8 +120,8 @@ def test_a_document_beyond_the_context_is_cut_where_the_server_counts(served: st
         assert {text[start:end] for start, end in spans} == {row["data"][pointer[1:]]}
 
 
-@pytest.mark.parametrize("means", ["grammar", "json_schema", "json_object"])
-def test_a_server_of_vllm_takes_every_means_for_every_bundled_schema(served: str, means: str) -> None:
+@pytest.mark.parametrize("capability", ["grammar", "json_schema", "json_object"])
+def test_a_server_of_vllm_takes_every_capability_for_every_bundled_schema(served: str, capability: str) -> None:
     whole = 0
     client = openai.OpenAI(base_url=served, api_key="none", max_retries=0)
     for name in SCHEMAS.names():
@@ -129,13 +129,13 @@ def test_a_server_of_vllm_takes_every_means_for_every_bundled_schema(served: str
         text = "订单号SO-1，收货人李雷，电话13800000000。"
         prompt = rendered(task, Chunk(Document("d", text, Source("", "")), 0, 0, len(text)), 512)
         messages = [{"role": each.role, "content": each.content} for each in prompt.messages]
-        fields = dict(Manner(means).fields(prompt))
+        fields = dict(RequestMode(capability).fields(prompt))
         reply = client.chat.completions.create(model="glm", messages=messages, max_tokens=300, temperature=0, **fields)  # type: ignore[call-overload]
         if reply.choices[0].finish_reason == "stop":
             whole += 1
             answer = json.loads(reply.choices[0].message.content)
             assert isinstance(answer, dict)
-            if means != "json_object":
+            if capability != "json_object":
                 jsonschema.validate(answer, answer_schema(task))
     assert whole
 

@@ -53,9 +53,9 @@ def rows(path: Path) -> list[Row]:
 
 
 def by_id(found: Sequence[Row]) -> dict[str, Row]:
-    """Rows by id, each of which stands there once."""
+    """Return rows by id, each of which occurs once."""
     table = {row["id"]: row for row in found}
-    assert len(table) == len(found), "an id stands in the output twice"
+    assert len(table) == len(found), "an id occurs in the output twice"
     return table
 
 

@@ -52,7 +52,7 @@ def _json(extractor: Run, *arguments: str | Path) -> Row:
     return shown
 
 
-def test_the_figures_are_those_of_a_count_by_hand(extractor: Run, results: Path, gold: Path) -> None:
+def test_the_figures_match_a_count_by_hand(extractor: Run, results: Path, gold: Path) -> None:
     """Gold has 4 values, 4 are found; of the phone numbers one is right in meaning and none to the letter."""
     shown = _json(extractor, results, gold)
     micro = shown["overall"]["normalized"]["micro"]
@@ -114,7 +114,9 @@ def test_two_runs_are_compared_document_by_document(tmp_path: Path, extractor: R
     assert "wrong  手机号: this run is better" in text
 
 
-def test_the_last_row_of_a_document_counts_and_a_torn_line_is_told(tmp_path: Path, extractor: Run, gold: Path) -> None:
+def test_the_last_row_of_a_document_counts_and_a_torn_line_is_reported(
+    tmp_path: Path, extractor: Run, gold: Path
+) -> None:
     rows = [{"id": "ok", "data": {"手机号": "1"}}, {"id": "ok", "data": GOLD["ok"]}]
     results = _write(tmp_path / "results.jsonl", rows)
     results.write_text(results.read_text("utf-8") + '{"id": "wrong", "da', encoding="utf-8")
@@ -125,9 +127,9 @@ def test_the_last_row_of_a_document_counts_and_a_torn_line_is_told(tmp_path: Pat
     assert "line 3 is torn" in done.stderr
 
 
-def test_the_reliability_table_lets_choose_a_threshold(extractor: Run, results: Path, gold: Path) -> None:
+def test_the_calibration_table_helps_to_choose_a_threshold(extractor: Run, results: Path, gold: Path) -> None:
     """Confidences 0.97 (right), 0.55 and 0.31 (wrong); the mail has none."""
-    table = _json(extractor, results, gold)["reliability"]
+    table = _json(extractor, results, gold)["calibration"]
     assert (table["values"], table["without"]) == (3, 1)
     assert table["error"] == pytest.approx((0.03 + 0.55 + 0.31) / 3)
     kept = {each["threshold"]: (each["share"], each["precision"], each["recall"]) for each in table["kept"]}
@@ -170,8 +172,8 @@ def test_the_public_samples_evaluated_against_themselves_are_all_right(tmp_path:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([{"id": "ok", "data": {"x": "1"}}, {"id": "ok", "data": {"x": "2"}}], "gold.jsonl line 2: the id 'ok'"),
-        ([{"id": "ok"}], "gold.jsonl: ok is no answer"),
+        ([{"id": "ok", "data": {"x": "1"}}] * 2, "gold.jsonl line 2: an earlier row has the id 'ok'"),
+        ([{"id": "ok"}], "gold.jsonl: ok is not an answer"),
         ([{"id": "other", "data": {"x": "1"}}], "Ids must be the same"),
     ],
 )
@@ -185,7 +187,7 @@ def test_gold_that_cannot_be_used_is_a_usage_error(
 
 
 @pytest.mark.parametrize("content", ["[1, 2]\n", "not json\n"])
-def test_a_line_that_is_no_row_is_a_usage_error_that_names_it(
+def test_a_line_that_is_not_a_row_is_a_usage_error_that_names_it(
     tmp_path: Path, extractor: Run, gold: Path, content: str
 ) -> None:
     (tmp_path / "bad.jsonl").write_text(content, encoding="utf-8")
@@ -193,3 +195,18 @@ def test_a_line_that_is_no_row_is_a_usage_error_that_names_it(
     assert done.returncode == 2
     assert "bad.jsonl line 1" in done.stderr
     assert extractor("evaluate", "no-such.jsonl", gold).returncode == 2
+
+
+def test_partial_and_failed_documents_are_named_and_what_a_partial_one_holds_counts(
+    tmp_path: Path, extractor: Run, gold: Path
+) -> None:
+    rows: list[Row] = [
+        {"id": "ok", "status": "partial", "data": {"手机号": None, "邮箱": "a@b.cc"}},
+        {"id": "wrong", "status": "failed", "data": None},
+    ]
+    results = _write(tmp_path / "results.jsonl", rows)
+    shown = _json(extractor, results, gold)
+    assert (shown["partial"], shown["failed"]) == (["ok"], ["wrong"])
+    assert shown["overall"]["exact"]["micro"]["right"] == 1
+    text = extractor("evaluate", results, gold).stdout
+    assert "1 partial, so only what was found there counts: ok" in text

@@ -1,4 +1,4 @@
-"""The command line says what becomes of doubtful values, lists places, and takes examples."""
+"""The command line decides about doubtful values, lists occurrences, and takes examples."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_values_below_the_least_confidence_are_withheld_and_listed(capsys: pytes
     assert strict["run"]["fingerprint"] != free["run"]["fingerprint"]
 
 
-def test_a_run_says_how_many_values_it_withheld(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_summary_counts_the_values_that_were_withheld(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out.jsonl"
     assert main(["run", str(BOOK), "-s", "contact", "--min-confidence", "1", "-o", str(output)]) == 0
     withheld = json.loads(output.read_text("utf-8"))["provenance"]["withheld"]
@@ -65,7 +65,7 @@ def test_a_required_value_of_too_little_confidence_fails_the_document(
     )
     code, record, err = _extract(capsys, BOOK, "-s", schema, "--min-confidence", "1", "--record")
     assert (code, record["status"], record["attempts"]) == (1, "failed", 1)
-    assert [failure["reason"] for failure in record["errors"]] == ["confidence"]
+    assert [error["code"] for error in record["errors"]] == ["confidence"]
     assert "Failed: confidence: /手机号" in err
 
 
@@ -78,7 +78,7 @@ def test_a_required_value_of_too_little_confidence_fails_the_document(
         (["--examples", "bad.jsonl"], "bad.jsonl, line 2: /手机号: not in the text"),
     ],
 )
-def test_what_cannot_be_done_is_said_before_a_model_is_loaded(
+def test_what_cannot_be_done_is_refused_before_a_model_is_loaded(
     arguments: list[str],
     message: str,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""Options that people write by hand mean what people mean by them."""
+"""Values of options are read as people write them."""
 
 import click
 import pytest
@@ -15,6 +15,6 @@ def test_a_size_is_a_number_with_a_power_of_1024(written: str, size: int) -> Non
 
 
 @pytest.mark.parametrize("written", ["", "much", "-1G", "4X", "G"])
-def test_what_is_no_size_is_refused_with_an_example(written: str) -> None:
+def test_what_is_not_a_size_is_refused_with_an_example(written: str) -> None:
     with pytest.raises(click.BadParameter, match="512M, 4G"):
         Size().convert(written, None, None)

@@ -33,13 +33,13 @@ def test_outputs_in_the_folder_that_is_read_are_not_documents(inbox: Path, extra
         assert "4 documents" in first.stderr, name
         again = extractor("run", inbox, *LINE, "-o", output)
         assert "0 documents" in again.stderr
-        assert "4 done before, 1 of them failed" in again.stderr
+        assert "4 done before, 1 of them failed (--retry-failed tries again)" in again.stderr
         assert json.loads((inbox / f"{name}.run.json").read_text("utf-8"))["problems"] == {"unsupported": 1}
         for path in (output, inbox / f"{name}.run.json"):
             path.unlink()
 
 
-def test_evaluate_and_report_read_packed_rows_and_say_what_they_do_not_read(tmp_path: Path, extractor: Run) -> None:
+def test_evaluate_and_report_read_packed_rows_and_name_what_they_do_not_read(tmp_path: Path, extractor: Run) -> None:
     (tmp_path / "a.txt").write_text("无", encoding="utf-8")
     gold = tmp_path / "gold.jsonl"
     gold.write_text('{"id": "a.txt", "data": {"手机号": null}}\n', encoding="utf-8")
@@ -55,7 +55,7 @@ def test_evaluate_and_report_read_packed_rows_and_say_what_they_do_not_read(tmp_
         assert "-o results.jsonl" in refused.stderr
 
 
-def test_flattened_rows_say_of_every_document_what_became_of_it(inbox: Path, extractor: Run, tmp_path: Path) -> None:
+def test_flattened_rows_have_the_status_of_every_document(inbox: Path, extractor: Run, tmp_path: Path) -> None:
     done = extractor("run", inbox, *LINE, "--flatten", "-o", "values.csv")
     assert done.returncode == 1
     with (tmp_path / "values.csv").open(encoding="utf-8", newline="") as stream:

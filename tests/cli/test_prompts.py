@@ -42,11 +42,11 @@ def test_the_tokens_are_those_that_the_model_is_given(extractor: Run, name: str)
 def test_a_long_document_is_shown_part_by_part(tmp_path: Path, extractor: Run) -> None:
     (tmp_path / "long.txt").write_text("".join(f"第{number}句话。" for number in range(900)), encoding="utf-8")
     line = ("prompts", "show", "zh", "--render", "long.txt", "-s", "contact")
-    first, second = extractor(*line), extractor(*line, "--part", "2")
-    assert "Part 1 of " in first.stderr
+    first, second = extractor(*line), extractor(*line, "--chunk", "2")
+    assert "Chunk 1 of " in first.stderr
     assert "第0句话" in first.stdout
     assert "第0句话" not in second.stdout
-    assert extractor(*line, "--part", "99").returncode == 2
+    assert extractor(*line, "--chunk", "99").returncode == 2
 
 
 def test_a_template_and_fields_of_ones_own_can_be_shown(tmp_path: Path, extractor: Run) -> None:

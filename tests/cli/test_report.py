@@ -32,8 +32,8 @@ def test_the_report_of_a_real_run_is_one_file_that_refers_to_nothing(tmp_path: P
     data = _data(page)
     assert not LOOKS_OUTSIDE.search(page.replace(json.dumps(data), ""))
     assert data["summary"]["documents"] == data["summary"]["ok"] == 9
-    assert data["summary"]["per_second"] > 0
-    assert all(document["parts"] for document in data["documents"])
+    assert data["summary"]["throughput"] > 0
+    assert all(document["excerpts"] for document in data["documents"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "results.jsonl", "results.run.json"]
 
 
@@ -52,12 +52,14 @@ def test_a_thousand_long_documents_take_less_than_five_megabytes(tmp_path: Path,
     documents = _data(page.decode())["documents"]
     assert len(documents) == 1000
     for document in documents[:50]:
-        shown = [part["text"][start:end] for part in document["parts"] for start, end, _ in part["marks"]]
+        shown = [
+            excerpt["text"][start:end] for excerpt in document["excerpts"] for start, end, _ in excerpt["highlights"]
+        ]
         assert shown == [value["text"] for value in document["values"]]
         assert len(shown) == 20
 
 
-def test_a_text_that_is_missing_or_changed_is_told(tmp_path: Path, extractor: Run) -> None:
+def test_a_text_that_is_missing_or_has_changed_is_reported(tmp_path: Path, extractor: Run) -> None:
     texts = {name: f"手机号：1380000000{number}" for number, name in enumerate(["a.txt", "b.txt", "c.txt"])}
     unread = found(
         "d.txt", "", None, status="failed", attempts=0, errors=(RecordError(Problem("encoding", "not text")),)
@@ -66,8 +68,8 @@ def test_a_text_that_is_missing_or_changed_is_told(tmp_path: Path, extractor: Ru
     (tmp_path / "b.txt").unlink()
     (tmp_path / "c.txt").write_text("手机号：13900000000", encoding="utf-8")
     done = extractor("report", "results.jsonl")
-    assert "1 without text: not where the results say" in done.stderr
-    assert "1 without text: changed since the run" in done.stderr
+    assert "1 without text: the document that a record came from is no longer there; --root names" in done.stderr
+    assert "1 without text: the document has changed since its record was written" in done.stderr
     notes = {
         each["id"]: each.get("note", "") for each in _data((tmp_path / "report.html").read_text("utf-8"))["documents"]
     }
@@ -83,7 +85,7 @@ def test_documents_that_moved_are_found_under_the_root(tmp_path: Path, extractor
     (tmp_path / "moved" / "in").mkdir(parents=True)
     (tmp_path / "moved" / "in" / "a.txt").write_text(text, encoding="utf-8")
     done = extractor("report", results, "--root", tmp_path / "moved", "-o", "-")
-    assert _data(done.stdout)["documents"][0]["parts"][0]["text"] == text
+    assert _data(done.stdout)["documents"][0]["excerpts"][0]["text"] == text
 
 
 def test_beyond_the_limit_the_page_holds_what_needs_looking_at_and_counts_all(tmp_path: Path, extractor: Run) -> None:
@@ -94,7 +96,7 @@ def test_beyond_the_limit_the_page_holds_what_needs_looking_at_and_counts_all(tm
     ]
     write(tmp_path, texts, records)
     done = extractor("report", "results.jsonl", "--limit", "2")
-    assert "The page holds the 2 that need to be looked at first; --limit 6 holds all." in done.stderr
+    assert "The page holds the 2 to look at first; --limit 6 shows all." in done.stderr
     data = _data((tmp_path / "report.html").read_text("utf-8"))
     assert [document["id"] for document in data["documents"]] == ["5.txt", "4.txt"]
     assert data["summary"]["documents"] == 6
@@ -113,8 +115,8 @@ def test_the_last_row_of_a_document_is_the_one_that_is_shown(tmp_path: Path, ext
     ("content", "options", "message"),
     [
         ("", [], "holds no rows"),
-        ('{"id": "a", "data": {}}\n', [], "results.jsonl line 1 is no record"),
-        ("", ["--redact"], "--redact wants the schema"),
+        ('{"id": "a", "data": {}}\n', [], "results.jsonl line 1 is not a record"),
+        ("", ["--redact"], "--redact needs the schema"),
     ],
 )
 def test_what_cannot_be_reported_on_is_a_usage_error(
@@ -135,7 +137,7 @@ def test_results_may_come_from_standard_input(tmp_path: Path, extractor: Run) ->
     assert "1 documents" in done.stderr
 
 
-def test_packed_results_that_are_damaged_are_named_and_nothing_is_said_of_writing(
+def test_packed_results_that_are_damaged_are_named_and_the_message_is_about_reading(
     tmp_path: Path, extractor: Run
 ) -> None:
     (tmp_path / "results.jsonl.gz").write_bytes(b"no gzip at all")

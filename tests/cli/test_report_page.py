@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.data import Json, Record, RecordError
+from extractor.data import Conflict, Json, Provenance, Record, RecordError, Withheld
 from extractor.errors import Problem
 from tests import browser
 from tests.browser import Browser
@@ -25,38 +25,38 @@ TEXTS = {
     "evil.txt": f"{EVIL}😀😀 手机号 13800000000，密码 <b>Se\u2028cr😀et</b> 结束",
     "unsure.txt": "账号：ops_view，手机号：13900000000",
     "nested.txt": "地址：上海市浦东新区张江路1号",
-    "placeless.txt": "联系人没有留下任何号码",
+    "ungrounded.txt": "联系人没有留下任何号码",
     "failed.txt": "此文没有答案",
     "fine.txt": "手机号：13700000000",
+    "partial.txt": "邮箱：a@b.cc",
 }
 DATA: dict[str, dict[str, Json] | None] = {
     "evil.txt": {"手机号": "13800000000", "密码": "Se\u2028cr😀et", "邮箱": None},
     "unsure.txt": {"账号": "ops_view", "手机号": "13900000000"},
     "nested.txt": {"地址": "上海市浦东新区张江路1号", "城市": "上海市"},
-    "placeless.txt": {"手机号": "13612345678"},
+    "ungrounded.txt": {"手机号": "13612345678"},
     "failed.txt": None,
     "fine.txt": {"手机号": "13700000000"},
+    "partial.txt": {"邮箱": "a@b.cc"},
 }
 CHANGES: dict[str, dict[str, Json]] = {
     "evil.txt": {"confidence": {"/手机号": 0.97, "/密码": 0.9}},
     "unsure.txt": {
         "confidence": {"/账号": 0.99, "/手机号": 0.31},
-        "conflicts": {"/账号": ({"value": "13900000000", "span": [16, 27]},)},
-        "how": {"grounded": {"/账号": "label"}},
+        "conflicts": {"/账号": (Conflict("13900000000", (16, 27)),)},
+        "provenance": Provenance(grounded={"/账号": "label"}),
     },
     "nested.txt": {
-        "how": {
-            "grounded": {"/城市": "example"},
-            "withheld": [
-                {"field": "行/邮编", "value": "<i>200120", "reason": "confidence", "confidence": 0.41, "spans": []},
-                {"field": "电话", "value": 110, "reason": "ungrounded", "confidence": None, "spans": []},
-            ],
-        }
+        "provenance": Provenance(
+            grounded={"/城市": "example"},
+            withheld=(Withheld("行/邮编", "<i>200120", "confidence", 0.41), Withheld("电话", 110, "ungrounded")),
+        )
     },
     "failed.txt": {"status": "failed", "errors": (RecordError(Problem("parse", "the <answer> holds no JSON"), 0, 1),)},
     "fine.txt": {"confidence": {"/手机号": 0.98}},
+    "partial.txt": {"status": "partial", "errors": (RecordError(Problem("required", "/手机号: missing"), 0, 1),)},
 }
-ORDER = ["failed.txt", "placeless.txt", "unsure.txt", "nested.txt", "evil.txt", "fine.txt"]
+ORDER = ["failed.txt", "partial.txt", "ungrounded.txt", "unsure.txt", "nested.txt", "evil.txt", "fine.txt"]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_highlights_are_on_the_characters_of_their_values(page: Browser) -> None
     assert _marks(page, "evil.txt") == [["手机号", "13800000000"], ["密码", "Se\u2028cr😀et"]]
     assert _marks(page, "fine.txt") == [["手机号", "13700000000"]]
     assert _marks(page, "nested.txt") == [["城市", "上海市"], ["地址", "浦东新区张江路1号"]]
-    assert _marks(page, "placeless.txt") == []
+    assert _marks(page, "ungrounded.txt") == []
 
 
 def test_documents_are_shown_as_they_are_and_never_as_markup(page: Browser) -> None:
@@ -169,7 +169,7 @@ def test_what_was_withheld_or_is_of_an_example_is_shown(page: Browser) -> None:
         "withheld: 行/邮编: <i>200120 (confidence 0.41)",
         "withheld: 电话: 110 (not in the text)",
     ]
-    assert "of an example, not in the text" in page.run(shown, "td.provenance")
+    assert "of an example, not in the text" in page.run(shown, "td.grounding")
 
 
 @pytest.mark.parametrize(
@@ -179,15 +179,16 @@ def test_what_was_withheld_or_is_of_an_example_is_shown(page: Browser) -> None:
         ({"search": "<SCRIPT>"}, ["evil.txt"]),
         ({"search": "no such text"}, []),
         ({"status": "failed"}, ["failed.txt"]),
-        ({"status": "placeless"}, ["placeless.txt"]),
+        ({"status": "partial"}, ["partial.txt"]),
+        ({"status": "ungrounded"}, ["ungrounded.txt"]),
         ({"status": "conflict"}, ["unsure.txt"]),
         ({"status": "withheld"}, ["nested.txt"]),
         ({"status": "example"}, ["nested.txt"]),
         ({"field": "账号"}, ["unsure.txt"]),
-        ({"field": "邮箱"}, []),
-        ({"sure": "0.95"}, ["unsure.txt", "evil.txt"]),
-        ({"sure": "0.97", "field": "手机号"}, ["unsure.txt", "evil.txt"]),
-        ({"sure": "0.95", "field": "手机号"}, ["unsure.txt"]),
+        ({"field": "邮箱"}, ["partial.txt"]),
+        ({"confidence": "0.95"}, ["unsure.txt", "evil.txt"]),
+        ({"confidence": "0.97", "field": "手机号"}, ["unsure.txt", "evil.txt"]),
+        ({"confidence": "0.95", "field": "手机号"}, ["unsure.txt"]),
         ({"status": "ok", "field": "手机号", "search": "137"}, ["fine.txt"]),
     ],
     ids=str,
@@ -242,10 +243,10 @@ def _texts_of(window: Browser, selector: str) -> list[list[str]]:
 
 def test_the_summary_counts(page: Browser) -> None:
     tiles = {label: value for value, label in _texts_of(page, ".tile")}
-    assert (tiles["documents"], tiles["ok"], tiles["failed"]) == ("6", "5", "1")
-    assert tiles["with values that have no place"] == "1"
+    assert (tiles["documents"], tiles["ok"], tiles["partial"], tiles["failed"]) == ("7", "5", "1", "1")
+    assert tiles["with values not found in the text"] == "1"
     assert ["手机号", "4", "4", "0.75", "1", "0"] in _texts_of(page, "#fields tbody tr")
-    assert ["Failures by reason", "parse1"] in _texts_of(page, "figure")
+    assert ["Partial and failed documents by problem", "parse1required1"] in _texts_of(page, "figure")
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -264,7 +265,8 @@ def test_text_is_readable_in_light_and_dark_and_on_a_narrow_window(
 
 
 COLOURS = """
-return ['mark', '.chip', '.text', '.about', '.badge.ok', '.badge.failed', '.badge.odd', '.errors li', 'h1'].flatMap(
+const badges = ['.badge.ok', '.badge.partial', '.badge.failed', '.badge.odd'];
+return ['mark', '.chip', '.text', '.about', ...badges, '.errors li', 'h1'].flatMap(
   (selector) => [...document.querySelectorAll(selector)].map((node) => {
     let ground = node;
     while (getComputedStyle(ground).backgroundColor === 'rgba(0, 0, 0, 0)') ground = ground.parentElement;

@@ -14,7 +14,7 @@ from tests.backends.chat_server import PHONE, ChatServer, read, serving
 from tests.cli.conftest import SAMPLES, Run, command, environment, rows
 
 
-def test_the_key_comes_from_the_environment_and_goes_nowhere_but_to_the_server(
+def test_the_key_comes_from_the_environment_and_goes_to_the_server_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, extractor: Run
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
@@ -54,7 +54,7 @@ def test_a_server_that_is_not_there_or_closed_to_this_key_is_named_before_anythi
     assert "Traceback" not in gone.stderr + closed.stderr
 
 
-def test_a_server_that_goes_away_ends_the_run_and_the_same_line_goes_on(tmp_path: Path, extractor: Run) -> None:
+def test_a_server_that_goes_away_ends_the_run_and_the_same_line_resumes(tmp_path: Path, extractor: Run) -> None:
     lines = [json.dumps({"id": str(n), "text": PHONE}) for n in range(20)]
     (tmp_path / "in.jsonl").write_text("\n".join(lines), encoding="utf-8")
     line = ["run", "in.jsonl", "-s", "contact", "--backend", "openai", "-o", "rows.jsonl", "--concurrency", "2"]
@@ -62,7 +62,7 @@ def test_a_server_that_goes_away_ends_the_run_and_the_same_line_goes_on(tmp_path
     with serving(ChatServer(read, ends_after=8)) as url:
         first = extractor(*line, url)
     assert first.returncode == 3, first.stderr
-    assert "the same line then goes on" in first.stderr
+    assert "then the same line resumes" in first.stderr
     assert 0 < len(rows(tmp_path / "rows.jsonl")) < 20
     assert {row["status"] for row in rows(tmp_path / "rows.jsonl")} == {"ok"}
     with serving(ChatServer(read)) as url:

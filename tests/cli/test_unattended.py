@@ -1,4 +1,4 @@
-"""Hours alone: signals, kills, restarts, full disks, closed pipes, two runs on one output."""
+"""Unattended for hours: signals, kills, restarts, full disks, closed pipes, two runs on one output."""
 
 import json
 import os
@@ -138,7 +138,7 @@ def test_a_signal_while_the_model_loads_ends_at_once(documents: Path, tmp_path: 
 
 def test_two_runs_on_one_output_are_refused(documents: Path, tmp_path: Path, extractor: Run) -> None:
     output = tmp_path / "rows.jsonl"
-    line = command("run", "-", *LINE, "-o", output)  # it goes on until its input ends
+    line = command("run", "-", *LINE, "-o", output)  # it runs until its input ends
     child = subprocess.Popen(line, env=environment(), stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert child.stdin is not None
     try:
@@ -176,12 +176,12 @@ def test_other_settings_on_an_existing_output_are_refused_by_name(
     assert other.returncode == 2
     assert "seed" in other.stderr
     assert "--overwrite" in other.stderr
-    anew = extractor("run", documents, *LINE, "--seed", "9", "--limit", "1", "--overwrite", "-o", output)
-    assert anew.returncode in (0, 1)
+    again = extractor("run", documents, *LINE, "--seed", "9", "--limit", "1", "--overwrite", "-o", output)
+    assert again.returncode in (0, 1)
     assert len(rows(output)) == 1
 
 
-def test_a_changed_document_is_done_again_and_stands_once(tmp_path: Path, extractor: Run) -> None:
+def test_a_changed_document_is_done_again_and_has_one_row(tmp_path: Path, extractor: Run) -> None:
     folder, output = tmp_path / "in", tmp_path / "rows.jsonl"
     folder.mkdir()
     for name in ("a", "b"):
@@ -250,7 +250,7 @@ def test_a_closed_stdout_ends_quietly(documents: Path) -> None:
         ("run {} --backend scripted -s contact >&-", "standard output cannot be written: it is closed."),
     ],
 )
-def test_a_stdout_that_takes_nothing_is_an_error_with_a_reason(line: str, said: str) -> None:
+def test_a_stdout_that_cannot_be_written_is_an_error_with_a_reason(line: str, said: str) -> None:
     whole = f"{' '.join(command())} {line.format(SAMPLES / 'contact' / 'book.txt')}"
     done = subprocess.run(
         ["bash", "-c", whole], stderr=subprocess.PIPE, text=True, env=environment(), timeout=120, check=False
@@ -260,7 +260,7 @@ def test_a_stdout_that_takes_nothing_is_an_error_with_a_reason(line: str, said: 
     assert "Traceback" not in done.stderr
 
 
-def test_a_folder_without_documents_is_said_to_have_none(tmp_path: Path, extractor: Run) -> None:
+def test_an_empty_folder_is_reported_as_such(tmp_path: Path, extractor: Run) -> None:
     (tmp_path / "inbox").mkdir()
     done = extractor("run", "inbox", "-s", "contact", "-o", "rows.jsonl")
     assert (done.returncode, done.stderr) == (0, "No document was found in the input.\n")

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from extractor.distributed.resources import Machine, connected
+from extractor.distributed.resources import NodeResources, connect
 
 pytest.importorskip("ray")
 
 
 @pytest.fixture(scope="package")
-def machines() -> Iterator[list[Machine]]:
-    with connected(None, 2) as found:
+def nodes() -> Iterator[list[NodeResources]]:
+    with connect(None, 2) as found:
         yield found

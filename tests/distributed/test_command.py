@@ -12,12 +12,12 @@ import ray
 from click.testing import CliRunner, Result
 
 from extractor.cli import cli
-from extractor.distributed.resources import Machine
+from extractor.distributed.resources import NodeResources
 from extractor.storage.parts_folder import parts
 from tests.cli.conftest import Row, assert_same_rows, command, environment, rows
 
 LINE = ["-s", "contact", "--precision", "float32", "--batch-size", "2", "--max-attempts", "1"]
-RAY = ["--engine", "ray", "--workers", "2", "--parcel", "2"]
+RAY = ["--engine", "ray", "--workers", "2", "--batch-documents", "2"]
 COUNT = 12
 
 
@@ -51,7 +51,7 @@ def _wait_for_a_part(output: Path, child: "subprocess.Popen[bytes]", seconds: fl
 
 @pytest.mark.slow
 def test_an_interrupted_line_keeps_its_parts_and_the_same_line_completes_them(
-    inbox: Path, tmp_path: Path, machines: list[Machine]
+    inbox: Path, tmp_path: Path, nodes: list[NodeResources]
 ) -> None:
     output, alone = tmp_path / "out", tmp_path / "alone.jsonl"
     address = ray.get_runtime_context().gcs_address

@@ -13,10 +13,10 @@ import pytest
 
 from extractor import ingest
 from extractor.data import Record
-from extractor.distributed.batch import Committed, Parcel
-from extractor.distributed.job import Job, Reading
-from extractor.distributed.resources import Layout, Machine
-from extractor.distributed.worker import Worker
+from extractor.distributed.batch import BatchResult, DocumentBatch
+from extractor.distributed.job import ReadJob, WorkerJob
+from extractor.distributed.resources import NodeResources, WorkerLayout
+from extractor.distributed.worker import WorkerActor
 from extractor.errors import ModelError, OutputError
 from extractor.ingest import ReadOptions
 from extractor.pipeline import Pipeline
@@ -27,7 +27,7 @@ from tests.cli.conftest import Row, assert_same_rows, rows
 from tests.distributed import backends
 
 TASK = make_task({"type": "object", "properties": {"名称": {"type": "string"}}}, "zh")
-COUNT, PARCEL = 48, 4
+COUNT, BATCH = 48, 4
 
 
 @pytest.fixture
@@ -57,14 +57,16 @@ class Working:
         self.pipeline = Pipeline(TASK, self.make_backend())
 
     def records(self, workers: int = 2, **options: Any) -> Iterator[Record]:
-        from extractor.distributed.coordinator import Run
+        from extractor.distributed.coordinator import Coordinator
 
-        reading = Reading((str(self.folder),), ReadOptions(), parcel=PARCEL)
+        reading = ReadJob((str(self.folder),), ReadOptions(), batch_documents=BATCH)
         settings = SinkOptions(self.pipeline.info.fingerprint, self.pipeline.settings, **options)
         with PartsFolder(str(self.output), settings) as parts_folder:
-            run = Run(Job.of(self.pipeline, self.make_backend), reading, parts_folder, Layout(workers, 1, 0))
-            yield from run.records()
-            self.counts = run.counts
+            coordinator = Coordinator(
+                WorkerJob.of(self.pipeline, self.make_backend), reading, parts_folder, WorkerLayout(workers, 1, 0)
+            )
+            yield from coordinator.records()
+            self.progress = coordinator.progress
 
     @property
     def rows(self) -> list[Row]:
@@ -90,7 +92,7 @@ class Working:
 
 
 @pytest.fixture
-def working(folder: Path, machines: list[Machine]) -> Working:
+def working(folder: Path, nodes: list[NodeResources]) -> Working:
     return Working(folder)
 
 
@@ -103,7 +105,7 @@ def test_workers_that_are_killed_lose_no_document_and_cost_those_in_flight_one_r
             kills += 1
     assert kills == 2
     asked = working.asked
-    assert sum(asked.values()) - COUNT <= kills * 2 * PARCEL  # a worker has two parcels at a time
+    assert sum(asked.values()) - COUNT <= kills * 2 * BATCH  # a worker has two batches at a time
     assert max(asked.values()) <= 1 + kills
     (working.log / "alone").mkdir()
     assert_same_rows(working.rows, working.alone)
@@ -121,25 +123,25 @@ def test_a_document_that_kills_or_breaks_its_worker_fails_alone(working: Working
     assert failed == {"inbox/010.txt": "crashed", "inbox/030.txt": "crashed", "inbox/bad.txt": "binary"}
 
 
-def _worked(working: Working) -> Committed:
-    """What a worker makes of one parcel, in this process."""
-    job = replace(Job.of(working.pipeline, working.make_backend), output=str(working.output))
+def _worked(working: Working) -> BatchResult:
+    """What a worker makes of one batch, in this process."""
+    job = replace(WorkerJob.of(working.pipeline, working.make_backend), output=str(working.output))
     document = next(iter(ingest.read([str(working.folder / "000.txt")])))
-    (table,) = Worker(job)(Parcel([document]).to_table())
-    (committed,) = Committed.from_table(table)
-    return committed
+    (table,) = WorkerActor(job)(DocumentBatch([document]).to_table())
+    (result,) = BatchResult.from_table(table)
+    return result
 
 
 def test_a_worker_with_another_model_ends_the_run_before_it_writes(folder: Path) -> None:
     working = Working(folder)
     working.make_backend = functools.partial(backends.another_each_time, working.log)
-    committed = _worked(working)
-    assert isinstance(committed.error, ModelError)
-    assert "Give all machines the same model" in str(committed.error)
+    result = _worked(working)
+    assert isinstance(result.error, ModelError)
+    assert "Give all machines the same model" in str(result.error)
     assert working.rows == []
 
 
-def test_a_parcel_that_was_committed_by_a_worker_that_died_is_not_asked_about_again(folder: Path) -> None:
+def test_a_batch_that_was_committed_by_a_worker_that_died_is_not_asked_about_again(folder: Path) -> None:
     working = Working(folder)
     first, second = _worked(working), _worked(working)
     assert first == second
@@ -150,6 +152,6 @@ def test_a_parcel_that_was_committed_by_a_worker_that_died_is_not_asked_about_ag
 def test_an_output_that_a_worker_cannot_write_ends_the_run_and_says_so(folder: Path) -> None:
     working = Working(folder)
     working.output.rmdir()
-    committed = _worked(working)
-    assert isinstance(committed.error, OutputError)
-    assert "Run the same line again" in str(committed.error)
+    result = _worked(working)
+    assert isinstance(result.error, OutputError)
+    assert "Run the same line again" in str(result.error)

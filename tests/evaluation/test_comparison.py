@@ -1,16 +1,16 @@
-"""Two runs: where they differ, who is right there, and whether it is more than luck."""
+"""Two runs: where they differ, who is right there, and whether the difference is significant."""
 
 import pytest
 
 from extractor.data import Json
-from extractor.evaluation import Answer, Comparison, Resampling, compare, evaluate_all
+from extractor.evaluation import Annotation, Comparison, Resampling, compare, evaluate_all
 
 Run = dict[str, Json]
 
 
 def _compare(gold: Run, this: Run, other: Run) -> Comparison:
-    expected = [Answer(name, data) for name, data in gold.items()]
-    given = [{name: Answer(name, data) for name, data in run.items()} for run in (this, other)]
+    expected = [Annotation(name, data) for name, data in gold.items()]
+    given = [{name: Annotation(name, data) for name, data in run.items()} for run in (this, other)]
     return compare(*evaluate_all(expected, given), (given[0], given[1]), Resampling())
 
 
@@ -18,7 +18,7 @@ def _run(right: int, documents: int) -> Run:
     return {str(at): {"x": str(at) if at < right else "wrong"} for at in range(documents)}
 
 
-def test_a_run_compared_with_itself_differs_nowhere() -> None:
+def test_a_run_compared_with_itself_has_no_differences() -> None:
     comparison = _compare(_run(40, 40), _run(30, 40), _run(30, 40))
     f1 = comparison.differences["micro f1"]
     assert (f1.value, f1.interval, f1.p, f1.significant) == (0, (0, 0), 1, False)
@@ -34,7 +34,7 @@ def test_a_difference_in_many_documents_is_significant() -> None:
 
 
 def test_a_difference_in_one_document_of_forty_is_not() -> None:
-    """The draw leaves that document out with a chance of (39/40)^40 = 0.363, on which side 0 stands: p = 0.73."""
+    """Draws leave that document out with a chance of (39/40)^40 = 0.363; in these the difference is 0: p = 0.73."""
     f1 = _compare(_run(40, 40), _run(40, 40), _run(39, 40)).differences["micro f1"]
     assert f1.value == pytest.approx(1 / 40)
     assert f1.p == pytest.approx(0.73, abs=0.06)

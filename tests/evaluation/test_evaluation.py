@@ -4,17 +4,17 @@ import pytest
 
 from extractor.data import Json
 from extractor.errors import InputError
-from extractor.evaluation import EVERYTHING, Answer, Evaluation, Scope, evaluate
-from extractor.evaluation.calibration import reliability
+from extractor.evaluation import EVERYTHING, Annotation, Evaluation, Scope, evaluate
+from extractor.evaluation.calibration import calibrate
 from extractor.evaluation.evaluation import MadeUp
 
 
-def _gold(**documents: Json) -> list[Answer]:
-    return [Answer(name, data) for name, data in documents.items()]
+def _gold(**documents: Json) -> list[Annotation]:
+    return [Annotation(name, data) for name, data in documents.items()]
 
 
-def _found(**documents: Json) -> dict[str, Answer]:
-    return {name: Answer(name, data) for name, data in documents.items()}
+def _found(**documents: Json) -> dict[str, Annotation]:
+    return {name: Annotation(name, data) for name, data in documents.items()}
 
 
 def _right(run: Evaluation) -> list[list[bool]]:
@@ -28,7 +28,7 @@ def test_a_document_that_is_missing_or_failed_has_found_nothing_and_its_nulls_ar
     assert _right(run) == [[True, True], [False, False], [False, False]]
 
 
-def test_a_field_that_the_gold_never_names_is_told_and_not_scored() -> None:
+def test_a_field_that_the_gold_never_names_is_listed_and_not_scored() -> None:
     run = evaluate(_gold(a={"x": "1"}), _found(a={"x": "1", "z": ["2", "3"]}))
     assert run.fields == ("x",)
     assert run.unscored == {"z": 2}
@@ -50,16 +50,16 @@ def test_what_is_found_where_the_gold_has_a_null_counts_at_every_depth() -> None
 
 def test_made_up_values_are_counted_apart_from_wrong_ones() -> None:
     text = "电话：１３８ 0000 0000，数量 三"
-    gold = [Answer("a", {"电话": "13800000000", "邮箱": None, "数量": 3, "急": None}, text=text)]
+    gold = [Annotation("a", {"电话": "13800000000", "邮箱": None, "数量": 3, "急": None}, text=text)]
     given = {"电话": "138 0000 0000", "邮箱": "x@y.z", "数量": 4, "急": True}
-    run = evaluate(gold, {"a": Answer("a", given)})
+    run = evaluate(gold, {"a": Annotation("a", given)})
     assert run.made_up() == MadeUp(where_null=2, not_in_text=2, checked=3)
     assert run.made_up("数量") == MadeUp(where_null=0, not_in_text=1, checked=1)
 
 
-def test_values_that_need_not_stand_in_the_document_are_not_looked_for() -> None:
-    gold = [Answer("a", {"kind": "order", "no": "7"}, text="no 7")]
-    found = {"a": Answer("a", {"kind": "order", "no": "8"})}
+def test_values_that_need_not_occur_in_the_document_are_not_looked_for() -> None:
+    gold = [Annotation("a", {"kind": "order", "no": "7"}, text="no 7")]
+    found = {"a": Annotation("a", {"kind": "order", "no": "8"})}
     assert evaluate(gold, found, EVERYTHING).made_up() == MadeUp(0, 2, 2)
     grounded = Scope(("kind", "no"), lambda data: {"/no"})
     assert evaluate(gold, found, grounded).made_up() == MadeUp(0, 1, 1)
@@ -70,16 +70,18 @@ def test_a_run_that_shares_no_document_with_the_gold_is_an_error_that_shows_both
         evaluate(_gold(**{"a.txt": {"x": "1"}}), _found(**{"in/a.txt": {"x": "1"}}))
 
 
-@pytest.mark.parametrize("gold", [[], [Answer("a", {})]])
-def test_gold_without_documents_or_fields_is_an_error(gold: list[Answer]) -> None:
+@pytest.mark.parametrize("gold", [[], [Annotation("a", {})]])
+def test_gold_without_documents_or_fields_is_an_error(gold: list[Annotation]) -> None:
     with pytest.raises(InputError, match="gold"):
         evaluate(gold, _found(a={}))
 
 
-def test_reliability_is_about_the_values_found() -> None:
+def test_calibration_is_about_the_values_found() -> None:
     gold = _gold(a={"x": "1", "y": ["p", "q"], "z": None})
-    found = {"a": Answer("a", {"x": "1", "y": ["q", "r"], "z": None}, confidence={"/x": 0.9, "/y/1": 0.3, "/z": 0.99})}
-    table = evaluate(gold, found).reliability
+    found = {
+        "a": Annotation("a", {"x": "1", "y": ["q", "r"], "z": None}, confidence={"/x": 0.9, "/y/1": 0.3, "/z": 0.99})
+    }
+    table = evaluate(gold, found).calibration
     assert table is not None
     assert (table.values, table.without) == (2, 1)
     assert [(each.values, each.confidence, each.accuracy) for each in table.bins] == [(1, 0.3, 0), (1, 0.9, 1)]
@@ -92,7 +94,7 @@ def test_reliability_is_about_the_values_found() -> None:
 def test_the_calibration_error_is_the_gap_weighted_over_the_bins() -> None:
     """Ten values at 0.95, eight right: a gap of 0.15; thirty at 0.55, all right: a gap of 0.45."""
     values = [(0.95, at < 8) for at in range(10)] + [(0.55, True)] * 30
-    table = reliability(values, 0, gold=50)
+    table = calibrate(values, 0, gold=50)
     assert table is not None
     assert table.error == pytest.approx((10 * 0.15 + 30 * 0.45) / 40)
     kept = {each.threshold: (each.share, each.precision, each.recall) for each in table.kept}
@@ -102,6 +104,6 @@ def test_the_calibration_error_is_the_gap_weighted_over_the_bins() -> None:
 
 
 def test_a_confidence_of_one_falls_into_the_last_bin() -> None:
-    table = reliability([(1.0, True), (0.9, False)], 0, gold=2)
+    table = calibrate([(1.0, True), (0.9, False)], 0, gold=2)
     assert table is not None
     assert [(each.low, each.values) for each in table.bins] == [(0.9, 2)]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from extractor.data import Json, Span
-from extractor.evaluation.matching import best_pairs, judge, overlapping
+from extractor.evaluation.matching import best_pairs, count_overlapping, match_values
 from extractor.text.meaning import exact, meaning
 
 SPANS = st.lists(st.tuples(st.integers(0, 8), st.integers(1, 6)).map(lambda pair: (pair[0], sum(pair))), max_size=5)
@@ -30,12 +30,12 @@ def _best_by_trying(left: Sequence[Json], right: Sequence[Json], agreement: Call
 
 @settings(deadline=None)
 @given(SPANS, SPANS)
-def test_places_are_paired_as_well_as_trying_all_pairings_would(left: list[Span], right: list[Span]) -> None:
+def test_spans_are_paired_as_well_as_trying_all_pairings_would(left: list[Span], right: list[Span]) -> None:
     pairs = best_pairs(left, right, _shared)
     assert sum(_shared(left[one], right[other]) for one, other in pairs) == pytest.approx(
         _best_by_trying(left, right, _shared)
     )
-    assert overlapping([("x", span) for span in left], [("x", span) for span in right]) == len(pairs)
+    assert count_overlapping([("x", span) for span in left], [("x", span) for span in right]) == len(pairs)
 
 
 @settings(deadline=None)
@@ -54,7 +54,7 @@ def test_the_pairing_with_the_most_agreement_wins_over_the_first_that_fits() -> 
 
 
 def _outcomes(found: Json, gold: Json) -> list[tuple[str, Json, str]]:
-    return [(each.field, each.value, each.outcome) for each in judge(found, gold, meaning)]
+    return [(each.field, each.value, each.outcome) for each in match_values(found, gold, meaning)]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_every_value_is_judged_once(found: Json, gold: Json, expected: list[tupl
 def test_objects_in_a_list_are_compared_with_those_they_agree_with_most_whatever_the_order() -> None:
     gold = {"条目": [{"名称": "茶", "数量": 1}, {"名称": "纸", "数量": 2}, {"名称": "笔", "数量": 3}]}
     found = {"条目": [{"名称": "笔", "数量": 3}, {"名称": "茶", "数量": 2}, {"名称": "纸", "数量": 2}]}
-    verdicts = judge(found, gold, exact)
+    verdicts = match_values(found, gold, exact)
     assert [(each.pointer, each.field) for each in verdicts if each.outcome == "wrong"] == [
         ("/条目/1/数量", "条目/数量")
     ]
@@ -91,6 +91,6 @@ def test_objects_in_a_list_are_compared_with_those_they_agree_with_most_whatever
 
 def test_a_list_of_many_equal_objects_is_compared_at_once() -> None:
     items = [{"n": number, "unit": "元"} for number in range(3000)]
-    verdicts = judge({"a": items}, {"a": items[::-1]}, exact)
+    verdicts = match_values({"a": items}, {"a": items[::-1]}, exact)
     assert len(verdicts) == 6000
     assert all(each.right for each in verdicts)

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from extractor.data import Json, Span
-from extractor.evaluation import Answer, Evaluation, Resampling, Score, evaluate
-from extractor.evaluation.scores import NAMES, Counts, score
+from extractor.evaluation import Annotation, Evaluation, Resampling, Score, evaluate
+from extractor.evaluation.scores import NAMES, CountArray, score
 
 FEW = Resampling(resamples=50)
 
 
-def _entities(*entities: tuple[str, Span]) -> Answer:
-    """An answer that consists of marked places, the value of each being where it stands."""
+def _entities(*entities: tuple[str, Span]) -> Annotation:
+    """Return an annotation of marked spans, the value of each named by its span."""
     data: dict[str, list[str]] = {}
     for kind, span in entities:
         data.setdefault(kind, []).append(str(span))
-    return Answer("", data, frozenset(entities))
+    return Annotation("", data, frozenset(entities))
 
 
-def _run(*documents: tuple[Answer, Answer]) -> Evaluation:
-    gold = [Answer(str(at), pair[0].data, pair[0].places) for at, pair in enumerate(documents)]
+def _run(*documents: tuple[Annotation, Annotation]) -> Evaluation:
+    gold = [Annotation(str(at), pair[0].data, pair[0].mentions) for at, pair in enumerate(documents)]
     return evaluate(gold, {str(at): found for at, (_, found) in enumerate(documents)})
 
 
@@ -43,7 +43,7 @@ def test_the_example_of_seqeval_gives_the_figures_of_seqeval() -> None:
 def test_the_example_of_scikit_learn_gives_the_figures_of_scikit_learn(way: str) -> None:
     """y_true = 0 1 2 0 1 2, y_pred = 0 2 1 0 0 1: a class is a field, a document has a value of one of them."""
     pairs = zip("012012", "021001", strict=True)
-    run = _run(*((Answer("", {true: "x"}), Answer("", {guess: "x"})) for true, guess in pairs))
+    run = _run(*((Annotation("", {true: "x"}), Annotation("", {guess: "x"})) for true, guess in pairs))
     scores = run.scores(way, FEW)
     assert _rates(scores.macro) == pytest.approx((2 / 9, 1 / 3, 4 / 15))
     assert _rates(scores.micro) == pytest.approx((1 / 3, 1 / 3, 1 / 3))
@@ -66,19 +66,19 @@ def test_partial_places_count_once_and_only_in_their_own_field() -> None:
         ({"a": None}, {"a": "x"}, (0, 0, 0)),
     ],
 )
-def test_nothing_found_is_zero_and_nothing_on_either_side_is_no_figure(
+def test_nothing_found_is_zero_and_nothing_on_either_side_has_no_figure(
     gold: Json, found: Json, expected: tuple[float | None, ...]
 ) -> None:
-    scores = _run((Answer("", gold), Answer("", found))).scores("exact", FEW)
+    scores = _run((Annotation("", gold), Annotation("", found))).scores("exact", FEW)
     assert _rates(scores.fields[0]) == _rates(scores.micro) == _rates(scores.macro) == expected
 
 
 def test_a_field_with_nothing_on_either_side_does_not_pull_the_macro_average_down() -> None:
-    run = _run((Answer("", {"a": "x", "b": None}), Answer("", {"a": "x", "b": None})))
+    run = _run((Annotation("", {"a": "x", "b": None}), Annotation("", {"a": "x", "b": None})))
     assert _rates(run.scores("exact", FEW).macro) == (1, 1, 1)
 
 
-def _one_field(right: int, documents: int) -> Counts:
+def _one_field(right: int, documents: int) -> CountArray:
     """A field that has a value in each document and is found, `right` times the right one."""
     return np.array([[[1, 1, at < right]] for at in range(documents)], np.int64)
 

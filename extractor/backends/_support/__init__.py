@@ -1,1 +1,1 @@
-"""What several backends share."""
+"""Helpers of several backends; not one itself."""

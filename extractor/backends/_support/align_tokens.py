@@ -1,4 +1,4 @@
-"""Tokens as an engine names them become pieces of the text that they spell."""
+"""Tokens as an engine names them, aligned with the text that they spell."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 _PART = "\N{REPLACEMENT CHARACTER}"
 
 
-def spelled(text: str, tokens: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
-    """Each token as the piece of the text that it stands for, with its log-probability; none if they do not spell it.
+def align_tokens(text: str, tokens: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+    """Return each token as the piece of the text that it stands for, with its log-probability; none if they do not fit.
 
     An engine may leave out the space that a token begins with, and write U+FFFD for a part of a character: what is
     missing goes to the next token.

@@ -1,7 +1,7 @@
-"""Text of a document is text: nothing in it may be taken for a control token, and all of it must fit into UTF-8.
+"""Text of a document stays text: none of it is read as a control token, and all of it fits into UTF-8.
 
-A tokenizer of our own encodes content as plain pieces; one that is not ours is kept from seeing a control token by a
-word joiner, which no reader sees, behind its first character.
+Our own tokenizer encodes content as plain pieces. Another one is kept from seeing a control token by a word joiner,
+which is invisible, after its first character.
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ _CONTROL = re.compile(
 _JOINER = "\N{WORD JOINER}"
 
 
-def plain(text: str) -> str:
-    """The text as it may be sent: unchanged unless it holds lone surrogates or what looks like a control token."""
+def escape_control_tokens(text: str) -> str:
+    """Return the text as it may be sent: unchanged unless it has lone surrogates or looks like a control token."""
     return _CONTROL.sub(lambda match: match[0] + _JOINER, _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text))

@@ -1,4 +1,4 @@
-"""Requests run side by side in an event loop that has a thread of its own."""
+"""Concurrent requests in an event loop that has a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-class Loop:
-    """An event loop in a daemon thread, from making to closing. Closing waits for nothing that is still under way: that
-    is cancelled, then `at_last` runs."""
+class EventLoopThread:
+    """An event loop in a daemon thread. Closing it cancels what is in flight, then awaits `cleanup`."""
 
-    def __init__(self, at_last: Callable[[], Awaitable[None]]) -> None:
-        self._at_last = at_last
+    def __init__(self, cleanup: Callable[[], Awaitable[None]]) -> None:
+        self._cleanup = cleanup
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="requests", daemon=True)
         self._thread.start()
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine; its result, or what it raises, is in the future."""
+        """Run a coroutine. Return a future of its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def close(self) -> None:
+        """Cancel what is in flight, and end the thread."""
         self._loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
 
@@ -40,4 +40,4 @@ class Loop:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await self._at_last()
+        await self._cleanup()

@@ -1,4 +1,4 @@
-"""The server: which of its models is meant, what it says about it, and what a failed connection means.
+"""The server: which of its models is asked, what it says about it, and what a failed connection means.
 
 The key comes from the environment (OPENAI_API_KEY) and goes into the client, nowhere else.
 """
@@ -21,8 +21,8 @@ _NO_KEY = "none"  # servers without a key take any; the client insists on one
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A model as its server lists it. `context` is None where the server does not say; `owner` is who serves it."""
+class ServedModel:
+    """A model as its server lists it. `context` is None where the server does not say; `owner` names what serves it."""
 
     name: str
     context: int | None = None
@@ -30,7 +30,7 @@ class Served:
 
 
 def credentials(config: ServerConfig) -> dict[str, Any]:
-    """What a client is made with."""
+    """Return the arguments of a client."""
     return {
         "base_url": config.base_url,
         "api_key": os.environ.get(KEY) or _NO_KEY,
@@ -39,9 +39,9 @@ def credentials(config: ServerConfig) -> dict[str, Any]:
     }
 
 
-def find(client: openai.OpenAI, config: ServerConfig, name: str | None) -> Served:
-    """The model of that name, or without one the only one. Raises ModelError when there is none or a choice."""
-    with translated(config):
+def find_model(client: openai.OpenAI, config: ServerConfig, name: str | None) -> ServedModel:
+    """Return the model of that name, or the only one. Raise ModelError where there is none, or a choice."""
+    with wrapped_errors(config):
         try:
             listed = {model.id: _served(model) for model in client.models.list()}
         except openai.NotFoundError:
@@ -49,7 +49,7 @@ def find(client: openai.OpenAI, config: ServerConfig, name: str | None) -> Serve
     if name in listed:
         return listed[name]
     if name and not listed:
-        return Served(name)  # a server need not list its models
+        return ServedModel(name)  # a server need not list its models
     if name is None and len(listed) == 1:
         return next(iter(listed.values()))
     known = (
@@ -58,43 +58,45 @@ def find(client: openai.OpenAI, config: ServerConfig, name: str | None) -> Serve
         else "It lists no model: name it with -m."
     )
     raise ModelError(
-        f"The server at {config.place} serves " + (f"no {name!r}. " if name else "not one model. ") + known
+        f"The server at {config.address} serves " + (f"no {name!r}. " if name else "not one model. ") + known
     )
 
 
-def _served(model: openai.types.Model) -> Served:
-    said = model.model_extra or {}
-    meta = said.get("meta") if isinstance(said.get("meta"), dict) else {}
-    lengths = [length for length in (said.get("max_model_len"), (meta or {}).get("n_ctx")) if isinstance(length, int)]
-    return Served(model.id, lengths[0] if lengths else None, str(model.owned_by or ""))
+def _served(model: openai.types.Model) -> ServedModel:
+    extra = model.model_extra or {}
+    meta = extra.get("meta") if isinstance(extra.get("meta"), dict) else {}
+    lengths = [length for length in (extra.get("max_model_len"), (meta or {}).get("n_ctx")) if isinstance(length, int)]
+    return ServedModel(model.id, lengths[0] if lengths else None, str(model.owned_by or ""))
 
 
 @contextmanager
-def translated(config: ServerConfig) -> Iterator[None]:
-    """What makes a server useless as a whole becomes a ModelError that says what to do."""
+def wrapped_errors(config: ServerConfig) -> Iterator[None]:
+    """Wrap what makes a server as a whole unusable in a ModelError that says what to do."""
     try:
         yield
     except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
         raise ModelError(
-            f"The server at {config.place} refuses the key (HTTP {error.status_code}). Set {KEY} in the environment."
+            f"The server at {config.address} refuses the key (HTTP {error.status_code}). Set {KEY} in the environment."
         ) from error
     except openai.NotFoundError as error:
         raise ModelError(
-            f"There is nothing at {error.request.url.path} of {config.place} (HTTP 404): "
+            f"There is nothing at {error.request.url.path} of {config.address} (HTTP 404): "
             "check -m and --base-url, which ends in /v1 with most servers."
         ) from error
     except openai.APIConnectionError as error:
         raise ModelError(
-            f"No server answers at {config.place} ({reason(error)}). Start it, wait until it is up, or correct "
-            "--base-url; the same line then goes on."
+            f"No server answers at {config.address} ({reason(error)}). Start it, wait until it is up, or correct "
+            "--base-url; then the same line resumes."
         ) from error
     except openai.APIStatusError as error:
-        raise ModelError(f"The server at {config.place} is not ready (HTTP {error.status_code}). Try later.") from error
+        raise ModelError(
+            f"The server at {config.address} is not ready (HTTP {error.status_code}). Try later."
+        ) from error
 
 
 def reason(error: openai.APIConnectionError) -> str:
-    """One line about a connection that failed."""
+    """Return one line about a connection that failed."""
     if isinstance(error, openai.APITimeoutError):
         return "it took too long"
-    said = error.__cause__ or error
-    return next(iter(str(said).splitlines()), type(said).__name__)
+    cause = error.__cause__ or error
+    return next(iter(str(cause).splitlines()), type(cause).__name__)

@@ -1,4 +1,4 @@
-"""Rows as answers, whoever wrote them: records of ours, `id` with `data`, or texts with marked entities.
+"""Rows as annotations, whoever wrote them: records of ours, `id` with `data`, or texts with marked entities.
 
 An entity is `{"type", "start", "end", "text"?}` or `[start, end, type]`, under `entities`, `spans` or `label(s)`; the
 entities of a row become lists of values, one field for each type. This module opens no files.
@@ -9,30 +9,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from extractor.data import Json, Span
+from extractor.data import STATUSES, Json, Span, Status
 from extractor.errors import InputError
 from extractor.task.json_pointer import scalars
 
-Place = tuple[str, Span]
-"""A field and where a value of it stands."""
+Mention = tuple[str, Span]
+"""A field, and where in the text a value of it occurs."""
 
 _ENTITIES = ("entities", "spans", "label", "labels")
 _DATA = ("data", "gold")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one side says about one document.
+class Annotation:
+    """What one side, the gold or a run, says about one document.
 
-    `data` is None where there is no answer at all (a failed record), `places` None where the side names none.
-    `confidence` is keyed by JSON Pointer into `data`. `text` is the document, where it is at hand.
+    `data` is None where there is no answer at all (a failed record), `mentions` None where the side has no places.
+    `confidence` is keyed by JSON Pointer into `data`. `text` is the document, where it is available; `status` that of
+    a record.
     """
 
     id: str
     data: Mapping[str, Json] | None
-    places: frozenset[Place] | None = None
+    mentions: frozenset[Mention] | None = None
     confidence: Mapping[str, float] = field(default_factory=dict)
     text: str | None = None
+    status: Status | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +44,44 @@ class _Entity:
     value: str
 
 
-def answer(row: Mapping[str, Json], where: str, text: str | None = None) -> Answer:
-    """Read a row. `where` names it in messages; `text` is the document for a row that does not hold it.
+def read_annotation(row: Mapping[str, Json], where: str, text: str | None = None) -> Annotation:
+    """Return the annotation of a row. `where` names it in messages; `text` is the document for a row without it.
 
-    Raises InputError for a row that is none, or whose entities do not stand where it says.
+    Raise InputError for a row that is not one, or whose entities do not occur where it says.
     """
     try:
-        return _answer(row, where, text if row.get("text") is None else row["text"])
+        return _read(row, where, text if row.get("text") is None else row["text"])
     except (TypeError, ValueError, KeyError, AttributeError, StopIteration) as error:
         raise InputError(
-            f"{where} is no answer ({type(error).__name__}: {error}). A row has an `id` and `data` (field to value), "
-            f"or `text` and `entities` with `type`, `start` and `end`."
+            f"{where} is not an answer ({type(error).__name__}: {error}). A row has an `id` and `data` (field to "
+            f"value), or `text` and `entities` with `type`, `start` and `end`."
         ) from error
 
 
-def _answer(row: Mapping[str, Json], where: str, text: str | None) -> Answer:
+def _read(row: Mapping[str, Json], where: str, text: str | None) -> Annotation:
     name, spans = str(row["id"]), row.get("spans")
     data = next((row[key] for key in _DATA if isinstance(row.get(key), Mapping)), None)
     marked = next((row[key] for key in _ENTITIES if isinstance(row.get(key), list)), None)
-    places: frozenset[Place] | None = None
+    mentions: frozenset[Mention] | None = None
     if marked is not None:
         entities = [_entity(item, text, where) for item in marked]
-        places = frozenset((entity.type, entity.span) for entity in entities)
+        mentions = frozenset((entity.type, entity.span) for entity in entities)
         data = _lists(entities) if data is None else data
     elif isinstance(spans, Mapping):
-        data = _cut(spans, text) if "data" not in row else data
+        data = _data_of_spans(spans, text) if "data" not in row else data
         fields = {pointer: field for field, pointer, _ in scalars(data)}
-        places = frozenset((fields[pointer], _span(place)) for pointer, found in spans.items() for place in found)
+        mentions = frozenset((fields[pointer], _span(span)) for pointer, found in spans.items() for span in found)
     elif data is None and "data" not in row:
-        raise ValueError("it names no values")
+        raise ValueError("it has no values")
     confidence = {pointer: float(each) for pointer, each in (row.get("confidence") or {}).items() if each is not None}
-    return Answer(name, data, places, confidence, text)
+    status = next((status for status in STATUSES if status == row.get("status")), None)
+    return Annotation(name, data, mentions, confidence, text, status)
 
 
-def _span(place: Sequence[int]) -> Span:
-    start, end = place
+def _span(pair: Sequence[int]) -> Span:
+    start, end = pair
     if not 0 <= start < end:
-        raise ValueError(f"{start}:{end} is no range of characters")
+        raise ValueError(f"{start}:{end} is not a range of characters")
     return int(start), int(end)
 
 
@@ -89,26 +92,26 @@ def _entity(item: Json, text: str | None, where: str) -> _Entity:
     else:
         start, end, kind = item
         span, written = _span((start, end)), None
-    stands = None if text is None else text[span[0] : span[1]]
-    if None not in (written, stands) and written != stands:
-        raise InputError(f"{where}: {kind} {span[0]}:{span[1]} should be {written!r}, but {stands!r} stands there.")
-    if written is None and stands is None:
+    actual = None if text is None else text[span[0] : span[1]]
+    if None not in (written, actual) and written != actual:
+        raise InputError(f"{where}: {kind} {span[0]}:{span[1]} should be {written!r}, but the text has {actual!r}.")
+    if written is None and actual is None:
         raise ValueError("an entity needs its `text`, or the row the document's")
-    return _Entity(str(kind), span, str(stands if written is None else written))
+    return _Entity(str(kind), span, str(actual if written is None else written))
 
 
 def _lists(entities: Sequence[_Entity]) -> dict[str, Json]:
-    """The distinct values of each type."""
+    """Return the distinct values of each type."""
     data: dict[str, dict[str, None]] = {}
     for entity in entities:
         data.setdefault(entity.type, {})[entity.value] = None
     return {kind: list(values) for kind, values in data.items()}
 
 
-def _cut(spans: Mapping[str, Sequence[Sequence[int]]], text: str | None) -> dict[str, Json]:
-    """Data of places alone: `/手机号` is a value, `/人名/0` the item of a list."""
+def _data_of_spans(spans: Mapping[str, Sequence[Sequence[int]]], text: str | None) -> dict[str, Json]:
+    """Return the data of spans alone: `/手机号` is a value, `/人名/0` the item of a list."""
     if text is None:
-        raise ValueError("places alone need the document's `text` beside them")
+        raise ValueError("spans alone need the document's `text` beside them")
     data: dict[str, Json] = {}
     for pointer, ((start, end), *_) in spans.items():
         name, _, rest = pointer.removeprefix("/").partition("/")
