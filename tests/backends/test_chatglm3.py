@@ -49,6 +49,11 @@ def _drain(backend: Protocol, prompts: Sequence[Prompt]) -> dict[int, Completion
     return found
 
 
+def _collect_all(backend: Protocol, found: list[Completion]) -> None:
+    while completions := backend.collect():
+        found += completions
+
+
 TEXTS = ["手机号18888888888", "账号:root 密码:xiaohua123 " * 30, "短", "邮箱123456789@qq.com，" * 8, "x", "y", "z"]
 
 
@@ -108,8 +113,7 @@ def test_numbers_that_are_none_fail_the_prompt_with_advice_and_the_run_after_a_f
         for prompt in prompts:
             backend.submit(prompt)
         with pytest.raises(ModelError, match="--precision bfloat16"):
-            while len(found) < len(prompts):
-                found += backend.collect()
+            _collect_all(backend, found)
     assert HOPELESS <= len(found) < len(prompts)
     assert {(each.finish, each.text, each.tokens) for each in found} == {("numerics", "", ())}
     assert all(each.detail.endswith("use --precision bfloat16") for each in found)
