@@ -170,14 +170,15 @@ class Completion:
     """A backend's answer.
 
     `finish`: `stop` (the model ended it), `length` (cut off at `max_tokens`), `overflow` (the prompt alone exceeds the
-    context; no text) or `error` (the backend gave up on this prompt; `detail` says why). `tokens` are the pieces of
+    context; no text), `numerics` (the model computed NaN or infinity, no text) or `error` (the backend gave up on this
+    prompt); `detail` says why. `tokens` are the pieces of
     `text` with the log-probability of each, at temperature 1 and renormalised over what was allowed there (empty where
     a backend gives none). `decoding` names what constrained the answer, where a backend has several ways.
     """
 
     prompt: Prompt
     text: str
-    finish: Literal["stop", "length", "overflow", "error"] = "stop"
+    finish: Literal["stop", "length", "overflow", "numerics", "error"] = "stop"
     usage: Usage = Usage()
     tokens: tuple[tuple[str, float], ...] = ()
     detail: str = ""

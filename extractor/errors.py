@@ -47,6 +47,7 @@ Code = Literal[
     "schema",
     "length",
     "overflow",
+    "numerics",
     "error",
     "ungrounded",
     "required",
@@ -81,6 +82,7 @@ CODES: Mapping[Code, str] = {
     "schema": "the answer breaks the schema",
     "length": "the answer was cut off at the limit of tokens",
     "overflow": "the prompt exceeds the context of the model",
+    "numerics": "the model computed numbers that are not finite (NaN or infinity)",
     "error": "the backend gave up on the prompt",
     # a value of the answer
     "ungrounded": "the value does not occur in the document",

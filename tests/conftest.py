@@ -1,10 +1,16 @@
-"""What holds for every test: none can hang, whatever started the suite."""
+"""What holds for every test: none can hang, whatever started the suite, and none fails because the machine is busy."""
 
 import signal
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Hypothesis' limit of 200 ms an example is wall-clock time: on a loaded machine a slow example breaks it. Tests have a
+# limit of their own (pytest-timeout).
+settings.register_profile("extractor", deadline=None)
+settings.load_profile("extractor")
 
 SLOW_SECONDS = 600
 AGAIN_SECONDS = 20

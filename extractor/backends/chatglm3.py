@@ -28,6 +28,9 @@ from extractor.errors import ModelError
 
 log = logging.getLogger(__name__)
 
+HOPELESS = 8
+"""So many answers of NaN or infinity, and no other, end the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class _InFlight:
@@ -47,7 +50,8 @@ class Backend:
     """A queue in front of a local model: prompts join and leave its batch at every step.
 
     It is used by one thread at a time; leaving it waits for the current step and drops what is in flight.
-    A prompt whose keys and values do not fit into memory, even alone, comes back as an `error`.
+    A prompt whose keys and values do not fit into memory, even alone, comes back as an `error`, one for which the model
+    computes NaN or infinity as `numerics`; where the first answers are all so, collecting more raises ModelError.
     Entering it raises ModelError when the model cannot be loaded.
     """
 
@@ -58,6 +62,7 @@ class Backend:
         self._tokenizer = Tokenizer(self._location.path)
         self._newline = tuple(self._tokenizer.encode("\n"))
         self._finished: list[Completion] = []
+        self._num_finite = self._num_nonfinite = 0  # answers
         self._loaded: _Loaded | None = None
         platform.use_one_arena()
         self.name = self._location.name
@@ -116,6 +121,8 @@ class Backend:
         return self._loaded
 
     def collect(self) -> list[Completion]:
+        if not self._num_finite and self._num_nonfinite >= HOPELESS:
+            raise ModelError(f"All answers so far are unusable: {self._nonfinite}")
         if self._loaded is not None:
             outputs = self._loaded.thread.collect(wait=not self._finished)
             self._finished += [self._completion(flight, output) for flight, output in outputs]
@@ -127,6 +134,14 @@ class Backend:
             return None
         return partial(self._ready.vocabulary.constrain, prompt.task, prompt.chunk.text)
 
+    @property
+    def _nonfinite(self) -> str:
+        precision = self._config.precision
+        advice = {"bfloat16": "--precision float32", "float32": "another checkpoint"}.get(
+            precision, "--precision bfloat16"
+        )
+        return f"the model computed NaN or infinity with --precision {precision}: use {advice}"
+
     def _completion(self, flight: _InFlight, output: Output) -> Completion:
         """Return the text and tokens of an output.
 
@@ -136,6 +151,10 @@ class Backend:
         if output.finish == "memory":
             detail = f"out of memory with {flight.tokens} tokens; free memory, raise --kv-memory or lower --precision"
             return Completion(flight.prompt, "", "error", usage, detail=detail)
+        if output.finish == "numerics":
+            self._num_nonfinite += 1
+            return Completion(flight.prompt, "", "numerics", usage, detail=self._nonfinite)
+        self._num_finite += 1
         decoder = self._tokenizer.decoder()
         pieces = [decoder.feed(token) for token in output.ids]
         if pieces:

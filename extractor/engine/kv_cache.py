@@ -164,6 +164,13 @@ class Slot:
         """The cache row of its first token."""
         return self.index * self.pool.capacity
 
+    def clear(self) -> None:
+        """Fill the slot with zeros: attention weighs what it masks with 0, and 0 times a NaN left there is NaN."""
+        rows = slice(self.first_row, self.first_row + self.pool.capacity)
+        for layer in range(len(self.pool.keys)):
+            for states in self.pool.cache_rows(layer):
+                states[rows].zero_()
+
 
 @dataclass(frozen=True, eq=False)
 class Prefix:

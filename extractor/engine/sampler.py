@@ -24,7 +24,7 @@ _GATHER_SHARE = 4
 """Up to one part in so many of the vocabulary is gathered from the output layer; of more the whole layer is cheaper."""
 
 SampledToken = tuple[int, float]
-"""A token and its log-probability."""
+"""A token and its log-probability, which is NaN where the model computed logits that are not finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,7 @@ def _draw(logits: Tensor, largest: Tensor, rows: abc.Sequence[LogitsRow]) -> Ten
     where = to_device(torch.tensor(places), logits.device)
     temperatures = torch.tensor([[rows[place].sequence.request.sampling.temperature] for place in places])
     weights = torch.softmax(logits[where] / to_device(temperatures, logits.device), dim=-1).cpu()
+    weights.nan_to_num_(nan=1.0)  # such a row ends its sequence: what is drawn from it does not matter
     # One generator per sequence, used in the order of its tokens: what is drawn does not depend on the batch.
     drawn = [
         torch.multinomial(weight, 1, generator=rows[place].sequence.generator)

@@ -146,6 +146,8 @@ class Scheduler:
     def finish(self, sequence: Sequence) -> None:
         """End a running sequence whose answer is complete; its slot can be reused until the next admission."""
         self.running.remove(sequence)
+        if sequence.output.finish == "numerics" and sequence.slot is not None:
+            sequence.slot.clear()
         self._reusable.append(sequence)
         self._ended.append(sequence)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import abc
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -35,13 +36,13 @@ class Output:
     """The ids of an answer without the token that ended it, and the log-probability of each.
 
     Probabilities are the model's at temperature 1, renormalised over what the constraint allowed (so the log is 0.0,
-    certainty, for a forced token). `finish`: `stop`, `length` (no more tokens were allowed) or `memory` (the sequence
-    does not fit into the KV cache, even alone).
+    certainty, for a forced token). `finish`: `stop`, `length` (no more tokens were allowed), `memory` (the sequence
+    does not fit into the KV cache, even alone) or `numerics` (the model computed NaN or infinity).
     """
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    finish: Literal["stop", "length", "memory"] | None = None
+    finish: Literal["stop", "length", "memory", "numerics"] | None = None
 
 
 class Sequence:
@@ -144,6 +145,9 @@ class Sequence:
 
     def append(self, token: int, logprob: float, stop_ids: abc.Collection[int]) -> None:
         """Append a sampled token and those that it forces, or end the answer."""
+        if not math.isfinite(logprob):  # of logits that are not finite none is the largest: the token means nothing
+            self.output.finish = "numerics"
+            return
         constraint = self.constraint
         # Masks allow what the grammar takes and the end of the answer; so what it does not take is the end.
         if token in stop_ids or (constraint is not None and not constraint.advance(token)):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from extractor.data import Document, FailedDocument
 from extractor.errors import Problem
 from extractor.ingest.sniffing import HEAD_BYTES, by_head
-from extractor.readers import jsonl, text
+from extractor.readers import jsonl
+from extractor.readers._support import json_rows, plain_text
 from extractor.readers._support.files import File, ReadOptions, open_regular, read_up_to, too_large
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _first_lines(stream: BinaryIO, limit: int) -> bytes:
 
 def _is_row(head: bytes) -> bool:
     try:
-        return isinstance(jsonl.parse(head.decode("utf-8-sig").strip()), dict)
+        return isinstance(json_rows.parse(head.decode("utf-8-sig").strip()), dict)
     except ValueError:
         return False
 
@@ -77,7 +78,7 @@ def _whole(head: bytes, stream: BinaryIO, limit: int) -> Iterator[Document | Fai
     if len(data) > limit:
         yield file.failed(Problem("too-large", too_large("standard input", limit)))
     elif by_head(data[:HEAD_BYTES]).may_be_text:
-        yield text.from_bytes(file, data)
+        yield plain_text.from_bytes(file, data)
     else:
         with tempfile.NamedTemporaryFile() as kept:
             kept.write(data)

@@ -433,7 +433,7 @@ static inline __mmask16 allowed_of(const uint32_t *bits, int64_t i, int64_t size
 }
 
 /* For each row of logits the largest that its bits allow (null: all), the first of equal ones, and its log-probability
-   among the allowed ones; 0 and NaN where none is allowed. Bit t % 32 of word t / 32 is for token t. */
+   among the allowed ones; 0 and NaN where none is allowed, NaN too where an allowed one is not finite. Bit t % 32 of word t / 32 is for token t. */
 void pick_rows(const uint16_t *logits, int64_t rows, int64_t size, const uint32_t *bits, int64_t words, double *picked) {
 #pragma omp parallel for schedule(static)
     for (int64_t r = 0; r < rows; r++) {
@@ -448,18 +448,20 @@ void pick_rows(const uint16_t *logits, int64_t rows, int64_t size, const uint32_
         float top = _mm512_reduce_max_ps(tops);
         /* second pass: where the largest is, and the sum of exponentials relative to it */
         int64_t place = -1;
+        __mmask16 unordered = 0; /* a maximum forgets NaN, so they are looked for */
         for (int64_t i = 0; i < size; i += 16) {
             __mmask16 allowed = allowed_of(mine, i, size);
             if (!allowed) continue;
             __m512i half = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(allowed, row + i));
             __m512 value = _mm512_castsi512_ps(_mm512_slli_epi32(half, 16));
             __mmask16 equal = _mm512_mask_cmp_ps_mask(allowed, value, _mm512_set1_ps(top), _CMP_EQ_OQ);
+            unordered |= _mm512_mask_cmp_ps_mask(allowed, value, value, _CMP_UNORD_Q);
             if (place < 0 && equal) place = i + __builtin_ctz(equal);
             __m512 less = _mm512_mul_ps(_mm512_sub_ps(value, _mm512_set1_ps(top)), _mm512_set1_ps(1.44269504f));
             total = _mm512_add_ps(total, _mm512_maskz_mov_ps(allowed, power_of_two(less)));
         }
         picked[2 * r] = place < 0 ? 0 : (double)place;
-        picked[2 * r + 1] = place < 0 ? NAN : -log(_mm512_reduce_add_ps(total));
+        picked[2 * r + 1] = place < 0 || unordered || isinf(top) ? NAN : -log(_mm512_reduce_add_ps(total));
     }
 }
 #endif

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from extractor.data import Document, FailedDocument
 from extractor.encodings.detect import Undecodable
 from extractor.errors import Problem
-from extractor.readers import text
+from extractor.readers._support import plain_text
 from extractor.readers._support.files import File, ReadOptions
 from extractor.readers._support.lines import TextLine, detect, failure, lines
 from extractor.readers._support.lines import count as lines_in
@@ -37,7 +37,7 @@ LONE_RETURN = re.compile(r"(?<=\r)(?!\n)")
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
     """Yield the rows of a file. Raises OSError where it cannot be opened."""
     if options.rows == "whole":
-        yield from text.read(file, options)
+        yield from plain_text.read(file, options)
         return
     csv.field_size_limit(LARGEST_CELL)
     with file.open() as stream:

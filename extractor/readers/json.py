@@ -12,8 +12,10 @@ from dataclasses import replace
 from extractor.data import Document, FailedDocument, Json
 from extractor.encodings.detect import Undecodable, decode
 from extractor.errors import Problem
-from extractor.readers import jsonl, text
+from extractor.readers import jsonl
+from extractor.readers._support import plain_text
 from extractor.readers._support.files import File, ReadOptions, read_bytes
+from extractor.readers._support.json_rows import document, kind, parse, written
 from extractor.readers._support.limits import ReadError
 from extractor.readers._support.rows import FileRow
 
@@ -24,14 +26,14 @@ NAME = "a JSON file"
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
     """Yield the items of a file. Raises OSError where it cannot be opened, ReadError where it is not JSON."""
     if options.rows == "whole":
-        yield from text.read(file, options)
+        yield from plain_text.read(file, options)
         return
     data = read_bytes(file, options.max_bytes)
     decoded = decode(data)
     if isinstance(decoded, Undecodable):
         raise ReadError.of(decoded)
     try:
-        value = jsonl.parse(decoded.text.strip("\ufeff \t\r\n"))
+        value = parse(decoded.text.strip("\ufeff \t\r\n"))
     except ValueError as error:
         if not _has_lines(decoded.text):
             raise ReadError("malformed", f"not JSON: {error}; repair the file, or read it with --rows whole") from error
@@ -50,7 +52,7 @@ def _has_lines(content: str) -> bool:
     """Return whether the first line that is not blank is a JSON object of its own."""
     first = next((line for line in content.splitlines() if line.strip("\ufeff \t")), "")
     try:
-        return isinstance(jsonl.parse(first.strip("\ufeff \t")), dict)
+        return isinstance(parse(first.strip("\ufeff \t")), dict)
     except ValueError:
         return False
 
@@ -58,10 +60,10 @@ def _has_lines(content: str) -> bool:
 def _document(row: FileRow, value: Json, options: ReadOptions) -> Document | FailedDocument:
     if isinstance(value, str):
         return row.document(value)
-    raw = jsonl.written(value)
+    raw = written(value)
     if not isinstance(value, dict):
-        return row.failed(Problem("malformed", f"neither a JSON object nor text but {jsonl.kind(value)}"), raw)
-    return jsonl.document(row, value, raw, options)
+        return row.failed(Problem("malformed", f"neither a JSON object nor text but {kind(value)}"), raw)
+    return document(row, value, raw, options)
 
 
 def _single(file: File, item: Document | FailedDocument) -> Document | FailedDocument:

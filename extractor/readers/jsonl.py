@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import replace
 
-import orjson
-
-from extractor.data import Document, FailedDocument, Json
+from extractor.data import Document, FailedDocument
 from extractor.encodings.detect import Undecodable
 from extractor.errors import Problem
-from extractor.readers import text
+from extractor.readers._support import plain_text
 from extractor.readers._support.files import File, ReadOptions
+from extractor.readers._support.json_rows import document, kind, parse
 from extractor.readers._support.lines import TextLine, detect, failure, lines
 from extractor.readers._support.lines import count as lines_in
 from extractor.readers._support.rows import FileRow
@@ -20,13 +17,12 @@ from extractor.readers._support.rows import FileRow
 SUFFIXES = (".jsonl", ".ndjson")
 NAME = "a JSON Lines file"
 NO_ROWS = Problem("empty", "no rows: the file is empty or holds only blank lines")
-KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
     """Yield the rows of a file; blank lines are skipped. Raises OSError where it cannot be opened."""
     if options.rows == "whole":
-        yield from text.read(file, options)
+        yield from plain_text.read(file, options)
         return
     with file.open() as stream:
         encoding = detect(stream)
@@ -58,42 +54,3 @@ def _document(file: File, line: TextLine, encoding: str, options: ReadOptions) -
     if not isinstance(value, dict):
         return row.failed(Problem("malformed", f"not a JSON object but {kind(value)}"), line.text)
     return document(row, value, line.text, options)
-
-
-def document(row: FileRow, value: dict[str, Json], raw: str, options: ReadOptions) -> Document | FailedDocument:
-    """Return the document of a JSON object, which is written `raw` in the file."""
-    row = replace(row, own_id=value.get(options.id_field))
-    content = value.get(options.text_field)
-    if not isinstance(content, str):
-        return row.failed(Problem("malformed", _no_text(value, options.text_field)), raw)
-    return row.document(content)
-
-
-def parse(line: str) -> Json:
-    """Parse a JSON value; also what orjson refuses and people write: lone surrogates, NaN, integers of any size.
-
-    Raises ValueError, whose message says where and never quotes the line.
-    """
-    try:
-        return orjson.loads(line)
-    except ValueError:
-        try:
-            return json.loads(line)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-
-
-def written(value: Json) -> str:
-    """Return an item that is not a document as JSON in one line, whose hash identifies it."""
-    return json.dumps(value, sort_keys=True)
-
-
-def kind(value: Json) -> str:
-    """Return what a JSON value is, in words."""
-    return KINDS.get(type(value), "null")
-
-
-def _no_text(row: dict[str, Json], field: str) -> str:
-    if field in row:
-        return f"the field {field!r} holds {kind(row[field])}, not text"
-    return f"there is no field {field!r}: name the one that holds the text with --text-field, or use --rows whole"

@@ -55,10 +55,13 @@ def confidence(completion: Completion) -> Mapping[str, float]:
 def _token_ranges(completion: Completion) -> Iterator[tuple[Span, float]]:
     """Yield the characters of the answer that each token stands for; nothing if the tokens do not make up the answer.
 
+    Nor if a log-probability is not a number, as a server may say.
+
     Tokens before the answer (the model opens its turn with a line break) have negative offsets.
     """
     text = "".join(piece for piece, _ in completion.tokens)
-    if completion.text not in text:
+    finite = all(math.isfinite(logprob) for _, logprob in completion.tokens)
+    if completion.text not in text or not finite:
         return
     end = -text.index(completion.text)
     for piece, logprob in completion.tokens:

@@ -5,6 +5,7 @@
     required (a value is missing)       the same, once: asking again does not bring what the document has not
     length (cut off)                    with twice the tokens; in halves of the chunk where these do not fit
     overflow (the prompt is too long)   in halves of the chunk
+    numerics (NaN or infinity)          never: the model would compute the same
 
 Each chunk is asked about at most `max_attempts` times, the attempts before it was halved among them. The prompts are
 drafts: this module does not know how they are rendered, nor how an answer is sampled.
@@ -30,6 +31,8 @@ Halve = Callable[[Chunk], Sequence[Chunk]]
 def after(outcome: Outcome, max_attempts: int, fits: Fits, halve: Halve) -> tuple[Prompt, ...]:
     """Return the drafts that replace a rejected prompt; none after an extraction, or when the rejection is final."""
     if not isinstance(outcome, Rejection) or outcome.completion.prompt.attempt >= max_attempts:
+        return ()
+    if outcome.code == "numerics":
         return ()
     rejected = outcome.completion.prompt
     only_missing = all(problem.code == "required" for problem in outcome.problems)

@@ -1,22 +1,26 @@
 """The local backend as a queue, on a real (tiny, random) model."""
 
+import math
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from extractor import backends
-from extractor.backends.chatglm3 import Backend
+from extractor.backends.chatglm3 import HOPELESS, Backend
 from extractor.config import ModelConfig
+from extractor.data import GREEDY, Chunk, Completion, Document, Prompt, Sampling, Source
 from extractor.data import Backend as Protocol
-from extractor.data import Chunk, Completion, Document, Prompt, Source
 from extractor.engine import platform
 from extractor.engine.engine import Engine, Output
 from extractor.errors import ModelError, UsageError
@@ -43,6 +47,11 @@ def _drain(backend: Protocol, prompts: Sequence[Prompt]) -> dict[int, Completion
     while completions := backend.collect():
         found.update({id(completion.prompt): completion for completion in completions})
     return found
+
+
+def _collect_all(backend: Protocol, found: list[Completion]) -> None:
+    while completions := backend.collect():
+        found += completions
 
 
 TEXTS = ["手机号18888888888", "账号:root 密码:xiaohua123 " * 30, "短", "邮箱123456789@qq.com，" * 8, "x", "y", "z"]
@@ -77,6 +86,44 @@ def test_a_prompt_whose_cache_does_not_fit_is_an_error_of_its_own() -> None:
     assert finishes[1] == "error"
     assert "error" not in (finishes[0], finishes[2])
     assert "--kv-memory" in found[id(prompts[1])].detail
+
+
+@pytest.fixture(scope="module")
+def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the checkpoint with a last norm that float16 cannot hold: its hidden states are infinite."""
+    folder = tmp_path_factory.mktemp("overflowing") / "model"
+    shutil.copytree(CHECKPOINT, folder)
+    for shard in folder.glob("*.safetensors"):
+        weights = load_file(shard)
+        norms = [name for name in weights if name.endswith("final_layernorm.weight")]
+        weights.update({name: weights[name].float() * 1e6 for name in norms})
+        save_file(weights, shard, {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("constrain", [True, False])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_numbers_that_are_none_fail_the_prompt_with_advice_and_the_run_after_a_few(
+    overflowing: Path, constrain: bool, temperature: float
+) -> None:
+    sampling = Sampling(temperature, seed=1) if temperature else GREEDY
+    prompts = [replace(_prompt(text), constrain=constrain, sampling=sampling) for text in 2 * TEXTS]
+    found: list[Completion] = []
+    with Backend(ModelConfig(model=str(overflowing), precision="float16", device="cpu", batch_size=2)) as backend:
+        for prompt in prompts:
+            backend.submit(prompt)
+        with pytest.raises(ModelError, match="--precision bfloat16"):
+            _collect_all(backend, found)
+    assert HOPELESS <= len(found) < len(prompts)
+    assert {(each.finish, each.text, each.tokens) for each in found} == {("numerics", "", ())}
+    assert all(each.detail.endswith("use --precision bfloat16") for each in found)
+
+
+def test_the_same_model_answers_in_a_precision_that_holds_its_numbers(overflowing: Path) -> None:
+    with Backend(ModelConfig(model=str(overflowing), precision="bfloat16", device="cpu")) as backend:
+        (found,) = _drain(backend, [_prompt(TEXTS[0])]).values()
+    assert found.finish in ("stop", "length")
+    assert all(math.isfinite(logprob) for _, logprob in found.tokens)
 
 
 def test_a_prompt_longer_than_the_context_comes_back_as_overflow() -> None:

@@ -1,6 +1,7 @@
 """Served models: the guarantees hold whatever a server sends, and no document is lost."""
 
 import json
+import logging
 import math
 import time
 
@@ -84,6 +85,7 @@ def test_a_value_that_a_retry_corrects_is_accepted() -> None:
 def test_what_a_server_refuses_is_not_asked_for_again_and_that_is_logged(
     refuses: tuple[str, ...], capability: str, asked: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "extractor")
     server = ChatServer(read, refuses=refuses)
     found = _records(server, PHONE, PHONE, PHONE, concurrency=1)
     assert [record.status for record in found.values()] == ["ok"] * 3

@@ -49,3 +49,14 @@ def test_greedy_sampling_by_the_kernel_is_that_of_torch(size: int, masked: bool)
     logprobs = expected.log_softmax(-1).gather(1, best.unsqueeze(1)).squeeze(1)
     torch.testing.assert_close(picked[some, 1].float(), logprobs[some], atol=1e-4, rtol=1e-4)
     assert picked[~some, 1].isnan().all()
+
+
+@needs_kernels
+@pytest.mark.parametrize("odd", [torch.nan, torch.inf])
+@pytest.mark.parametrize("place", [0, 17, 99])
+def test_the_kernel_says_where_logits_are_not_finite(odd: float, place: int) -> None:
+    assert KERNELS is not None
+    logits = torch.randn(3, 100, generator=torch.Generator().manual_seed(place)).bfloat16()
+    logits[1, place] = odd
+    compiled = CompiledOperations(KVShape(1, 1, 128, 1, torch.bfloat16, torch.device("cpu")), KERNELS)
+    assert compiled.pick(logits, None)[:, 1].isfinite().tolist() == [True, False, True]

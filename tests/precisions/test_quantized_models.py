@@ -95,6 +95,7 @@ def test_the_6b_model_needs_less_memory_and_the_same_cache_in_integers() -> None
     assert needs["float32"] - 4 * CHATGLM3_6B.parameters == 2 * cache_bytes + WORKING_BYTES
 
 
+@pytest.mark.slow  # where oneDNN has only its reference product for int8
 @pytest.mark.parametrize("precision", quantized_names())
 def test_a_quantised_model_chats_and_takes_the_cache_of_transformers(precision: str) -> None:
     model = ChatGLM3.load("demo", precision, "cpu")

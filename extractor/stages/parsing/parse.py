@@ -16,7 +16,11 @@ from extractor.task.coerce import coerce, fold
 from extractor.task.task import Task
 from extractor.text.strict_json import plain
 
-_NO_ANSWER = {"overflow": "the prompt exceeds the model's context", "error": "the backend gave up on this prompt"}
+_NO_ANSWER = {
+    "overflow": "the prompt exceeds the model's context",
+    "numerics": "the model computed NaN or infinity",
+    "error": "the backend gave up on this prompt",
+}
 _CUT_OFF = "the answer was cut off at the limit of tokens"
 _THINK = re.compile(r"\s*<think>")
 _NO_JSON, _EMPTY = "the answer holds no JSON", "the answer is empty"
@@ -24,7 +28,7 @@ _NO_JSON, _EMPTY = "the answer holds no JSON", "the answer is empty"
 
 def parse(completion: Completion) -> Outcome:
     """Parse a backend's answer to data of its task, or reject it with the reason."""
-    if completion.finish == "overflow" or completion.finish == "error":
+    if completion.finish != "stop" and completion.finish != "length":
         return Rejection.of(completion, completion.finish, completion.detail or _NO_ANSWER[completion.finish])
     task, text = completion.prompt.task, _after_thinking(completion.text)
     names = _names(task)
