@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from extractor.evaluation import Answer
+from extractor.evaluation import Annotation
 from training.held_out import answers, held_out, judge, schema, score
 from training.synth.documents import Asked, Example
 
@@ -27,10 +27,10 @@ def test_the_schema_asks_for_the_fields_in_order() -> None:
 
 def test_right_made_up_and_missed_fields_are_counted() -> None:
     counts = {"fields": 2, "right": 2, "made up": 0, "missed": 0}
-    assert judge(DOCUMENT, Answer("", {"手机号": "18888888888"})) == counts
-    wrong = judge(DOCUMENT, Answer("", {"手机号": None, "邮箱": "a@b.cn"}))
+    assert judge(DOCUMENT, Annotation("", {"手机号": "18888888888"})) == counts
+    wrong = judge(DOCUMENT, Annotation("", {"手机号": None, "邮箱": "a@b.cn"}))
     assert wrong == counts | {"right": 0, "made up": 1, "missed": 1}
-    assert judge(DOCUMENT, Answer("", None)) == counts | {"right": 0, "missed": 1}
+    assert judge(DOCUMENT, Annotation("", None)) == counts | {"right": 0, "missed": 1}
 
 
 def test_the_product_answers_each_document_and_scores_add_up_by_layout() -> None:
