@@ -31,12 +31,12 @@ class Example:
         return json.dumps(self.data, ensure_ascii=False)
 
     def part(self, names: Collection[str]) -> Example:
-        """The example for a question about some of the fields."""
+        """Return the example for a question about some of the fields."""
         return replace(self, data={name: value for name, value in self.data.items() if name in names})
 
 
 def load_examples(path: str) -> tuple[Example, ...]:
-    """The examples of a JSONL file. Raises UsageError, with the line, for what is none."""
+    """Return the examples of a JSONL file. Raises UsageError, with the line, for what is none."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
