@@ -138,7 +138,8 @@ class _Writer:
             options = [self.schema[name] for name in node.alternatives]
             return self._either([self._rule(each.name) for each in options if each.types != {"null"}]) or "NULL"
         if node.values is not None:
-            return self._json(node, {"enum": [value for value in node.values if value is not None]})
+            values = [value for value in node.values if value is not None]
+            return self._json(node, {"enum": values}) if values else "NULL"
         return self._either([self._of_kind(node, kind) for kind in node.kinds]) or "NULL"
 
     def _of_kind(self, node: SchemaNode, kind: str) -> str:
