@@ -50,8 +50,9 @@ def command(request: ExtractRequest) -> int:
     shown = to_row(record) if request.whole_record else record.data
     if shown is not None:
         click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
-    for error in record.errors if record.status != "ok" else ():
-        click.echo(f"{record.status.capitalize()}: {error.problem.code}: {error.problem.message}", err=True)
+    problems = dict.fromkeys(error.problem for error in record.errors)  # of several attempts one line
+    for problem in problems if record.status != "ok" else ():
+        click.echo(f"{record.status.capitalize()}: {problem.code}: {problem.message}", err=True)
     return 0 if record.status == "ok" else 1
 
 

@@ -171,3 +171,13 @@ def test_what_is_bundled_can_be_listed_and_shown(extractor: Run, kind: str) -> N
 
 def test_the_schema_of_a_record_can_be_shown(extractor: Run) -> None:
     assert json.loads(extractor("schemas", "show", "record").stdout)["properties"]["status"]
+
+
+def test_a_required_field_that_is_not_there_gives_a_partial_document_and_one_line(
+    tmp_path: Path, extractor: Run
+) -> None:
+    schema = {"type": "object", "properties": {"邮箱": {"type": "string"}}, "required": ["邮箱"]}
+    (tmp_path / "schema.json").write_text(json.dumps(schema), "utf-8")
+    done = extractor("extract", SAMPLES / "contact" / "duty-gb18030.txt", "-s", tmp_path / "schema.json")
+    assert (done.returncode, json.loads(done.stdout)) == (1, {"邮箱": None})
+    assert done.stderr.count("Partial: required: /邮箱: required, not found in the document") == 1
