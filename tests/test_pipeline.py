@@ -155,6 +155,24 @@ def test_a_required_list_that_came_back_null_is_empty() -> None:
     assert (record.status, record.data, record.attempts) == ("ok", {"姓名": []}, 1)
 
 
+@pytest.mark.parametrize(
+    ("field", "required", "status", "value"),
+    [
+        ({"type": "string"}, [], "ok", None),
+        ({"type": "string"}, ["备注"], "partial", None),
+        ({"type": "string", "minLength": 0}, [], "ok", ""),
+        ({"type": "string", "minLength": 0}, ["备注"], "ok", ""),
+    ],
+    ids=["optional", "required", "optional and allowed", "required and allowed"],
+)
+def test_an_empty_string_is_a_value_where_the_schema_allows_it_in_so_many_words(
+    field: Json, required: list[str], status: str, value: Json
+) -> None:
+    task = make_task({"type": "object", "properties": {"备注": field}, "required": required})
+    (record,) = Pipeline(task, Backend(answer=lambda _: _answer(备注=""))).run([_document("备注：")])
+    assert (record.status, record.data, dict(record.spans)) == (status, {"备注": value}, {})
+
+
 def test_an_answer_that_was_cut_off_is_retried_with_more_tokens() -> None:
     long = "root" * 15
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import llguidance
 
 from extractor.data import Json
-from extractor.task.schema_node import MOMENTS, CompiledSchema, Name, SchemaNode
+from extractor.task.schema_node import MOMENTS, Bounds, CompiledSchema, Name, SchemaNode
 from extractor.text.borders import pieces
 from extractor.text.json_pointer import escape_pointer
 
@@ -125,6 +125,17 @@ class _Writer:
     def _nullable(self, name: Name) -> str:
         return f"(NULL | {self._rule(name)})"
 
+    def _property(self, name: Name) -> str:
+        """Return the expression for a property, which may be null or, where that is a copied string, empty.
+
+        Empty text is how some models say that there is none; if they could not, they would have to copy something.
+        Items of a list may not: of nothing there is no end.
+        """
+        if not any(map(_may_be_empty, self.schema.options(self.schema[name]))):
+            return self._nullable(name)
+        self.rules["EMPTY"] = f"EMPTY: {_literal(_dump(''))}"
+        return f"(EMPTY | NULL | {self._rule(name)})"
+
     def _item(self, name: Name) -> str:
         node = self.schema[name]
         nullable = any(option.nullable for option in self.schema.options(node))
@@ -153,7 +164,7 @@ class _Writer:
 
     def _object(self, node: SchemaNode) -> str:
         """Return the expression for an object: its properties in order, all of them, then what a map may hold."""
-        members = [f"{_literal(_dump(name) + ': ')} {self._nullable(sub)}" for name, sub in node.properties.items()]
+        members = [f"{_literal(_dump(name) + ': ')} {self._property(sub)}" for name, sub in node.properties.items()]
         pair = self._pair(node)
         if not members and not pair:
             return _literal("{}") if node.closed else self._json(node, {"type": "object"}, loose=True)
@@ -351,6 +362,12 @@ def _has_many_states(pattern: str) -> bool:
     for _, most in re.findall(r"\{(\d+)?,?(\d+)?\}", pattern):
         ways *= max(1, int(most or 1))
     return ways > 4 * _LONGEST_COUNT
+
+
+def _may_be_empty(node: SchemaNode) -> bool:
+    """Tell whether a value is copied text of which nothing more is asked than that it is not too long."""
+    copied = "string" in node.kinds and node.ground == "verbatim" and node.values is None
+    return copied and replace(node.bounds, max_length=None) == Bounds()
 
 
 def _literal(text: str) -> str:

@@ -228,7 +228,9 @@ def _written(value: Json) -> str:
 
 
 def _is_listed(value: Json, node: SchemaNode) -> bool:
-    """Tell whether a node names the very value (1 is not true)."""
+    """Tell whether a node names the very value (1 is not true), or allows it in so many words."""
+    if value == "" and node.bounds.min_length == 0:
+        return True
     return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in node.values or ())
 
 

@@ -13,6 +13,7 @@ from extractor.data import GROUNDS, UNGROUNDED
 from extractor.errors import SchemaError
 from extractor.task.schema_node import CompiledSchema, SchemaNode, refuse
 from extractor.task.schema_source import SchemaSource
+from extractor.task.validation import search_pattern
 
 LONGEST_PATTERN = 10_000
 
@@ -71,14 +72,14 @@ def _contradictions(node: SchemaNode) -> Iterator[str]:
             yield f"min{word} ({least}) is greater than max{word} ({most})"
     if bounds.minimum is not None and bounds.maximum is not None and bounds.minimum > bounds.maximum:
         yield f"minimum ({bounds.minimum:g}) is greater than maximum ({bounds.maximum:g})"
-    if "object" in node.types and node.properties:
+    if "object" in node.types and node.closed and node.properties:
         yield from (f"required names {name!r}, which no property describes" for name in sorted(_undescribed(node)))
 
 
 def _undescribed(node: SchemaNode) -> Iterator[str]:
-    """Yield required names that the model is never asked for."""
+    """Yield required names that a closed object cannot have."""
     for name in node.required - node.properties.keys():
-        if not any(regex.search(pattern, name, timeout=1) for pattern in node.pattern_properties):
+        if all(search_pattern(pattern, name) is False for pattern in node.pattern_properties):
             yield name
 
 

@@ -183,8 +183,8 @@ class _Compiler:
                 additional.append(f"{place}/additionalProperties")
         closed = any(schema.get("additionalProperties") is False for schema in schemas)
         required = dict.fromkeys(each for schema in schemas for each in schema.get("required", ()))
-        if any("additionalProperties" in schema and schema["additionalProperties"] is not False for schema in schemas):
-            for missing in (each for each in required if each not in parts and not closed):
+        if not closed and not patterns:  # what is required and nowhere described may be anything
+            for missing in (each for each in required if each not in parts):
                 parts[missing] = list(additional) or [self._source.anything]
         return {
             "properties": {each: self.node(found) for each, found in parts.items()},

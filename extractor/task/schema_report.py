@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from extractor.task.schema_node import SchemaNode
+from extractor.task.schema_source import SchemaSource
 from extractor.task.task import Field, Task
 from extractor.text.json_pointer import escape_pointer
 
@@ -91,8 +92,12 @@ def _vague(task: Task) -> Iterator[Finding]:
             and not each.node.alternatives
             and _says_nothing(each.node)
         ):
-            message = 'has no type: it is taken for text to copy; add "type"'
-            yield Finding(f"/{escape_pointer(each.name)}", "untyped", message)
+            what = "has no type"
+            if each.node.sources == (SchemaSource.anything,):
+                what = "is required, and no property describes it (a slip of the pen?)"
+            yield Finding(
+                f"/{escape_pointer(each.name)}", "untyped", f'{what}: it is taken for text to copy; add "type"'
+            )
 
 
 def _says_nothing(node: SchemaNode) -> bool:

@@ -114,19 +114,37 @@ class _Resource:
 
 
 class _Normalizer:
-    """Rewrites a schema. Identifiers and anchors are collected first, since a reference may come before them."""
+    """Rewrites a schema. Identifiers and anchors are collected first, since a reference may come before them.
+
+    A reference may lead to where no keyword says that there is a schema, as `#/components/schemas/X` does: what it
+    names is then taken over into `$defs`, under its pointer.
+    """
 
     def __init__(self, root: Schema) -> None:
         self._root = root
         self._resources: dict[str, str] = {}
         self._anchors: dict[tuple[str, str], str] = {}
+        self._known: set[str] = set()  # pointers of what keywords say is a schema
+        self._outside: dict[str, Json] = {}  # pointer -> what is referred to elsewhere, as it was written
         top = _Resource("", "")
-        self._collect(root, "", top, 0)
-        self.document: Schema = self._schema(root, "", top)
+        self._known.update(self._collect(root, "", top, 0))
+        document = self._schema(root, "", top)
+        self.document: Schema = self._with_definitions(document, self._own(root, "", top))
 
-    def _collect(self, schema: Json, pointer: str, resource: _Resource, depth: int) -> None:
+    def _with_definitions(self, document: Schema, top: _Resource) -> Schema:
+        """Return the document with what was found outside of it, and what that refers to in turn."""
+        definitions: dict[str, Json] = {}
+        while found := list(self._outside.items())[len(definitions) :]:
+            for pointer, schema in found:
+                list(self._collect(schema, pointer, top, 0))
+                definitions[pointer] = self._schema(schema, pointer, top)
+        return {**document, "$defs": {**document.get("$defs", {}), **definitions}} if definitions else document
+
+    def _collect(self, schema: Json, pointer: str, resource: _Resource, depth: int) -> Iterator[str]:
+        """Note identifiers and anchors; yield the pointer of each schema."""
         if depth > DEEPEST:
             raise SchemaError(f"The schema is nested more than {DEEPEST} levels deep.")
+        yield pointer
         if not isinstance(schema, Mapping):
             return
         resource = self._own(schema, pointer, resource)
@@ -135,7 +153,7 @@ class _Normalizer:
             if isinstance(schema.get(keyword), str):
                 self._anchors[resource.base, schema[keyword]] = pointer
         for path, sub in _inside(_modern(schema)):
-            self._collect(sub, pointer + path, resource, depth + 1)
+            yield from self._collect(sub, pointer + path, resource, depth + 1)
 
     def _own(self, schema: Schema, pointer: str, resource: _Resource) -> _Resource:
         """Return the resource that a schema belongs to: its own where it has an identifier."""
@@ -176,11 +194,11 @@ class _Normalizer:
         if fragment and not fragment.startswith("/"):
             if (address, fragment) not in self._anchors:
                 raise SchemaError(f"{reference!r} points to nothing in the schema.")
-            return _uri(self._anchors[address, fragment])
-        return _uri(self._pointer(self._resources[address], fragment, reference))
+            return uri_of(self._place(self._anchors[address, fragment], "", reference))
+        return uri_of(self._place(self._resources[address], fragment, reference))
 
-    def _pointer(self, start: str, fragment: str, reference: str) -> str:
-        """Follow a pointer through the schema as it was written; return it as it leads through the one form."""
+    def _place(self, start: str, fragment: str, reference: str) -> str:
+        """Follow a pointer through the schema as it was written; return where in the one form what it names is."""
         target, parts = self._root, [*start.split("/")[1:], *fragment.split("/")[1:]]
         found: list[str] = []
         for part in parts:
@@ -196,10 +214,15 @@ class _Normalizer:
             found.append(escape_pointer(name))
         if not isinstance(target, Mapping | bool):
             raise SchemaError(f"{reference!r} points to what is not a schema.")
-        return "".join(f"/{part}" for part in found)
+        pointer = "".join(f"/{part}" for part in found)
+        if pointer in self._known:
+            return pointer
+        self._outside.setdefault(pointer, target)
+        return f"/$defs/{escape_pointer(pointer)}"
 
 
-def _uri(pointer: str) -> str:
+def uri_of(pointer: str) -> str:
+    """Return the reference (a fragment) that leads to a pointer."""
     return "#" + quote(pointer, safe="/~")
 
 

@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator, FormatChecker, ValidationError, val
 
 from extractor.data import Json
 from extractor.task.schema_node import SchemaNode
-from extractor.task.schema_source import Schema, SchemaSource, _uri
+from extractor.task.schema_source import Schema, SchemaSource, uri_of
 
 PATTERN_SECONDS = 1.0
 """What matching one pattern against one value may take."""
@@ -35,14 +35,14 @@ TOO_SLOW = "takes too long to check: simplify the pattern"
 
 def _pattern(validator: Any, pattern: str, instance: Json, schema: Schema) -> Iterator[ValidationError]:
     if isinstance(instance, str):
-        found = _search(pattern, instance)
+        found = search_pattern(pattern, instance)
         if found is None:
             yield ValidationError(TOO_SLOW)
         elif not found:
             yield ValidationError("does not match")
 
 
-def _search(pattern: str, text: str) -> bool | None:
+def search_pattern(pattern: str, text: str) -> bool | None:
     """Tell whether a pattern occurs in a text; None where that takes too long."""
     try:
         return regex.search(pattern, text, timeout=PATTERN_SECONDS) is not None
@@ -55,7 +55,7 @@ def _pattern_properties(
 ) -> Iterator[ValidationError]:
     for name, value in instance.items() if isinstance(instance, Mapping) else ():
         for pattern, sub in patterns.items():
-            found = _search(pattern, name)
+            found = search_pattern(pattern, name)
             if found is None:
                 yield ValidationError(TOO_SLOW)
             elif found:
@@ -66,7 +66,9 @@ def _additional_properties(validator: Any, sub: Json, instance: Json, schema: Sc
     if not isinstance(instance, Mapping):
         return
     known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
-    extras = [name for name in instance if name not in known and not any(_search(each, name) for each in patterns)]
+    extras = [
+        name for name in instance if name not in known and not any(search_pattern(each, name) for each in patterns)
+    ]
     if isinstance(sub, Mapping):
         for name in extras:
             yield from validator.descend(instance[name], sub, path=name)
@@ -142,4 +144,4 @@ class SchemaValidator:
         places = [place for place in node.sources if place != self._source.anything]
         if places == [""]:
             return self._validator
-        return self._validator.evolve(schema={"allOf": [{"$ref": _uri(place)} for place in places]})
+        return self._validator.evolve(schema={"allOf": [{"$ref": uri_of(place)} for place in places]})

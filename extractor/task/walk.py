@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import regex
-
 from extractor.data import Ground, Json, Ungrounded
 from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
-from extractor.task.validation import PATTERN_SECONDS, SchemaValidator
+from extractor.task.validation import SchemaValidator, search_pattern
 from extractor.text.json_pointer import escape_pointer
 
 _TYPES: Mapping[type, str] = {
@@ -28,7 +26,12 @@ class Leaf:
 
     @property
     def ground(self) -> Ground:
-        """How the value must occur: where the schema lets it be a number or text, what it is decides."""
+        """How the value must occur: where the schema lets it be a number or text, what it is decides.
+
+        An empty string that the schema allows in so many words (`minLength: 0`) occurs nowhere and says so.
+        """
+        if self.value == "" and self.node.bounds.min_length == 0:
+            return "none"
         if self.node.annotations.ground is None and isinstance(self.value, int | float):
             return "none" if isinstance(self.value, bool) or self.node.values is not None else "normalized"
         return self.node.ground
@@ -77,7 +80,7 @@ class Walk:
         if name in node.properties:
             return node.properties[name]
         for pattern, sub in node.pattern_properties.items():
-            if _matches(pattern, name):
+            if search_pattern(pattern, name):
                 return sub
         return node.additional
 
@@ -128,10 +131,3 @@ class Walk:
 
 UNKNOWN = SchemaNode("", (), frozenset(("string",)), stated=False)
 """What is said of a value that the schema does not name: text that is copied."""
-
-
-def _matches(pattern: str, name: str) -> bool:
-    try:
-        return regex.search(pattern, name, timeout=PATTERN_SECONDS) is not None
-    except TimeoutError:
-        return False

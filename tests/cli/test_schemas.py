@@ -57,6 +57,13 @@ def test_the_same_comes_as_json_with_codes(tmp_path: Path, extractor: Run) -> No
     }
 
 
+def test_a_required_name_that_nothing_describes_may_be_a_slip(tmp_path: Path, extractor: Run) -> None:
+    schema = {"type": "object", "properties": {"_id": {"type": "string"}}, "required": ["id"]}
+    done = extractor("schemas", "check", a_file(tmp_path, schema))
+    assert "/id: is required, and no property describes it" in done.stdout
+    assert done.returncode == 0
+
+
 def test_nothing_is_questionable_about_a_bundled_schema(extractor: Run) -> None:
     done = extractor("schemas", "check", "contact")
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)

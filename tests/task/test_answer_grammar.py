@@ -53,7 +53,7 @@ PHONE = {"type": "string", "pattern": "^1[0-9]{10}$"}
     [
         (STRING, "CK-5518", True),
         (STRING, None, True),
-        (STRING, "", False),
+        (STRING, "", True),
         (STRING, "CK-5519", False),
         (STRING, 'it\'s"OK"\\2', True),
         (STRING, "2\n日期", True),
@@ -79,6 +79,8 @@ PHONE = {"type": "string", "pattern": "^1[0-9]{10}$"}
         ({"type": "string", "format": "date"}, "2024-10-14", True),
         ({"type": "array", "items": STRING}, ["CK", "手机"], True),
         ({"type": "array", "items": STRING}, ["CK", "电话"], False),
+        ({"type": "array", "items": STRING}, ["CK", ""], False),
+        ({"type": "string", "pattern": "^[0-9]*$"}, "", False),
         ({"type": "array", "items": STRING}, [], True),
         ({"type": "array", "items": STRING, "maxItems": 2}, ["C", "K", "5"], False),
         ({"type": "array", "items": STRING, "minItems": 1}, [], False),

@@ -75,6 +75,13 @@ RIGHT: list[tuple[str, Schema, str, Json]] = [
      "甲3", {"a": "甲", "n": 3}),
     ("a Unicode class in a pattern", a_schema(a={"type": "string", "pattern": r"^\p{Han}+$"}), "张三 Tom", {"a": "张三"}),
     ("an empty string that is allowed", a_schema(a={"type": "string", "minLength": 0}), "x", {"a": ""}),
+    ("empty text for nothing", a_schema(a={"type": "string"}), "x", {"a": ""}),
+    ("a reference to where OpenAPI keeps schemas", a_schema(人={"$ref": "#/components/schemas/人"})
+     | {"components": {"schemas": {"人": {"type": "object", "properties": {"上级": {"$ref": "#/components/schemas/人"}, "名": {"$ref": "#/components/schemas/名"}}}, "名": {"type": "string"}}}},
+     "甲 乙", {"人": {"上级": {"上级": None, "名": "乙"}, "名": "甲"}}),
+    ("a reference to a group of definitions", a_schema(a={"$ref": "#/definitions/v1/C"}) | {"definitions": {"v1": {"C": C}}}, "138", {"a": {"手机号": "138"}}),
+    ("a reference to a neighbour of properties", a_schema(a={"$ref": "#/C"}) | {"C": C}, "138", {"a": {"手机号": "138"}}),
+    ("a required name that nothing describes", a_schema(a={"type": "string"}) | {"required": ["b"]}, "甲 乙", {"a": "甲", "b": "乙"}),
     ("anything at all", a_schema(a={"type": "object"}, b={"type": "string"}), "x", {"a": {"k": [1, {"z": None}]}, "b": "x"}),
 ]  # fmt: skip
 
@@ -106,7 +113,7 @@ def test_a_wrong_answer_cannot_be_written(kind: str, schema: Schema, text: str, 
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ({**a_schema(手机号={"type": "string"}), "required": ["电话"]}, "required names '电话'"),
+        ({**a_schema(手机号={"type": "string"}), "required": ["电话"], "additionalProperties": False}, "required names '电话'"),
         (a_schema(a={"enum": []}), "/properties/a: enum"),
         (a_schema(a={"type": "string", "minLength": 5, "maxLength": 3}), "minLength"),
         (a_schema(a={"type": "array", "minItems": 2, "maxItems": 1}), "minItems"),
