@@ -62,7 +62,7 @@ class AnswerGrammar:
             f"{name}: %regex {_dump({'substring_chunks': [_escape(piece) for piece in cut[name](text)]})}"
             for name in sorted(self.terminals)
         ]
-        return "\n".join([f"start: {lead} {self.root}", *texts, *self.rules]) + "\n"
+        return "\n".join([f"start: {lead} ({self.root})", *texts, *self.rules]) + "\n"
 
 
 def grammar(task: Task, text: str, lead: str = '" "') -> str:

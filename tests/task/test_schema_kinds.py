@@ -181,6 +181,16 @@ def _completed(task: Task, value: Json, name: str) -> Json:
     }
 
 
+@pytest.mark.parametrize("data", ['{"类": "Point", "x": 3}', '{"类": "Polygon", "y": 3}', '{"类": "Line", "z": 3}'])
+def test_every_alternative_at_the_root_can_be_written(data: str) -> None:
+    pairs = (("Point", "x"), ("Polygon", "y"), ("Line", "z"))
+    branches = [a_schema(类={"const": word}, **{name: {"type": "integer"}}) for word, name in pairs]
+    task = make_task({"type": "object", "oneOf": branches})
+    matcher = llguidance.LLMatcher(BYTES, llguidance.LLMatcher.grammar_from_lark(task.grammar.source("x")), log_level=0)
+    assert matcher.validate_tokens(list(f" {data}".encode())) == len(f" {data}".encode())
+    assert _ends(matcher, f" {data}".encode())
+
+
 def test_what_the_grammar_cannot_express_is_named_by_field() -> None:
     task = make_task(
         a_schema(
