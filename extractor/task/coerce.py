@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from extractor.data import Json
+from extractor.task.schema_compile import equality_key
 from extractor.task.schema_node import Name, SchemaNode
 from extractor.task.task import Task
 from extractor.task.walk import Walk
@@ -48,7 +49,7 @@ def coerce(parsed: ParsedJson, task: Task) -> ParsedJson:
 class Coercer:
     """Brings values into form.
 
-    `steps` collects what had to be changed or noted: `keys`, `types`, `null-words`, `enum`, `unknown-keys`.
+    `steps` collects what had to be changed or noted: `keys`, `types`, `null-words`, `enum`, `repeats`, `unknown-keys`.
     """
 
     walk: Walk
@@ -151,7 +152,15 @@ class Coercer:
         kept = [item for item in items if not _is_null_word(item) or any(_is_listed(item, each) for each in options)]
         if len(kept) < len(items):
             self._noted("null-words", None)
-        return [self._member(item, node.items) for item in kept]
+        formed = [self._member(item, node.items) for item in kept]
+        return self._without_repeats(formed) if node.bounds.unique_items else formed
+
+    def _without_repeats(self, items: list[Json]) -> Json:
+        """Return the items without those that equal an earlier one, as `uniqueItems` asks."""
+        distinct: dict[str, Json] = {}
+        for item in items:
+            distinct.setdefault(equality_key(item), item)
+        return self._noted("repeats", list(distinct.values())) if len(distinct) < len(items) else items
 
     def _member(self, value: Json, name: Name | None, optional: bool = False) -> Json:
         return value if name is None else self.coerce(value, name, optional)

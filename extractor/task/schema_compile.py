@@ -221,11 +221,11 @@ def _values(schemas: list[Schema]) -> tuple[Json, ...] | None:
     lists += [[schema["const"]] for schema in schemas if "const" in schema]
     if not lists:
         return None
-    known = [{_same(value) for value in each} for each in lists[1:]]
-    return tuple(value for value in lists[0] if all(_same(value) in each for each in known))
+    known = [{equality_key(value) for value in each} for each in lists[1:]]
+    return tuple(value for value in lists[0] if all(equality_key(value) in each for each in known))
 
 
-def _same(value: Json) -> str:
+def equality_key(value: Json) -> str:
     """Return a key that two values share if they are equal as JSON: 1 and 1.0, but not 1 and true."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -205,6 +205,8 @@ def test_the_one_object_is_unwrapped(answer: str) -> None:
         ({"type": "boolean"}, '"是"', True, "strict+types"),
         (STRINGS, '"x"', ["x"], "strict+types"),
         (STRINGS, '["x", "", "无"]', ["x"], "strict+null-words"),
+        ({**STRINGS, "uniqueItems": True}, '["x", "y", "x"]', ["x", "y"], "strict+repeats"),
+        (STRINGS, '["x", "y", "x"]', ["x", "y", "x"], "strict"),
         ({"enum": ["采购", "Sale"]}, '"sale "', "Sale", "strict+enum"),
         ({"enum": ["无", "有"]}, '"无"', "无", "strict"),
         ({"anyOf": [INTEGER, {"type": "null"}]}, '"7"', 7, "strict+types"),
