@@ -27,7 +27,7 @@ from benchmarks.rates import measure, seconds
 from benchmarks.rounds import ROOT
 from extractor.chatglm3.checkpoint import find_device, load_parameters
 from extractor.chatglm3.model_dims import ModelDims, read_dims
-from extractor.engine import platform
+from extractor.engine import platforms
 from extractor.engine.batch import Batch, Segment
 from extractor.engine.cuda_graphs import CudaGraphs, capture_for
 from extractor.engine.kv_cache import KVCache, Prefix, Slot
@@ -135,7 +135,7 @@ def _captured(graphs: CudaGraphs, runner: ModelRunner, batch: Batch) -> Tensor:
 
 
 def _prefill(bench: Bench, shape: ModelDims, rates: Rates) -> str:
-    count, taken = bench.prefill(platform.max_batched_tokens(bench.runner.kv_shape.device))
+    count, taken = bench.prefill(platforms.max_batched_tokens(bench.runner.kv_shape.device))
     least = prefill_costs(shape, Work([bench.load.context] * count, 0, 1)).operations / rates.operations
     rate = count * bench.load.context / taken
     return _line(f"{count} prompts of {bench.load.context} tokens ({rate:,.0f} tokens/s)", taken, least)

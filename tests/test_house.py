@@ -28,6 +28,13 @@ def test_the_hooks_run_the_tools_of_make_check() -> None:
     assert set(re.findall(r"entry: \.venv/bin/([\w-]+)", hooks)) == tools
 
 
+def test_no_module_shadows_one_of_the_standard_library() -> None:
+    """Run directly, a file has its folder first on the path: a neighbour `json.py` would be what it imports as json."""
+    modules = [path for path in PACKAGE.rglob("*") if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert len(modules) > 100
+    assert [str(path) for path in modules if path.stem in sys.stdlib_module_names] == []
+
+
 def test_nothing_is_evaluated_unpickled_or_trusted() -> None:
     modules = sorted(PACKAGE.rglob("*.py"))
     assert len(modules) > 100

@@ -11,7 +11,7 @@ from benchmarks.contenders.job import Answer, Item, Job
 from extractor import backends
 from extractor.config import ModelConfig, RunConfig
 from extractor.data import Chunk, Completion, Document, Prompt, Source
-from extractor.engine import constraint, platform
+from extractor.engine import constraint, platforms
 from extractor.stages.prompting import render
 from extractor.task.task import Task, make_task
 
@@ -59,7 +59,7 @@ class Contender:
 
 def _decode_plainly() -> None:
     """Turn off, in this process, what makes decoding more than one token a step."""
-    platform.speculative_rows = lambda device: 0
+    platforms.speculative_rows = lambda device: 0
     constraint.Constraint.jump_forward = lambda self: []  # type: ignore[method-assign]
 
 

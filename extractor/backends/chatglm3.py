@@ -18,7 +18,7 @@ from extractor.chatglm3 import Tokenizer, read_dims, resolve
 from extractor.chatglm3.checkpoint import load_parameters
 from extractor.config import ModelConfig
 from extractor.data import Completion, Prompt, Usage
-from extractor.engine import platform
+from extractor.engine import platforms
 from extractor.engine.constraint import Vocabulary
 from extractor.engine.engine import Engine, Output, Request, SchedulerConfig
 from extractor.engine.engine_thread import EngineThread
@@ -64,7 +64,7 @@ class Backend:
         self._finished: list[Completion] = []
         self._num_finite = self._num_nonfinite = 0  # answers
         self._loaded: _Loaded | None = None
-        platform.use_one_arena()
+        platforms.use_one_arena()
         self.name = self._location.name
 
     @property
@@ -76,16 +76,16 @@ class Backend:
         return f"{self._location.identity} {self._config.precision}"
 
     def __enter__(self) -> Backend:
-        platform.tune_process(self._shape.parameters)
+        platforms.tune_process(self._shape.parameters)
         runner = ModelRunner(load_parameters(self._location.path, self._config.precision, self._config.device))
         device = runner.kv_shape.device
-        cache_bytes = self._config.kv_memory or platform.kv_cache_budget(device)
+        cache_bytes = self._config.kv_memory or platforms.kv_cache_budget(device)
         config = SchedulerConfig(
-            self._config.batch_size, platform.max_batched_tokens(device), platform.speculative_rows(device)
+            self._config.batch_size, platforms.max_batched_tokens(device), platforms.speculative_rows(device)
         )
         engine = Engine(runner, self._tokenizer.stop_ids, config, cache_bytes)
         vocabulary = Vocabulary(self._tokenizer, self._shape.vocab_size)
-        platform.end_idle_threads()
+        platforms.end_idle_threads()
         # A new thread of Python starts with torch's default number of threads, not with this one's.
         prepare = partial(torch.set_num_threads, torch.get_num_threads())
         thread = EngineThread[_InFlight, Request, Output](engine, prepare)

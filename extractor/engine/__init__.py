@@ -7,7 +7,7 @@
 - `model_runner`: the forward pass; `linear`, `attention`, `flash_attention`, `operations`: what it computes with;
   `cuda_graphs`: decode steps captured
 - `constraint`: token masks by a grammar; `sampler`: the next token; `speculation`: draft tokens
-- `platform`: what the machine allows
+- `platforms`: what the machine allows
 
 Knows prompts as token ids and a source text; does not know documents, templates or records.
 """

@@ -36,7 +36,7 @@ from extractor.engine import flash_attention
 from extractor.engine.attention import AttentionState, attend, attend_chunk, attend_rows, merge_states
 from extractor.engine.flash_attention import KeyRanges
 from extractor.engine.kv_cache import KVShape, Prefix, Slot, SlotPool
-from extractor.engine.platform import to_device
+from extractor.engine.platforms import to_device
 
 MAX_DECODE_TOKENS = 16
 """Tokens of the longest decode segment; a longer one is a prefill chunk."""

@@ -30,7 +30,7 @@ from extractor.engine.attention import attend_rows, merge_states
 from extractor.engine.batch import Batch, ForwardBatch, Segment, attend_prefix
 from extractor.engine.flash_attention import KeyRanges
 from extractor.engine.kv_cache import KVShape, Prefix, SlotPool
-from extractor.engine.platform import is_out_of_memory, to_device
+from extractor.engine.platforms import is_out_of_memory, to_device
 
 log = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ from extractor.engine.constraint import TokenBitmask
 from extractor.engine.cuda_graphs import CudaGraphs, NewCapture, capture_for
 from extractor.engine.kv_cache import KVCache, Prefix
 from extractor.engine.model_runner import ModelRunner
-from extractor.engine.platform import is_out_of_memory
+from extractor.engine.platforms import is_out_of_memory
 from extractor.engine.sampler import LogitsRow, SampledToken, sample
 from extractor.engine.scheduler import ScheduledSequence, Scheduler, SchedulerConfig
 from extractor.engine.sequence import Output, Request, Sequence

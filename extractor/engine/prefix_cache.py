@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 
 from extractor.engine.kv_cache import KVCache, Prefix
-from extractor.engine.platform import is_out_of_memory
+from extractor.engine.platforms import is_out_of_memory
 
 log = logging.getLogger(__name__)
 

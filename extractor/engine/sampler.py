@@ -17,7 +17,7 @@ from torch import Tensor
 
 from extractor.engine.constraint import TokenBitmask
 from extractor.engine.model_runner import ModelRunner
-from extractor.engine.platform import to_device
+from extractor.engine.platforms import to_device
 from extractor.engine.sequence import Sequence
 
 _GATHER_SHARE = 4

@@ -21,7 +21,7 @@ from extractor.backends.chatglm3 import HOPELESS, Backend
 from extractor.config import ModelConfig
 from extractor.data import GREEDY, Chunk, Completion, Document, Prompt, Sampling, Source
 from extractor.data import Backend as Protocol
-from extractor.engine import platform
+from extractor.engine import platforms
 from extractor.engine.engine import Engine, Output
 from extractor.errors import ModelError, UsageError
 from extractor.task.task import load_task
@@ -171,7 +171,7 @@ def test_steps_run_in_a_thread_of_their_own_with_as_many_threads_of_torch(monkey
 
     original = Engine.step
     monkeypatch.setattr(Engine, "step", step)
-    monkeypatch.setattr(platform, "tune_process", lambda _: None)  # gives a small model one thread
+    monkeypatch.setattr(platforms, "tune_process", lambda _: None)  # gives a small model one thread
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
