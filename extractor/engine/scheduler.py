@@ -144,12 +144,15 @@ class Scheduler:
         return scheduled
 
     def finish(self, sequence: Sequence) -> None:
-        """End a running sequence whose answer is complete; its slot can be reused until the next admission."""
+        """End a running sequence. Its slot can be reused until the next admission, unless it holds NaN or infinity."""
         self.running.remove(sequence)
-        if sequence.output.finish == "numerics" and sequence.slot is not None:
-            sequence.slot.clear()
-        self._reusable.append(sequence)
         self._ended.append(sequence)
+        if sequence.output.finish != "numerics":
+            self._reusable.append(sequence)
+            return
+        if sequence.slot is not None:
+            sequence.slot.clear()
+        self._release(sequence)
 
     def fail_first(self) -> None:
         """End the first waiting sequence with `memory`."""

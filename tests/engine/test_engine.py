@@ -11,6 +11,7 @@ from weakref import ref
 import pytest
 import torch
 
+from extractor.chatglm3.checkpoint import load_parameters
 from extractor.data import Sampling
 from extractor.engine.batch import Batch
 from extractor.engine.constraint import Constraint, Propose, TokenBitmask
@@ -443,3 +444,23 @@ def test_a_prompt_that_continues_one_just_answered_prefills_only_what_is_new() -
     once = sum(len(request(text, constrain=True).ids) for text in texts)
     written = sum(len(answer.ids) for answer in answers.values())
     assert _tokens_read(engine) < 1.2 * once + written + engine.statistics.draft_tokens * 8
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["beside it", "after it"])
+def test_a_prompt_whose_numbers_are_none_ends_so_and_spoils_no_other(together: bool) -> None:
+    """A token with an infinite embedding stands for a number that a precision cannot hold.
+
+    The other prompt shares most of its tokens, so after the first it would take over its slot.
+    """
+    shared = "甲方与乙方就本合同的履行达成如下补充约定，" * 4
+    bad, good = (request(shared + end, constrain=False, max_tokens=12) for end in ("手机号18888888888", "邮箱，地址"))
+    broken = ModelRunner(load_parameters(CHECKPOINT, "float32", "cpu"))
+    broken._embedding[next(each for each in bad.ids[::-1] if each not in good.ids)] = torch.inf
+    engine = Engine(broken, TOKENIZER.stop_ids, SchedulerConfig(64, 512, 32), 2**30)
+    first = engine.add(bad)
+    answers = {} if together else run(engine)
+    second = engine.add(good)
+    answers |= run(engine)
+    engine.close()
+    assert (answers[first].ids, answers[first].finish) == ([], "numerics")
+    assert (answers[second].ids, answers[second].finish) == plain(good)
