@@ -7,6 +7,7 @@ part of a document, or some of the fields, what must hold only for the whole is 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, time
 from functools import cached_property
@@ -23,6 +24,10 @@ from extractor.task.schema_source import Schema, SchemaSource, uri_of
 
 PATTERN_SECONDS = 1.0
 """What matching one pattern against one value may take."""
+
+_MOST_HALVINGS = 7
+_TIMEOUTS: Counter[str] = Counter()
+"""How often each pattern of a schema ran out of time in this process."""
 
 OF_THE_WHOLE = (
     *("required", "dependentRequired", "dependentSchemas", "if", "not", "contains", "minProperties", "minItems"),
@@ -43,10 +48,17 @@ def _pattern(validator: Any, pattern: str, instance: Json, schema: Schema) -> It
 
 
 def search_pattern(pattern: str, text: str) -> bool | None:
-    """Tell whether a pattern occurs in a text; None where that takes too long."""
+    """Tell whether a pattern occurs in a text; None where that takes too long.
+
+    Each time that a pattern runs out of time it gets half as much from then on, so that hundreds of items cost seconds.
+    """
     try:
-        return regex.search(pattern, text, timeout=PATTERN_SECONDS) is not None
+        return (
+            regex.search(pattern, text, timeout=PATTERN_SECONDS / 2 ** min(_TIMEOUTS[pattern], _MOST_HALVINGS))
+            is not None
+        )
     except TimeoutError:
+        _TIMEOUTS[pattern] += 1
         return None
 
 

@@ -222,6 +222,7 @@ def test_many_properties_are_loaded_in_linear_time() -> None:
     ("pattern", "text"),
     [
         (r"^(a+)+$", "a" * 40 + "!"),
+        (r"^(a|aa)+$", "a" * 60 + "!"),
         (r"^(?:[a-z0-9]+_?)+$", "a" * 60 + "!"),
         (r"^([a-zA-Z0-9]+[._-]?)+@[a-z]+\.com$", "a" * 60),
     ],
@@ -231,3 +232,20 @@ def test_a_pattern_that_backtracks_without_end_is_a_problem_and_no_hang(pattern:
     began = time.perf_counter()
     assert len(task.problems({"a": text})) == 1
     assert time.perf_counter() - began < 20
+
+
+def test_hundreds_of_items_that_backtrack_without_end_take_seconds() -> None:
+    """At a second each this would run into the limit of the test."""
+    items: Json = {"type": "array", "items": {"type": "string", "x-ground": "none", "pattern": "^(b|bb)+$"}}
+    problems = make_task(a_schema(a=items)).problems({"a": ["b" * 60 + "!"] * 300})
+    assert len(problems) == 300
+    assert {problem.message.partition(": ")[2] for problem in problems} == {
+        "takes too long to check: simplify the pattern"
+    }
+
+
+def test_many_required_names_and_hostile_patterns_are_loaded_in_seconds() -> None:
+    schema = {**a_schema(a={"type": "string"}), "patternProperties": {"^(c|cc)+$": {"type": "string"}}}
+    names = [f"{'c' * 60}{number}!" for number in range(300)]
+    task = make_task({**schema, "required": names, "additionalProperties": False})
+    assert [each.name for each in task.fields] == ["a"]
