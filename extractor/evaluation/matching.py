@@ -105,7 +105,8 @@ def _facts(item: Json, key: Key) -> Facts:
 
 
 def count_overlapping(found: Iterable[Mention], gold: Iterable[Mention]) -> int:
-    """Return how many mentions of one field overlap at all, in the one-to-one pairing with the largest overlap."""
+    """Return how many mentions of one field overlap at all, in a one-to-one pairing with the largest overlap
+    (the same one whatever the order they come in)."""
     ours, theirs = ([span for _, span in sorted(side)] for side in (found, gold))
     return len(best_pairs(ours, theirs, _shared))
 
