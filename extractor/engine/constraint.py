@@ -14,6 +14,7 @@ import numpy as np
 from llguidance.numpy import fill_next_token_bitmask
 
 from extractor.chatglm3.tokenizer import Tokenizer
+from extractor.engine.list_ends import Commas, ListEnds, Places, TokenRow
 from extractor.engine.speculation import Draft
 from extractor.task.answer_grammar import grammar
 from extractor.task.task import Task
@@ -35,7 +36,10 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Tokenizer, size: int) -> None:
         self.size = size
-        wrapper = llguidance.TokenizerWrapper(tokenizer.constraint_vocabulary(size))
+        vocabulary = tokenizer.constraint_vocabulary(size)
+        wrapper = llguidance.TokenizerWrapper(vocabulary)
+        self._bytes = vocabulary.tokens
+        self._commas = Commas.of(self._bytes, size)
         self._tokens = llguidance.LLTokenizer(wrapper, n_vocab=size)
         # Copying a matcher is much cheaper than parsing its grammar.
         self._last: tuple[str, llguidance.LLMatcher | None] = ("", None)
@@ -49,7 +53,8 @@ class Vocabulary:
         if matcher.is_error():
             log.warning("schema %s cannot be made a grammar; answers are decoded freely", task.name)
             return None
-        return Constraint(matcher, self.size)
+        places = Places.of(task.compiled, text)
+        return Constraint(matcher, self._bytes, self.size, ListEnds(places, self._commas) if places else None)
 
     def _matcher(self, source: str) -> llguidance.LLMatcher:
         """Return a new matcher: a copy of the last one where the grammar is the same, as without verbatim fields."""
@@ -68,9 +73,13 @@ class Constraint:
     constraint is used by one thread at a time.
     """
 
-    def __init__(self, matcher: llguidance.LLMatcher, size: int) -> None:
+    def __init__(
+        self, matcher: llguidance.LLMatcher, tokens: Sequence[bytes], size: int, list_ends: ListEnds | None = None
+    ) -> None:
         self._matcher = matcher
+        self._tokens = tokens
         self._size = size
+        self._list_ends = list_ends
 
     @property
     def done(self) -> bool:
@@ -80,13 +89,20 @@ class Constraint:
     def masks(self, draft: Draft = ()) -> TokenBitmask:
         """Return which tokens may come now and after each part of a draft: (1 + parts, ceil(vocabulary / 32))."""
         bitmask = np.zeros((1 + len(draft), (self._size + 31) // 32), dtype=np.int32)
+        allowed = bitmask.view(np.uint32)
+        list_ends = self._list_ends.copy() if self._list_ends and draft else self._list_ends
         consumed = 0
         # The mask before a part allows or forbids its first token; its other tokens are forced, and need none.
         for row, part in enumerate((*draft, ())):
             fill_next_token_bitmask(self._matcher, bitmask, row)
-            consumed += self._matcher.try_consume_tokens(list(part))  # as many as the grammar takes
+            if list_ends:
+                _end_list(allowed[row], list_ends)
+            taken = self._matcher.try_consume_tokens(list(part))  # as many as the grammar takes
+            consumed += taken
+            if list_ends and part:
+                list_ends.append(b"".join(self._tokens[token] for token in part[:taken]))
         self._matcher.rollback(consumed)
-        return bitmask.view(np.uint32)
+        return allowed
 
     def draft(self, propose: Propose, max_tokens: int) -> list[list[int]]:
         """Return a draft: each part is a proposed token and the tokens that it forces.
@@ -99,17 +115,33 @@ class Constraint:
             token = propose([token for part in parts for token in part])
             if token is None or not self._matcher.try_consume_tokens([token]):
                 break
-            parts.append([token, *self.jump_forward()])
+            parts.append([token, *self._forced()])
             consumed += len(parts[-1])
-        self._matcher.rollback(consumed)  # `jump_forward` consumed the forced tokens as well
+        self._matcher.rollback(consumed)  # `_forced` consumed the forced tokens as well
         return parts
 
     def advance(self, token: int) -> bool:
         """Consume a token; return False when the grammar does not allow it (the answer then ends there)."""
-        return bool(self._matcher.consume_token(token))
+        allowed = bool(self._matcher.consume_token(token))
+        if self._list_ends and allowed:
+            self._list_ends.append(self._tokens[token])
+        return allowed
 
     def jump_forward(self) -> list[int]:
         """Consume and return the tokens that the grammar forces next, if any, as the tokenizer would write them."""
+        tokens = self._forced()
+        if self._list_ends:
+            self._list_ends.append(b"".join(self._tokens[token] for token in tokens))
+        return tokens
+
+    def _forced(self) -> list[int]:
         # Jump-forward decoding; llguidance calls them fast-forward tokens. `done` first: a stopped matcher has none.
         tokens: list[int] = [] if self.done else self._matcher.compute_ff_tokens()
         return tokens[: self._matcher.try_consume_tokens(tokens)] if tokens else []
+
+
+def _end_list(allowed: TokenRow, list_ends: ListEnds) -> None:
+    """Forbid what would go on with a list that is to end, unless the grammar asks for more of it."""
+    forbidden = list_ends.forbidden
+    if forbidden is not None and (allowed & ~forbidden).any():
+        allowed &= ~forbidden

@@ -36,6 +36,9 @@ _QUOTED = r'([^"\\\x00-\x1f]|\\["\\])'
 _ANY_KEY = f'KEY: "\\"" /{_UNIT}{{0,200}}/ "\\""'
 _ESCAPED_IN_PATTERN = re.compile(r'"|\\\\')
 _LONGEST_COUNT = 256  # a bound above this is left to the validator: counting costs automaton states
+_DIGITS = r"(0|[1-9][0-9]{0,29})"
+_NUMBERS = {"integer": _DIGITS, "number": _DIGITS + r"(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?"}
+"""Numbers of no particular size. They end: a model that loops writes digits for ever."""
 _PLAIN_JSON = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": ", "lenient": True}
 _LEFT_OUT = ("uniqueItems",)
 
@@ -160,7 +163,15 @@ class _Writer:
             return self._list(node)
         if kind == "string" and node.ground == "verbatim":
             return self._copied(node)
-        return self._json(node, {"type": kind, **_scalar_bounds(node, kind)})
+        bounds = _scalar_bounds(node, kind)
+        if (
+            kind in _NUMBERS
+            and bounds.keys() <= {"minimum"}
+            and bounds.get("minimum", 0) == 0
+            and not _is_bounded(node)
+        ):
+            return self._terminal(f"/{'' if bounds else '-?'}{_NUMBERS[kind]}/")
+        return self._json(node, {"type": kind, **bounds})
 
     def _object(self, node: SchemaNode) -> str:
         """Return the expression for an object: its properties in order, all of them, then what a map may hold."""
