@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import NamedTuple
 
 from extractor.text.strict_json import ParsedJson, load
@@ -32,7 +33,7 @@ Repair = Callable[[list[Token]], list[Token]]
 
 def repair(text: str) -> ParsedJson | None:
     """Return the object or list that the text is after as few repairs as it takes, with their names; or None."""
-    if not re.search(r"[{\[｛［]", text):
+    if not re.search(r"[{\[｛［]|\A[(\s]*\(\s*[\"'(\d]", text):
         return None
     tokens, names = list(_tokenize(text)), []
     for name, apply in _REPAIRS.items():
@@ -62,7 +63,8 @@ _LITERALS = {"none": "null", "null": "null", "nil": "null", "undefined": "null",
 # - quoted: between single quotes, one is an apostrophe unless a comma, colon, bracket, comment or the end follows it.
 # - comment: `//` and `#` only where no closing bracket or double quote follows on the line: those are in a value.
 # - open: whatever begins a string or comment and did not match above; it takes all that is left.
-# - word: at last any single character, so that the tokens cover the text.
+# - word: a negative number of accounts, `(1,200)`, is one; at last any single character, so that the tokens cover the
+#   text.
 _TOKEN = re.compile(
     r"""(?P<string>"(?:[^"\\]|\\.)*+")
     |   (?P<quoted>'(?:[^'\\]|\\.|'(?!\s*(?:[,:，：\]}]|/[/*]|$)))*+'
@@ -72,7 +74,8 @@ _TOKEN = re.compile(
     |   (?P<open>(?:["'“”‘’「『`´＂＇]|/\*).*)
     |   (?P<space>\s+)
     |   (?P<mark>[{}\[\],:，：、；;｛｝［］])
-    |   (?P<word>(?:[^\s{}\[\],:，：、；;｛｝［］"'“”‘’「『`´＂＇/]|/(?!\*))+ | .)
+    |   (?P<word>\(\d{1,3}(?:,\d{3})++(?:\.\d++)?\)
+                 | (?:[^\s{}\[\],:，：、；;｛｝［］"'“”‘’「『`´＂＇/]|/(?!\*))+ | .)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -100,6 +103,60 @@ def _as_string(content: str) -> str:
 
 def _drop_comments(tokens: list[Token]) -> list[Token]:
     return [token for token in tokens if token.kind != "comment"]
+
+
+def _tuples_to_lists(tokens: list[Token]) -> list[Token]:
+    """Make lists of Python's tuples, and take a single string out of its parentheses: `("a", "b")`, `((1, 2), ())`.
+
+    `(1,200)` is one negative number of an account and stays, as parentheses inside of words do.
+    """
+    parts = [part for token in tokens for part in _parentheses(token)]
+    open_at: list[int] = []
+    changed = False
+    for at, part in enumerate(parts):
+        if part == _OPENED:
+            open_at.append(at)
+        elif part == _CLOSED and open_at:
+            start = open_at.pop()
+            ends = _replaced_parentheses(parts[start + 1 : at])
+            if ends is not None and _stands_alone(parts, start, at):
+                parts[start], parts[at] = ends
+                changed = True
+    words = [Token("word", part.text) if part.kind == "parenthesis" else part for part in parts if part.text]
+    return words if changed else tokens
+
+
+_OPENED, _CLOSED = Token("parenthesis", "("), Token("parenthesis", ")")
+
+
+def _parentheses(token: Token) -> Iterator[Token]:
+    """Yield a word in three: the parentheses that it begins with, the rest, those that it ends with."""
+    match = re.fullmatch(r"(\(*)([^()]*)(\)*)", token.text) if token.kind == "word" else None
+    if match is None:
+        yield token
+        return
+    yield from [_OPENED] * len(match[1])
+    yield from [Token("word", match[2])] if match[2] else []
+    yield from [_CLOSED] * len(match[3])
+
+
+def _replaced_parentheses(inside: list[Token]) -> tuple[Token, Token] | None:
+    """Return what stands for the parentheses around some tokens: brackets, nothing, or None where they stay."""
+    depth, comma = 0, False
+    for token, following in zip_longest(inside, inside[1:], fillvalue=Token("", "")):
+        depth += (token.text in ("[", "{", "(")) - (token.text in ("]", "}", ")"))
+        comma = comma or (depth == 0 and token.text == "," and following.kind != "word")
+    if comma or not inside:
+        return Token("mark", "["), Token("mark", "]")
+    strings = [token.kind for token in inside if token.kind != "space"] == ["string"]
+    return (Token("space", ""), Token("space", "")) if strings else None
+
+
+def _stands_alone(parts: list[Token], start: int, end: int) -> bool:
+    """Tell whether a range of tokens is a whole value: between marks or the edges of the text."""
+    before = next((part for part in reversed(parts[:start]) if part.kind != "space"), None)
+    after = next((part for part in parts[end + 1 :] if part.kind != "space"), None)
+    return all(part is None or part.kind in ("mark", "parenthesis") for part in (before, after))
 
 
 _ASCII_MARKS = str.maketrans("，：、；;｛｝［］", ",:,,,{}[]")
@@ -145,6 +202,48 @@ def _quoted_run(run: list[Token]) -> list[Token]:
     return [Token("string", json.dumps(word, ensure_ascii=False)), Token("space", text[len(word) :])]
 
 
+def _insert_separators(tokens: list[Token]) -> list[Token]:
+    """Put a colon between a key and its value, and a comma behind a bracket, where there is nothing.
+
+    A string that follows a value is left alone: it may be one of the quotes inside of it.
+    """
+    result: list[Token] = []
+    solid = [token for token in tokens if token.kind != "space"]
+    objects: list[bool] = []  # of the open brackets, whether each is of an object
+    before, key = Token("", ""), False
+    following = iter([*solid[1:], Token("end", "")])
+    for token in tokens:
+        if token.kind == "space":
+            result.append(token)
+            continue
+        after = next(following)
+        if key and before.kind == "string" and _begins_value(token, after):
+            result.append(_COLON)
+        elif before.text in ("}", "]") and (token.kind == "string" or token.text in ("{", "[")):
+            result.append(Token("mark", ","))
+            key = bool(objects and objects[-1])
+        result.append(token)
+        if token.kind == "mark":
+            objects += [token.text == "{"] if token.text in ("{", "[") else []
+            objects = objects[:-1] if token.text in ("}", "]") else objects
+            key = token.text in ("{", ",") and bool(objects and objects[-1])
+        elif before.kind == "string":
+            key = False
+        before = token
+    return result
+
+
+_COLON = Token("mark", ":")
+
+
+def _begins_value(token: Token, after: Token) -> bool:
+    """Tell whether what stands behind a key without a colon is its value: a bracket, or the last of the member."""
+    if token.kind == "mark":
+        return token.text in ("{", "[")
+    whole = token.kind == "string" or (token.kind == "word" and load(token.text) is not None)
+    return whole and after.text in (",", "}")
+
+
 _ELLIPSIS = re.compile(r"\.{3,}|…+")
 
 
@@ -185,13 +284,24 @@ def _close(tokens: list[Token]) -> list[Token]:
 
 
 def _close_string(tokens: list[Token]) -> list[Token]:
-    """End an open string, unless another member seems to begin in it: then its quote is missing in the middle."""
+    """End an open string, unless another member seems to begin in it: then its quote is missing in the middle.
+
+    Where the text ends in the brackets that are missing, several or set off from the value, the quote is missing before
+    them. A string of which nothing was written is none.
+    """
     if not tokens or tokens[-1].kind != "open" or tokens[-1].text[0] == "/":
         return tokens
     text = _HALF_ESCAPE.sub(r"\1", tokens[-1].text.rstrip())
     if _LOOKS_LIKE_MEMBER.search(text):
         return tokens
-    return [*tokens[:-1], _double_quoted(text + text[0])]
+    brackets = _missing_brackets(tokens)[::-1]
+    closed = re.search(r"\s*+".join(["", *map(re.escape, brackets)]) + r"[\s`]*+\Z", text) if brackets else None
+    if closed and len(closed[0]) == 1:  # one bracket alone may be the value's
+        closed = None
+    if closed:
+        text = text[: closed.start()]
+    string = [_double_quoted(text + text[0])] if len(text) > 1 or closed else []
+    return [*tokens[:-1], *string, *(Token("mark", bracket) for bracket in brackets if closed)]
 
 
 _HALF_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*+)\\(?:u[0-9A-Fa-f]{0,3})?$")
@@ -236,11 +346,14 @@ _REPAIRS: dict[str, Repair] = {
     "punctuation": _to_ascii_marks,
     # Before cut-off, which knows a key by its being a string.
     "quotes": _to_double_quotes,
+    # Before words are quoted, and behind quotes, since a tuple holds strings as a rule.
+    "tuples": _tuples_to_lists,
     # Before words are quoted: else None would become "None", a value that was not meant.
     "literals": _to_json_literals,
     # Before words are quoted: else dots would become an item.
     "ellipses": _drop_ellipses,
     "unquoted": _quote_words,
+    "separators": _insert_separators,
     "commas": _drop_commas,
     # Last, because it alone drops something that was said: half a key. `extract_json` counts it as lossy.
     "cut-off": _close,
