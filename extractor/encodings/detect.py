@@ -123,6 +123,9 @@ ACCIDENT_BYTES = 64
 """Length up to which another encoding can be well-formed UTF-8 by accident."""
 
 CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
+BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+CONTEXT_BYTES = 80
+"""Of ASCII before what is to be told."""
 ISO_2022 = re.compile(rb"\x1b(?:\$[@AB]|\$\([CD]|\$\)C|\([IJ]|\.[AF])")
 ISO_2022_CODECS = ("iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_kr")
 HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e])+~\}")
@@ -274,18 +277,20 @@ def _refusal(data: bytes, encoding: str) -> Undecodable:
 
 
 def _sample(data: bytes) -> bytes:
-    """Return lines with bytes beyond ASCII, up to the sample's size: in no legacy encoding is a line feed part of a
-    character."""
+    """Return lines with bytes beyond ASCII, up to the sample's size, each from shortly before the first such byte on.
+
+    In no legacy encoding is a line feed part of a character, nor the first byte beyond ASCII the second of one.
+    """
     if len(data) <= SAMPLE_BYTES:
         return data
     taken: list[bytes] = []
-    room = SAMPLE_BYTES
-    for line in re.finditer(rb"[^\n]*[\x80-\xff][^\n]*\n?", data):
-        start, end = line.span()
+    room, end = SAMPLE_BYTES, 0
+    while room > 0 and (found := BEYOND_ASCII.search(data, end)):
+        line = data.rfind(b"\n", end, found.start()) + 1
+        start = max(end, line, found.start() - CONTEXT_BYTES)
+        end = data.find(b"\n", found.start()) + 1 or len(data)
         taken.append(data[start : min(end, start + room)])
         room -= len(taken[-1])
-        if room <= 0:
-            break
     return b"".join(taken)
 
 

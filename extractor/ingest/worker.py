@@ -50,7 +50,9 @@ def _limit_resources() -> None:
 
     limits = {resource.RLIMIT_AS: MEMORY_BYTES, resource.RLIMIT_FSIZE: MESSAGES_BYTES, resource.RLIMIT_CORE: 0}
     for number, limit in limits.items():
-        resource.setrlimit(number, (limit, limit))
+        hard = resource.getrlimit(number)[1]
+        lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(number, (lower, lower))
 
 
 def _take_stdout() -> BinaryIO:

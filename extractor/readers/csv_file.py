@@ -69,14 +69,15 @@ def _physical_lines(source: Iterator[TextLine]) -> Iterator[TextLine]:
                 yield dataclasses.replace(line, number=next(numbers), text=part)
 
 
-class RecordTooLarge(Exception):
-    """One record has taken more than the limit: a quote was not closed."""
+class Unclosed(Exception):
+    """A quote is not closed before the end of the file, or before a record has taken more than the limit."""
 
 
 class LineBuffer:
     """The lines that `csv.reader` iterates over. It remembers the lines of the current record, and takes lines back.
 
-    `taken` are the lines of the current record, `ended` says that the file ended inside it.
+    `taken` are the lines of the current record, `ended` says that the file ended inside it. A line that an unclosed
+    quote ran through is not looked through for a closing one again: that would take a time quadratic in the file.
     """
 
     def __init__(self, source: Iterator[TextLine], limit: int) -> None:
@@ -84,6 +85,7 @@ class LineBuffer:
         self._returned: deque[TextLine] = deque()
         self._limit = limit
         self._size = 0
+        self._unclosed_through = 0  # the number of the last line that an unclosed quote ran through
         self.taken: list[TextLine] = []
         self.ended = False
 
@@ -95,15 +97,23 @@ class LineBuffer:
         if line is None:
             self.ended = True
             raise StopIteration
+        if self.taken and line.number <= self._unclosed_through:
+            self._returned.appendleft(line)
+            raise Unclosed
         self.taken.append(line)
         self._size += len(line.text)
         if self._size > self._limit:
-            raise RecordTooLarge
+            raise Unclosed
         return line.text
 
     def begin(self) -> None:
         """Begin a record."""
         self.taken, self._size, self.ended = [], 0, False
+
+    def give_back_unclosed(self) -> None:
+        """Have all lines but the first read again, through which its quote ran without an end."""
+        self._unclosed_through = max(self._unclosed_through, self.taken[-1].number)
+        self.give_back(len(self.taken) - 1)
 
     def give_back(self, count: int) -> None:
         """Have the last `count` lines taken read again."""
@@ -131,8 +141,8 @@ def _records(buffer: LineBuffer, delimiter: str) -> Iterator[CsvRecord]:
             cells = next(csv.reader(buffer, delimiter=delimiter, strict=True))
         except StopIteration:
             return
-        except (csv.Error, RecordTooLarge) as error:
-            cells = _recover(buffer, delimiter, buffer.ended or isinstance(error, RecordTooLarge))
+        except (csv.Error, Unclosed) as error:
+            cells = _recover(buffer, delimiter, buffer.ended or isinstance(error, Unclosed))
         yield _record(buffer, cells)
 
 
@@ -142,7 +152,7 @@ def _recover(buffer: LineBuffer, delimiter: str, unclosed: bool) -> list[str] | 
     None stands for its first line alone, whose quote is never closed. The lines after the record are read again.
     """
     if unclosed:
-        buffer.give_back(len(buffer.taken) - 1)
+        buffer.give_back_unclosed()
         return None
     lenient = csv.reader([line.text for line in buffer.taken], delimiter=delimiter)
     cells = next(lenient)
@@ -173,7 +183,7 @@ def _delimiter(buffer: LineBuffer, suffix: str) -> str:
 def _until_too_large(buffer: LineBuffer) -> Iterator[str]:
     try:
         yield from buffer
-    except RecordTooLarge:
+    except Unclosed:
         return
 
 

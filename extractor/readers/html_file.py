@@ -13,7 +13,7 @@ from extractor.readers._support.files import File, ReadOptions, read_bytes
 from extractor.readers._support.limits import ReadError
 from extractor.readers._support.signatures import TextStart
 
-BEFORE_MARKUP = r"(?:\s+|<!--.*?(?:-->|\Z)|<\?xml.*?(?:\?>|\Z))*"
+BEFORE_MARKUP = r"(?:\s++|<!--.*?(?:-->|\Z)|<\?xml.*?(?:\?>|\Z))*+"  # possessive: nothing is tried twice
 MARKUP = re.compile(BEFORE_MARKUP + r"<(?:!doctype\s+html|(?:html|head|body|title|meta|table|div|p)[\s>])", re.I | re.S)
 
 SUFFIXES = (".html", ".htm", ".xhtml")

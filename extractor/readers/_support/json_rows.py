@@ -10,6 +10,7 @@ import orjson
 from extractor.data import Document, FailedDocument, Json
 from extractor.errors import Problem
 from extractor.readers._support.files import ReadOptions
+from extractor.readers._support.limits import ReadError
 from extractor.readers._support.rows import FileRow
 
 KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
@@ -39,8 +40,14 @@ def parse(line: str) -> Json:
 
 
 def written(value: Json) -> str:
-    """Return an item that is not a document as JSON in one line, whose hash identifies it."""
-    return json.dumps(value, sort_keys=True)
+    """Return an item that is not a document as JSON in one line, whose hash identifies it.
+
+    Raises ReadError for one that is nested too deeply.
+    """
+    try:
+        return json.dumps(value, sort_keys=True)
+    except RecursionError:
+        raise ReadError("malformed", "nested too deeply: repair the file, or read it with --rows whole") from None
 
 
 def kind(value: Json) -> str:
