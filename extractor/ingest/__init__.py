@@ -59,7 +59,7 @@ def _count(file: File | FailedDocument, options: ReadOptions) -> int:
 
 
 def _read_all(paths: Iterable[InputPath], options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """Yield documents in the order of the files. Text is read when its turn comes, what is isolated ahead of it."""
+    """Yield documents in the order of the files. Small texts are read when their turn comes, all else ahead of it."""
     with WorkerPool(options) as pool:
         begun: deque[Iterator[Document | FailedDocument]] = deque()
         for documents in _begin(paths, pool, options):
@@ -83,7 +83,7 @@ def _begin(
             if isinstance(file, FailedDocument):
                 yield iter((file,))
             else:
-                yield pool.submit(file) if dispatch.is_isolated(file) else dispatch.read(file, options)
+                yield pool.submit(file) if dispatch.is_isolated(file) else dispatch.read_here(file, options)
 
 
 def _stdin(options: ReadOptions) -> Iterator[Document | FailedDocument]:

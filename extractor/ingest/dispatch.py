@@ -6,7 +6,9 @@ suffix is read by its content. Files inside a file are read in turn, in its plac
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from extractor.data import Document, FailedDocument
 from extractor.errors import Problem
@@ -15,17 +17,42 @@ from extractor.ingest.sniffing import EMPTY, HEAD_BYTES, Content, by_head, ident
 from extractor.readers._support.files import File, ReadOptions, hash_of, io_message
 from extractor.readers._support.limits import NESTING, Bomb, ReadError
 
+SMALL_BYTES = 1 << 20
+"""Size up to which text, rows and JSON are read in the run itself: their readers take a time linear in the size."""
+
 
 def is_isolated(file: File) -> bool:
-    """Return whether a file is to be read in a process of its own: its format says so, or that of its content does."""
+    """Return whether a file is to be read in a process of its own: its size, its format or its content says so."""
     by_suffix = formats().get(file.suffix)
-    if by_suffix and (by_suffix.is_isolated or by_suffix.is_trusted):
-        return by_suffix.is_isolated
+    if by_suffix and by_suffix.is_isolated:
+        return True
     try:
         with file.open() as stream:
+            if _size(stream) > SMALL_BYTES:
+                return True
+            if by_suffix and by_suffix.is_trusted:
+                return False
             return by_head(stream.read(HEAD_BYTES), file.suffix).is_isolated
     except OSError:
         return False
+
+
+def _size(stream: BinaryIO) -> int:
+    """Return the size of a stream, at its beginning before and after; that of a large one where it cannot seek."""
+    if not stream.seekable():
+        return SMALL_BYTES + 1
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    return size
+
+
+def read_here(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    """Yield the documents of a file, and a failure for what its reader does not expect, as in a process of its own."""
+    try:
+        yield from read(file, options)
+    except (RecursionError, MemoryError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        message = f"reading it ended the reader ({type(error).__name__}: {str(error)[:200]}): look at the file"
+        yield file.failed(Problem("crashed", message), hash_of(file, options.max_bytes))
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:

@@ -215,12 +215,18 @@ def _bytes(part: Part) -> bytes:
     return data if isinstance(data, bytes) else b""
 
 
+LONGEST_HEADER = 1 << 16
+"""Above it a header is left as it is: `decode_header` takes a time quadratic in its length."""
+
+
 def _header(value: str, hint: str | None = None) -> str:
     """Return a header as people read it: unfolded, encoded words (RFC 2047) decoded, stray 8-bit bytes decoded."""
     value = UNFOLD.sub(" ", value).strip()
     if SURROGATE.search(value):
         raw = declared.decode(value.encode("utf-8", "surrogateescape"), hint)
         value = raw.text if isinstance(raw, Decoded) else SURROGATE.sub("\ufffd", value)
+    if len(value) > LONGEST_HEADER:
+        return value
     try:
         words = decode_header(value)
     except HeaderParseError:

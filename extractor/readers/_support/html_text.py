@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from extractor.encodings import declared
 from extractor.encodings.detect import Decoded, Undecodable
+from extractor.readers._support.limits import ReadError
 
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
@@ -32,6 +33,12 @@ KEPT = frozenset(("pre", "textarea", "listing", "xmp"))
 SHOWN_INPUTS = frozenset(("", "text", "email", "tel", "url", "number", "date", "search", "submit", "button", "reset"))
 HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|mso-hide\s*:\s*all", re.IGNORECASE)
 SPACE = re.compile(r"[ \t\r\n\f\v\u00a0]+")
+DEEPEST = 10_000
+OPENED_OR_CLOSED = re.compile(
+    r"<(/?)(?!(?:p|li|d[td]|t[drh]|thead|tbody|tfoot|option|optgroup|br|hr|img|input|meta|link|col|wbr|source|area|base|r[tp])\b)"
+    r"[a-z]",
+    re.IGNORECASE,
+)
 ZERO_WIDTH = re.compile("[\u00ad\u200b\u2060\ufeff\0]")
 
 
@@ -46,9 +53,11 @@ def decode(data: bytes, label: str | None = None) -> Decoded | Undecodable:
 
 
 def visible_text(markup: str) -> str:
-    """Return the text that a browser would show."""
+    """Return the text that a browser would show. Raises ReadError for a page that is nested beyond all use."""
     from selectolax.lexbor import LexborHTMLParser
 
+    if _is_too_deep(markup):
+        raise ReadError("malformed", f"elements are nested more than {DEEPEST:,} deep: repair the page")
     page = LexborHTMLParser(markup)
     flow = Flow()
     title = page.css_first("head > title")
@@ -58,6 +67,19 @@ def visible_text(markup: str) -> str:
     for node, entered in _walk(page.root):
         _render(flow, node, entered)
     return flow.text
+
+
+def _is_too_deep(markup: str) -> bool:
+    """Tell whether more elements may be open at once than a parser should be given, whose time is quadratic in that.
+
+    Elements that need no end do not count.
+    """
+    depth = 0
+    for tag in OPENED_OR_CLOSED.finditer(markup):
+        depth = max(0, depth - 1) if tag[1] else depth + 1
+        if depth > DEEPEST:
+            return True
+    return False
 
 
 class Flow:
