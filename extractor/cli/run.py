@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from extractor.cli._requests import command as request_command
 from extractor.config import STREAM, RunRequest
 from extractor.data import Document, FailedDocument, Record
 from extractor.pipeline import Pipeline
+from extractor.storage.addresses import is_address
 
 EXAMPLES = """\b
 Examples:
@@ -64,7 +66,10 @@ def command(request: RunRequest) -> int:
 def _without_outputs(request: RunRequest) -> RunRequest:
     """Return the request with the output, and the files beside it, left out of the folders that are read."""
     path = request.output.path
-    return request if path == STREAM else replace(request, read=replace(request.read, exclude=sinks.beside(path)))
+    if path == STREAM:
+        return request
+    written = path if is_address(path) else os.path.realpath(path)
+    return replace(request, read=replace(request.read, exclude=(*sinks.beside(path), *sinks.beside(written))))
 
 
 def _local_records(

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from extractor.data import Document, FailedDocument
 from extractor.ingest import discovery, dispatch, stdin
-from extractor.ingest.discovery import InputPath
+from extractor.ingest.discovery import Excluded, InputPath
 from extractor.ingest.registry import formats
 from extractor.ingest.worker_pool import WorkerPool
 from extractor.readers._support.files import File, ReadOptions
@@ -45,7 +44,7 @@ def estimate(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> int | No
     paths = discovery.resolve(inputs)
     if any(path.location == discovery.STDIN for path in paths):
         return None
-    exclude = frozenset(os.path.abspath(path) for path in options.exclude)
+    exclude = Excluded(options.exclude)
     return sum(_count(file, options) for path in paths for file in discovery.files(path, exclude))
 
 
@@ -74,7 +73,7 @@ def _begin(
     paths: Iterable[InputPath], pool: WorkerPool, options: ReadOptions
 ) -> Iterator[Iterator[Document | FailedDocument]]:
     """Yield the documents of each file, those of an isolated one as soon as it is submitted to the pool."""
-    exclude = frozenset(os.path.abspath(path) for path in options.exclude)
+    exclude = Excluded(options.exclude)
     for path in paths:
         if path.location == discovery.STDIN:
             yield _stdin(options)

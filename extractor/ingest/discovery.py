@@ -10,8 +10,9 @@ from __future__ import annotations
 import functools
 import glob
 import os
+import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from extractor.data import FailedDocument, Source
@@ -22,6 +23,7 @@ from extractor.readers._support.junk import is_junk
 from extractor.storage import addresses
 
 STDIN = "-"
+NOWHERE = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,10 @@ def resolve(inputs: Sequence[str]) -> list[InputPath]:
 def _expand(argument: str) -> list[str]:
     if addresses.is_address(argument):
         return remote.expand(argument)
-    if argument == STDIN or os.path.exists(argument):
+    if argument == STDIN or os.path.lexists(
+        argument
+    ):  # a link to nothing fails as a document: a shell's * names it too
         return [argument]
-    if os.path.lexists(argument):
-        raise InputError(f"{argument} is a link to nothing. Repair the link or leave it out.")
     if not glob.has_magic(argument):
         raise InputError(f"There is no file or folder {argument!r}. Check the path, or use - for standard input.")
     found = sorted(path for path in glob.iglob(argument, recursive=True) if not is_junk(os.path.basename(path)))
@@ -97,13 +99,39 @@ def _input_path(path: str, clashes: bool) -> InputPath:
     return InputPath(shown if clashes else printable(_name(path)), shown, path)
 
 
-def files(path: InputPath, exclude: frozenset[str]) -> Iterator[File | FailedDocument]:
+class Excluded:
+    """Files that are not documents, whatever links lead to them: by their name in a folder, so that one which is yet
+    to be written counts as well, and by device and inode."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._addresses = frozenset(path for path in paths if addresses.is_address(path))
+        self._paths = [os.path.abspath(path) for path in paths if not addresses.is_address(path)]
+        self._names = {(_identity(os.path.dirname(path)), os.path.basename(path)) for path in self._paths}
+        self._basenames = {name for _, name in self._names}
+
+    def __contains__(self, location: object) -> bool:
+        """Tell whether a path or an address leads to one of them."""
+        if addresses.is_address(str(location)):
+            return location in self._addresses
+        if not self._paths:
+            return False
+        folder, name = os.path.split(os.path.abspath(str(location)))
+        if name in self._basenames and (_identity(folder), name) in self._names:
+            return True
+        if not _has_other_names(str(location)):
+            return False
+        identity = _identity(str(location))
+        return identity != NOWHERE and identity in {_identity(path) for path in self._paths}
+
+
+def files(path: InputPath, exclude: Container[str]) -> Iterator[File | FailedDocument]:
     """Yield the file itself, or all files in the folder; a folder that cannot be listed is a failure with its id."""
     if addresses.is_address(path.location):
         yield from remote.files(path.location, path.id, exclude)
         return
     if not os.path.isdir(path.location):
-        yield _file(path)
+        if path.location not in exclude:
+            yield _file(path)
         return
     # Depth first: for each open folder its entries and the identities of the folders above, which end loops of links.
     stack = [(_entries(path), frozenset({_identity(path.location)}))]
@@ -114,7 +142,7 @@ def files(path: InputPath, exclude: frozenset[str]) -> Iterator[File | FailedDoc
             stack.pop()
         elif isinstance(entry, FailedDocument):
             yield entry
-        elif os.path.abspath(entry.location) in exclude:
+        elif entry.location in exclude:
             continue
         elif not os.path.isdir(entry.location):
             yield _file(entry)
@@ -137,8 +165,17 @@ def _identity(location: str) -> tuple[int, int]:
     try:
         status = os.stat(location)
     except OSError:
-        return (-1, -1)
+        return NOWHERE
     return status.st_dev, status.st_ino
+
+
+def _has_other_names(location: str) -> bool:
+    """Tell whether a file may be the same as one of another path: a link, or a file with several names."""
+    try:
+        status = os.lstat(location)
+    except OSError:
+        return False
+    return stat.S_ISLNK(status.st_mode) or status.st_nlink > 1
 
 
 def _file(path: InputPath) -> File:

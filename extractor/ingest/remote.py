@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import functools
 import glob
-import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from extractor.data import FailedDocument, Source
 from extractor.errors import InputError, Problem
@@ -31,7 +30,7 @@ def expand(address: str) -> list[str]:
     return sorted(system.unstrip_protocol(each) for each in found)
 
 
-def files(address: str, id: str, exclude: frozenset[str]) -> Iterator[File | FailedDocument]:
+def files(address: str, id: str, exclude: Container[str]) -> Iterator[File | FailedDocument]:
     """Yield the file at an address, or all files in the folder there."""
     system, path = file_system(address)
     try:
@@ -47,7 +46,7 @@ def files(address: str, id: str, exclude: frozenset[str]) -> Iterator[File | Fai
     for each in found:
         relative = posixpath.relpath(each, path)
         location = system.unstrip_protocol(each)
-        if os.path.abspath(location) not in exclude and not any(map(is_junk, relative.split("/"))):
+        if location not in exclude and not any(map(is_junk, relative.split("/"))):
             yield _file(location, f"{id}/{relative}")
 
 

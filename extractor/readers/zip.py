@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import posixpath
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import BinaryIO, cast
 from extractor.encodings.detect import Decoded, decode
 from extractor.readers._support.files import File, ReadOptions, read_bytes
 from extractor.readers._support.junk import is_junk
-from extractor.readers._support.limits import DAMAGE, MEMBERS, Bomb, Budget, ReadError, damaged, unpacking
+from extractor.readers._support.limits import DAMAGE, Bomb, Budget, ReadError, damaged, unpacking
 from extractor.readers._support.signatures import ZIP, Magic
 from extractor.readers._support.unique_names import UniqueNames
 
@@ -37,8 +38,9 @@ def read(file: File, options: ReadOptions) -> Iterator[File]:
             raise damaged("ZIP archive", error) from error
         with archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
-            if len(members) > MEMBERS:
-                raise Bomb(f"the archive holds {len(members):,} files, more than {MEMBERS:,}")
+            budget.enter(len(members))
+            if _overlap(members):
+                raise Bomb("files in the archive lie over one another")
             yield from _files(file, archive, members, budget, options.password)
 
 
@@ -58,6 +60,12 @@ def _files(
             yield file.inside(names.new(path), functools.partial(_open, archive, member, budget, password), budget)
     if not found:
         raise ReadError("empty", "no files: the archive is empty")
+
+
+def _overlap(members: list[zipfile.ZipInfo]) -> bool:
+    """Tell whether bytes of the archive belong to several members, as nothing writes it but what multiplies data."""
+    ranges = sorted((member.header_offset, member.compress_size) for member in members)
+    return any(start + size > following for (start, size), (following, _) in itertools.pairwise(ranges))
 
 
 def _path(member: zipfile.ZipInfo) -> str:

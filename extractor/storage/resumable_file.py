@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from extractor.data import Record, Status
-from extractor.errors import OutputError
+from extractor.errors import OutputError, OutputMismatch
 from extractor.storage import atomic_files, manifest
 from extractor.storage.locks import locked
 from extractor.storage.resume import ResumeState, RowSummary
@@ -86,8 +86,21 @@ class ResumableSink:
         resources.callback(self._format.close)
         if not self._options.overwrite:
             self._state = self._format.resume()
+        else:
+            self._check_is_output()
         self._format.open()
         self._opened = self._synced = time.monotonic()
+
+    def _check_is_output(self) -> None:
+        """Raise OutputError for a file that is to be overwritten and was not written by this program."""
+        if os.path.exists(manifest.path_of(self._path)) or not os.path.exists(self._path):
+            return
+        try:
+            self._format.resume()
+        except OutputMismatch:  # an output of other settings, or of another version
+            pass
+        except OutputError as error:
+            raise OutputError(f"{error} --overwrite replaces outputs alone.") from error
 
     def _begin(self) -> None:
         """Note the settings, and drop what is to be overwritten, before the first row."""

@@ -146,7 +146,10 @@ def other_version(path: str, record: int) -> OutputMismatch:
 
 def foreign(path: str, where: str) -> OutputError:
     """Return the refusal of a file that is not an output of this program."""
-    return OutputError(f"{where} of {path} is not a row of this program; the file was not changed. {ADVICE}")
+    return OutputError(
+        f"{where} of {path} is not a row of this program; the file was not changed. Choose another -o, or move the "
+        "file away."
+    )
 
 
 def other_rows(path: str, flatten: bool) -> OutputMismatch:

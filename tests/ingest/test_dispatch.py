@@ -177,8 +177,7 @@ def test_links_to_nothing_folders_with_suffixes_and_loops_do_no_harm() -> None:
     os.symlink(os.path.abspath("in"), "in/folder.txt/loop")
     outcome = {item.id: _code(item) for item in _read("in")}
     assert outcome == {"in/broken.txt": "io", "in/folder.txt/a.txt": "read"}
-    with pytest.raises(InputError, match="link"):
-        ingest.read(["in/broken.txt"])
+    assert _only("in/broken.txt").problem.code == "io"  # a shell's * names it too
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

@@ -105,7 +105,23 @@ def test_archives_that_are_nested_too_deep_are_a_bomb(read: Read) -> None:
 
 def test_an_archive_of_too_many_files_is_a_bomb(read: Read) -> None:
     data = zipped({f"{number}.txt": b"" for number in range(10_001)}, zipfile.ZIP_STORED)
-    assert "10,001 files" in failure(read("a.zip", data)).message
+    assert "more than 10,000 files" in failure(read("a.zip", data)).message
+
+
+def test_an_archive_whose_files_lie_over_one_another_is_a_bomb(read: Read) -> None:
+    data = zipped({"a.txt": b"x" * 100_000})
+    at = data.index(b"PK\x01\x02")
+    entry, end = data[at : data.index(b"PK\x05\x06")], data[data.index(b"PK\x05\x06") :]
+    copies = b"".join(entry.replace(b"a.txt", b"%05d" % number) for number in range(500))
+    end = end[:8] + struct.pack("<HHLL", 500, 500, len(copies), at) + end[20:]
+    assert "over one another" in failure(read("a.zip", data[:at] + copies + end)).message
+
+
+def test_files_of_archives_inside_an_archive_count_as_well(read: Read) -> None:
+    inner = zipped({f"{number}.txt": b"x" for number in range(4_000)}, zipfile.ZIP_STORED)
+    found = read("a.zip", zipped({f"{number}.zip": inner for number in range(3)}))
+    assert len(found) == 8_001
+    assert failure(found[-1:]).code == "bomb"
 
 
 @pytest.mark.parametrize("name", ["a.docx", "a.xlsx"])

@@ -198,11 +198,19 @@ def test_other_settings_are_refused_by_name_and_overwriting_starts_again(out: Pa
 @pytest.mark.parametrize("content", [b"a diary\n", b"PAR1 a diary PAR1", b"\x1f\x8b\x08 a diary", b"id,name\n1,x\n"])
 def test_a_file_of_somebody_else_is_refused_and_left_alone(out: Path, content: bytes) -> None:
     out.write_bytes(content)
-    with pytest.raises(OutputError, match="--overwrite"), _sink(out):
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="Choose another -o"), _sink(out, overwrite=overwrite):
+            pass
+        assert out.read_bytes() == content
+
+
+def test_an_output_that_is_damaged_is_overwritten(out: Path) -> None:
+    _write(out, record("a"))
+    out.write_bytes(b"PAR1 a diary PAR1\n")
+    with pytest.raises(OutputError), _sink(out):
         pass
-    assert out.read_bytes() == content
-    _write(out, record("a"), overwrite=True)
-    assert ids(out) == ["a"]
+    _write(out, record("b"), overwrite=True)
+    assert ids(out) == ["b"]
 
 
 def test_rows_by_value_and_by_document_do_not_mix_in_a_file(out: Path) -> None:

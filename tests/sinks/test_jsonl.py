@@ -224,7 +224,7 @@ def test_a_file_of_somebody_else_is_refused_and_left_alone(out: Path, content: s
     row = out.read_text("utf-8")
     out.write_text(content.replace("{ROW}", row), encoding="utf-8")
     before = out.read_bytes()
-    with pytest.raises(OutputError, match=f"Line {line} of .*--overwrite"), _sink(out):
+    with pytest.raises(OutputError, match=f"Line {line} of .*move the file away"), _sink(out):
         pass
     assert out.read_bytes() == before
     assert not Path(f"{out}.lock").exists()

@@ -50,10 +50,17 @@ class Bomb(ReadError):
 
 
 class Budget:
-    """The bytes that an archive, and the archives inside it, may still unpack to."""
+    """The bytes that an archive, and the archives inside it, may still unpack to, and the files that they may hold."""
 
     def __init__(self, max_bytes: int) -> None:
         self._total = self._left = DOCUMENTS * max_bytes
+        self._members = MEMBERS
+
+    def enter(self, members: int) -> None:
+        """Take the files of one archive from the budget. Raises Bomb when there are too many in all."""
+        self._members -= members
+        if self._members < 0:
+            raise Bomb(f"the archive holds more than {MEMBERS:,} files, with those of archives inside it")
 
     def spend(self, count: int) -> None:
         """Take bytes from the budget. Raises Bomb when there is nothing left."""
