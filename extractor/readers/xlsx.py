@@ -32,8 +32,8 @@ ISOLATED = True
 EXTRA = "docs"
 HEADER_WITHIN = 10
 """Rows of a sheet among which the header is looked for."""
-NOT_UNDERSTOOD = (KeyError, ValueError, TypeError, IndexError, AttributeError)
-"""What openpyxl raises for workbooks that are not as it expects them."""
+NOT_UNDERSTOOD = (KeyError, ValueError, TypeError, IndexError, AttributeError, SyntaxError)
+"""What openpyxl raises for workbooks that are not as it expects them; a SyntaxError is one of XML."""
 # The end of a formula in a cell (`<c>`) whose value (`<v>`) is empty or missing, whatever the prefix of the namespace.
 UNCALCULATED = re.compile(rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>")
 

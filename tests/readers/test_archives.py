@@ -125,6 +125,14 @@ def test_files_of_archives_inside_an_archive_count_as_well(read: Read) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.docx", "a.xlsx"])
+def test_an_office_file_with_entities_says_what_it_is(read: Read, name: str) -> None:
+    part = "word/document.xml" if name == "a.docx" else "xl/workbook.xml"
+    entities = b'<?xml version="1.0"?>\n<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><x>&b;</x>'
+    problem = failure(read(name, zipped({"[Content_Types].xml": b"<Types/>", part: entities})))
+    assert (problem.code, part in problem.message, "entities" in problem.message) == ("bomb", True, True)
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.xlsx"])
 def test_an_office_file_can_be_a_bomb_too(read: Read, name: str) -> None:
     part = "word/document.xml" if name == "a.docx" else "xl/workbook.xml"
     data = zipped({"[Content_Types].xml": b"<Types/>", part: b"<x>" + b" " * (64 << 20) + b"</x>"})

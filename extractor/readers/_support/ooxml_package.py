@@ -10,6 +10,8 @@ from extractor.readers._support.limits import DAMAGE, DOCUMENTS, RATIO, RATIO_FR
 from extractor.readers._support.signatures import OLE, OleStream
 
 XML = (".xml", ".rels")
+PROLOG_BYTES = 4096
+NOT_OFFICE = "no Office program writes that, and it is how documents are made that fill the memory; leave it out"
 ENCRYPTED = OleStream("EncryptedPackage")
 """What every encrypted one shows, whichever of them it is (section 2.3.4.4 of Microsoft's MS-OFFCRYPTO)."""
 
@@ -40,6 +42,8 @@ def _check(data: bytes, limit: int) -> None:
         for member in members:
             if member.filename.endswith(XML):
                 with archive.open(member) as stream:
+                    if b"<!DOCTYPE" in stream.read(PROLOG_BYTES):
+                        raise ReadError("bomb", f"{member.filename} declares entities of its own: {NOT_OFFICE}")
                     while stream.read(1 << 20):
                         pass
 
