@@ -8,10 +8,11 @@ whose encoding is clear become U+FFFD, and the recorded encoding says so.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 
 from extractor.encodings import detect
-from extractor.encodings.detect import Decoded, Undecodable
+from extractor.encodings.detect import EAST_ASIAN, Decoded, Undecodable
 from extractor.encodings.languages import profile
 from extractor.encodings.scoring import is_text
 
@@ -66,6 +67,9 @@ WESTERN = frozenset(("cp1252", "iso8859-1", "iso8859-15", "utf-8", "mac-roman"))
 CHINESE = frozenset(("gb2312", "gbk", "gb18030"))
 SAMPLE_BYTES = 1 << 15
 BROKEN_SHARE = 0.02
+BEYOND_ASCII = re.compile("[^\x00-\x7f]+")
+LATIN_LETTERS = 6
+"""Accented letters of which another Latin encoding makes a language."""
 
 
 def codec(label: str | None) -> str | None:
@@ -107,10 +111,22 @@ def _is_evident(found: Decoded, declared: str, data: bytes) -> bool:
         return found.encoding.startswith(STATEFUL)
     if found.encoding.startswith("utf"):
         return True
-    if declared in CHINESE and found.encoding != "gb18030":
+    if declared in CHINESE and found.encoding != "gb18030" and _is_long_and_sure(found):
         sample = data[:SAMPLE_BYTES].decode("gb18030", "replace")
         return not any(is_text(sample, profile(name)) for name in ("simplified", "traditional"))
-    return declared in WESTERN and found.encoding not in WESTERN
+    return declared in WESTERN and found.encoding not in WESTERN and _is_long_and_sure(found)
+
+
+def _is_long_and_sure(found: Decoded) -> bool:
+    """Tell whether a text shows by words of its own script, not by a few signs among ASCII, that it is in an encoding.
+
+    A single sign (`£`, `°`, a no-break space) is some letter of every encoding.
+    """
+    words = BEYOND_ASCII.findall(found.text[:SAMPLE_BYTES])
+    beyond, together = sum(map(len, words)), sum(len(word) for word in words if len(word) > 1)
+    if found.encoding in EAST_ASIAN:
+        return together >= max(3, 0.7 * beyond)
+    return beyond >= LATIN_LETTERS or together >= max(8, 0.8 * beyond)
 
 
 def _strictly(data: bytes, declared: str) -> Iterator[Decoded]:

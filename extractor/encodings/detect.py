@@ -3,7 +3,7 @@
 The order is: byte-order mark, magic numbers of binary formats, escape sequences, UTF-16 and UTF-32 without a mark,
 strict UTF-8, then the legacy encodings by `scoring`. Each candidate decodes a sample, and the characters that come out
 are scored in the languages that are written in that encoding (`languages`); the best wins if its score is that of text
-and it decodes the whole strictly. charset-normalizer is asked for what the tables do not cover. A doubtful text is
+and it decodes the whole strictly. chardet is asked for what the tables do not cover. A doubtful text is
 refused with a Problem: there is no Latin-1 that accepts everything and no U+FFFD.
 
 `data.decode(decoded.encoding) == decoded.text` holds for whatever is decoded, so offsets are true to the file: line
@@ -13,13 +13,14 @@ ends stay as they are and only a byte-order mark is dropped. This module knows n
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from extractor.encodings.languages import ALL, CJK, profile
-from extractor.encodings.scoring import Candidate, best, is_text, mean
+from extractor.encodings.scoring import Candidate, Score, best, is_text, mean, scored
 from extractor.errors import Problem
 
 
@@ -113,11 +114,23 @@ WIDE = (Candidate(("utf-16-le",), ALL, -1.0), Candidate(("utf-16-be",), ALL, -2.
 WIDE_CJK = tuple(replace(candidate, languages=tuple(CJK)) for candidate in WIDE)
 """UTF-16 without any control byte has no character below U+0100, so no space and no alphabet."""
 
+CHINESE = CANDIDATES[0]
+LATIN = tuple(it for it in CANDIDATES if set(it.languages) & {*WESTERN, *CENTRAL, *BALTIC, "turkish"})
+EAST_ASIAN = frozenset(("gb18030", "big5", "big5hkscs", "cp950", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949"))
 DAMAGED = Candidate(("utf-8",), ALL, 0.0)
 """What is not quite UTF-8: GB18030 would read most of it as well-formed nonsense."""
 
 SAMPLE_BYTES = 2048
-PLAIN = -9.7
+SHORT_BYTES = 32
+"""Bytes beyond ASCII up to which several encodings are likely as a rule."""
+SLACK, NEAR, AS_LIKELY = 8.0, 4.0, 2.0
+"""Nats below the best score: what is looked at, what may be meant as well, and what is as likely."""
+SURE, LAST_RESORT, VETO = 0.1, 0.4, 0.9
+"""Confidence of chardet from which it decides among the likely encodings of a short text, where none is likely, and
+against all of them."""
+RARE = -12.0
+"""Mean log-probability of a character of Chinese with rare ones in it."""
+PLAIN = -11.0
 """Mean log-probability of a character above which a short text is plainly Chinese."""
 ACCIDENT_BYTES = 64
 """Length up to which another encoding can be well-formed UTF-8 by accident."""
@@ -127,9 +140,12 @@ BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 CONTEXT_BYTES = 80
 """Of ASCII before what is to be told."""
 ISO_2022 = re.compile(rb"\x1b(?:\$[@AB]|\$\([CD]|\$\)C|\([IJ]|\.[AF])")
+DECLARATION = re.compile(rb"charset|encoding", re.IGNORECASE)
+KOREAN = b"\x1b$)C"
 ISO_2022_CODECS = ("iso2022_jp", "iso2022_jp_1", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_kr")
 HZ = re.compile(rb"~\{(?:[\x21-\x77][\x21-\x7e])+~\}")
 ADVICE = "convert it to UTF-8 and run again"
+UNCLEAR = Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
 
 
 def decode(data: bytes) -> Decoded | Undecodable:
@@ -188,7 +204,8 @@ def _escaped(data: bytes) -> Decoded | None:
     if not data.isascii():
         return None
     if b"\x1b" in data and ISO_2022.search(data):
-        return next(_strict(data, ISO_2022_CODECS), None)
+        codecs_ = ISO_2022_CODECS[-1:] if KOREAN in data else ISO_2022_CODECS
+        return next(_strict(data, codecs_), None)
     if b"~{" in data and HZ.search(data):
         found = next(_strict(data, ("hz",)), None)
         return found if found and is_text(found.text, profile("simplified")) else None
@@ -259,12 +276,54 @@ def _utf32(data: bytes) -> Decoded | None:
 def _legacy(data: bytes) -> Decoded | Undecodable:
     sample = _sample(data)
     even = data[: len(sample) // 2 * 2]
-    pairs = [(it, sample) for it in (DAMAGED, *CANDIDATES)] + [(it, even) for it in WIDE_CJK]
-    scores = best(pairs, slack=3 + 0.02 * len(sample))
-    if not scores:
-        return _by_charset_normalizer(data)
-    decoded = (found for score in scores for found in _strict(data, score.candidate.codecs))
-    return next(decoded, None) or _refusal(data, scores[0].encoding)
+    if _is_latin(sample):
+        pairs = [(it, sample) for it in (DAMAGED, *CANDIDATES) if it in LATIN or it is DAMAGED]
+    else:
+        pairs = [(it, sample) for it in (DAMAGED, *CANDIDATES)] + [(it, even) for it in WIDE_CJK]
+    scores = best(pairs, slack=max(SLACK, 3 + 0.02 * len(sample)))
+    likely = {score.encoding for score in scores}
+    if _is_short(data) and not _is_latin(sample) and not likely & EAST_ASIAN:
+        # Rare characters and symbols among few: less likely than other text, and still likelier than what is not.
+        scores = sorted([*scores, *scored(CHINESE, sample, RARE)], key=lambda it: -it.score)
+    decoded = [
+        (score, found) for score in scores for found in itertools.islice(_strict(data, score.candidate.codecs), 1)
+    ]
+    if not decoded:
+        named = _by_chardet(data, VETO if scores else LAST_RESORT)
+        return named or (_refusal(data, scores[0].encoding) if scores else UNCLEAR)
+    return _chosen(decoded, data)
+
+
+def _is_latin(sample: bytes) -> bool:
+    """Tell whether what is beyond ASCII stands alone among ASCII, as accents and symbols of Latin text do."""
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", sample)]
+    return 3 * sum(runs) <= len(sample) and 4 * runs.count(1) >= 3 * len(runs)
+
+
+def _chosen(decoded: list[tuple[Score, Decoded]], data: bytes) -> Decoded | Undecodable:
+    """Return the likeliest text. Where others are nearly as likely, a few bytes are taken for Chinese unless another
+    detector is sure of one of them or another East Asian encoding is as likely; then the text is refused."""
+    top = decoded[0][1]
+    if not _is_short(data):
+        return top if top.encoding in EAST_ASIAN else _by_chardet(data, VETO) or top
+    if _is_latin(data):
+        return top
+    near = [(score, found) for score, found in decoded if score.score > decoded[0][0].score - NEAR]
+    chinese = next((found for _, found in near if found.encoding == "gb18030"), None)
+    if chinese and (named := _by_chardet(data, SURE)) and any(found.text == named.text for _, found in near):
+        return named
+    as_likely = [(score, found) for score, found in near if score.score > decoded[0][0].score - AS_LIKELY]
+    if chinese and all(found is chinese or found.encoding not in EAST_ASIAN for _, found in as_likely):
+        return chinese
+    languages = decoded[0][0].candidate.languages
+    if chinese is None and all({*score.candidate.languages} & {*languages} for score, _ in as_likely):
+        return top
+    names = " or ".join(dict.fromkeys(found.encoding for _, found in as_likely))
+    return Undecodable("encoding", f"the encoding is not clear, {names}: {ADVICE}")
+
+
+def _is_short(data: bytes) -> bool:
+    return len(data.translate(None, bytes(range(0x80)))) <= SHORT_BYTES
 
 
 def _refusal(data: bytes, encoding: str) -> Undecodable:
@@ -294,13 +353,16 @@ def _sample(data: bytes) -> bytes:
     return b"".join(taken)
 
 
-def _by_charset_normalizer(data: bytes) -> Decoded | Undecodable:
-    """Decode what the tables do not cover, if the guess is coherent in some language and has no C1 controls."""
-    from charset_normalizer import from_bytes
+def _by_chardet(data: bytes, confidence: float) -> Decoded | None:
+    """Decode as chardet says, if it is so confident and there are no C1 controls then."""
+    import chardet
 
-    guess = from_bytes(data[: 32 * SAMPLE_BYTES]).best()
-    is_coherent = guess and guess.chaos <= 0.1 and guess.coherence >= 0.3
-    found = next(_strict(data, (guess.encoding,)), None) if guess and is_coherent else None
-    if found is None or any(0x80 <= ord(character) < 0xA0 for character in found.text):
-        return Undecodable("encoding", f"the encoding is not clear: {ADVICE}")
-    return found
+    # It would believe what the text says about itself, which is not what is asked here.
+    guess = chardet.detect(DECLARATION.sub(b"", data[: 32 * SAMPLE_BYTES]))
+    if not guess["encoding"] or guess["confidence"] < confidence:
+        return None
+    try:
+        found = next(_strict(data, (guess["encoding"],)), None)
+    except LookupError:  # an encoding that Python does not have
+        return None
+    return None if found is None or any(0x80 <= ord(sign) < 0xA0 for sign in found.text) else found

@@ -155,9 +155,13 @@ BIG5_TRAILS = (*range(0x40, 0x7F), *HIGH)
 FULL_WIDTH = "".join(chr(0xFF01 + offset) for offset in range(94))
 
 
+SYMBOLS = "℃±×÷°‰§№①②③④⑤⑥⑦⑧⑨⑩☆★○●◎◇◆□■△▲※→←↑↓≤≥≠≈∶㎡"
+
+
 def _simplified() -> dict[str, float]:
     return (
-        _even(FULL_WIDTH, 0.01)
+        _even(SYMBOLS, 0.006)
+        | _even(FULL_WIDTH, 0.01)
         | _even(_rows("gb2312", 0xD8, 0xF7, HIGH), 0.004)
         | _even(_rows("gb2312", 0xB0, 0xD7, HIGH), 0.25)
         | _ranked(HANS, 0.6)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -95,6 +95,16 @@ def best(samples: Iterable[tuple[Candidate, bytes]], slack: float) -> list[Score
             found.append(Score(guess.candidate, guess.sample.encoding, guess.score + oddities))
             floor = max(floor, found[-1].score - slack)
     return sorted((it for it in found if it.score >= floor), key=lambda it: -it.score)
+
+
+def scored(candidate: Candidate, sample: bytes, least: float) -> Iterator[Score]:
+    """Yield the score of a sample of which nothing is broken, if its mean log-probability is at least so high."""
+    guess = _guess(candidate, sample)
+    if guess is None or guess.sample.broken:
+        return
+    oddities = _oddities(guess.sample.text, guess.language)
+    if _mean(guess.counts, guess.language, oddities) >= least:
+        yield Score(candidate, guess.sample.encoding, guess.score + oddities)
 
 
 def is_text(text: str, language: Profile) -> bool:
