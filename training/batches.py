@@ -13,10 +13,13 @@ import numpy.typing as npt
 
 from training.prompts import Codec, answer, choose
 from training.synth.documents import Example, example
+from training.synth.greetings import greeting
 
-LENGTHS = (128, 160, 192, 224, 256, 320, 384, 512, 768, 1024, 1536)
+LENGTHS = (64, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024, 1536)
 """The padded lengths; each is one compiled program."""
 POOL = 3000
+GREETINGS = 0.03
+"""The share of examples that are a plain turn of a conversation, answered in words."""
 SKELETON, DECISION, START, REST, CLOSE = 0.15, 3.0, 2.0, 1.0, 1.5
 """Weights of the loss: what the grammar forces anyway hardly counts, where a value begins counts most."""
 
@@ -70,6 +73,10 @@ def _value_weights(part: list[int], absent: bool) -> list[float]:
 def sample(codec: Codec, seed: int, number: int, easy: bool) -> Sample:
     """Return the example of a seed and number."""
     rng = Random(f"train/{seed}/{number}")
+    if rng.random() < GREETINGS:
+        question, words = greeting(rng)
+        prompt, reply = codec.prompt(question), codec.reply(words)
+        return Sample(prompt + reply, [0.0] * len(prompt) + [REST] * len(reply))
     found = example(rng, easy)
     prompt = codec.prompt(choose(rng, found))
     ids, weights = reply_weights(codec, found)

@@ -8,6 +8,7 @@ causal attention never looks.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -158,6 +159,16 @@ class ChatGLM(nn.Module):
         names["transformer.embedding.word_embeddings.weight"] = self.word_embeddings.weight.detach()
         names["transformer.output_layer.weight"] = self.word_embeddings.weight.detach().clone()
         return names
+
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Take weights with the names of the original checkpoint; its output layer is the embedding here."""
+        self.load_state_dict(
+            {
+                name.removeprefix("transformer.").removeprefix("encoder.").removeprefix("embedding."): value.float()
+                for name, value in weights.items()
+                if "output_layer" not in name
+            }
+        )
 
 
 def checkpoint_config(shape: Shape) -> dict[str, Any]:

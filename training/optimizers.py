@@ -1,4 +1,4 @@
-"""Muon for the matrices, Adam for the rest, with float32 masters of bfloat16 weights."""
+"""Muon for the matrices, Adam for the rest, with float32 masters of weights that may be bfloat16."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 
-def orthogonal(gradient: Tensor, steps: int = 5) -> Tensor:
+def orthogonal(gradient: Tensor, dtype: torch.dtype, steps: int = 5) -> Tensor:
     """Newton-Schulz iteration towards the nearest orthogonal matrix (Jordan et al., Muon, 2024)."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = gradient.bfloat16()
+    x = gradient.to(dtype)
     flipped = x.shape[0] > x.shape[1]
     x = x.T if flipped else x
     x = x / (x.norm() + 1e-7)
@@ -70,7 +70,7 @@ class Masters:
     def _muon(self, index: int, gradient: Tensor, scale: float) -> None:
         momentum, weight = self.rates.momentum, self.weights[index]
         self.first[index].lerp_(gradient, 1 - momentum)
-        update = orthogonal(gradient.lerp(self.first[index], momentum))
+        update = orthogonal(gradient.lerp(self.first[index], momentum), self.live[index].dtype)
         rate = self.rates.matrices * scale
         weight.mul_(1 - rate * self.rates.decay)
         weight.add_(update, alpha=-rate * max(1.0, weight.shape[0] / weight.shape[1]) ** 0.5)

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import distributed
 from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
@@ -170,8 +170,10 @@ class Options:
     batch_tokens: int
     easy: int
     resume: Path | None
+    start: Path | None
     matrices: float
     others: float
+    average: float
     compile: bool
     workers: int
     install: bool
@@ -187,14 +189,19 @@ class Options:
 @click.option("--batch-tokens", default=6144, show_default=True, help="Of each worker.")
 @click.option("--easy", default=12_000, show_default=True, help="Examples of the first, simple kind.")
 @click.option("--resume", type=click.Path(path_type=Path, exists=True), help="A checkpoint.pt to resume from.")
+@click.option("--start", type=click.Path(path_type=Path, exists=True), help="A model's folder to begin from.")
 @click.option("--matrices", default=0.02, show_default=True, help="Learning rate of Muon.")
 @click.option("--others", default=0.003, show_default=True, help="Learning rate of Adam.")
+@click.option("--average", default=0.998, show_default=True, help="Of the moving average of the weights.")
 @click.option("--compile/--no-compile", default=True, show_default=True)
 @click.option("--workers", default=2, show_default=True, help="Processes of one thread each; 1 on a GPU.")
 @click.option("--install", is_flag=True, help="At the end, put the model where the package has it.")
 def main(**options: Any) -> None:
     """Tokenizer, data, training and export in one go."""
     chosen = Options(**options)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    if chosen.start:
+        shutil.copy(chosen.start / "tokenizer.model", chosen.out)
     if not (chosen.out / "tokenizer.model").exists():
         tokenizer.train(chosen.out)
     if chosen.workers == 1:
@@ -203,6 +210,12 @@ def main(**options: Any) -> None:
         spawn(work, (chosen,), nprocs=chosen.workers)  # type: ignore[no-untyped-call]
     if chosen.install:
         shutil.copytree(chosen.out / "model", ROOT / "extractor" / "models" / "demo", dirs_exist_ok=True)
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """Return bfloat16 where there are instructions for its products, else float32."""
+    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if fast else torch.float32
 
 
 def work(worker: int, options: Options) -> None:
@@ -217,8 +230,10 @@ def work(worker: int, options: Options) -> None:
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = ChatGLM(Shape(VOCABULARY)).to(device)
-    masters = Masters(model, Rates(options.matrices, options.others))
-    model.bfloat16()
+    if options.start:
+        model.load_original(load_file(options.start / "model.safetensors"))
+    masters = Masters(model, Rates(options.matrices, options.others), options.average)
+    model.to(fast_dtype(device))
     masters.live = list(model.parameters())
     model.table = model.table.float()
     clock = Clock()

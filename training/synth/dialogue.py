@@ -6,8 +6,9 @@ from random import Random
 
 from training.synth import basics, values
 from training.synth.fields import Field
-from training.synth.fillers import SIMPLE, sentence
+from training.synth.fillers import sentence
 from training.synth.grammar import expand, lines, parse, words
+from training.synth.slots import SIMPLE
 from training.synth.statements import absent, by_clue, by_label
 from training.synth.wish import Wish, noise
 

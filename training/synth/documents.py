@@ -6,18 +6,30 @@ from dataclasses import dataclass
 from random import Random
 
 from training.synth import basics
-from training.synth.fields import CONTACT, CONTRACT, ORDER, Field, free, named, value
+from training.synth.concepts import Domain, concept_fields
+from training.synth.fields import CONTACT, CONTRACT, ORDER, Field, Gold, free, named, value
 from training.synth.fillers import decoy, fill, sentence
 from training.synth.grammar import expand, lines, parse, slots
 from training.synth.layouts import LAYOUTS
+from training.synth.ledgers import columns, form, sentences
 from training.synth.lists import ner, people
 from training.synth.statements import GOLD
+from training.synth.stems import stem_fields
 from training.synth.tables import short
 from training.synth.wish import Layout, Wish
 
 SCENARIOS = 0.28
 """The share of contact and order examples that come from whole-document patterns."""
-Answer = dict[str, str | list[str] | None]
+ANY_DOMAIN = {
+    "key_values": 3.0, "inline": 1.5, "header_table": 2.2, "table_and_words": 1.5, "narrative": 0.8, "letter": 0.4,
+    "chat": 0.5, "config": 0.7, "two_records": 0.3, "sentences": 4.0, "form": 1.0, "columns": 1.0,
+}  # fmt: skip
+"""The layouts of documents of any domain, with their weights."""
+ANY_NAMES = {"key_values": 3.0, "inline": 1.5, "header_table": 1.5, "form": 0.7, "sentences": 5.0, "config": 0.3}
+EASY = 0.15
+"""The share of documents of any domain that are bare pairs."""
+NO_SUBJECT = Domain((), (("",), ("",)))
+Answer = dict[str, Gold]
 
 
 @dataclass(frozen=True)
@@ -52,19 +64,24 @@ def example(rng: Random, easy: bool = False) -> Example:
 def _sound(found: Example) -> bool:
     wanted: list[str] = []
     for given in found.gold.values():
-        wanted += given if isinstance(given, list) else [given] if given is not None else []
+        wanted += given if isinstance(given, list) else [given] if isinstance(given, str) else []
     return all(v in found.text for v in wanted) and bool(found.text.strip()) and "\r" not in found.text
 
 
 def _draw(rng: Random, easy: bool) -> Example:
-    task = rng.choices(["contact", "order", "free", "contract", "person", "ner"], [34, 31, 25, 3, 3.5, 3.5])[0]
+    tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems"]
+    task = rng.choices(tasks, [15, 13, 10, 2, 2, 2, 26, 30])[0]
     if easy:
-        task = rng.choice(["contact", "order", "free"])
+        task = rng.choice(["contact", "order", "free", "domain", "domain", "stems", "stems", "stems"])
     if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:
         return _scenario(rng, task)
     english = rng.random() < (0.16 if task != "ner" else 0.05)
     if task in {"person", "ner"}:
         return _with_lists(rng, task)
+    if task == "domain":
+        return _any_domain(rng, rng.random() < 0.3, easy)
+    if task == "stems":
+        return _any_names(rng, rng.random() < 0.3, easy)
     fields = _fields(rng, task, english)
     topic = task if task in {"contact", "order"} else None
     if task == "free":
@@ -77,8 +94,42 @@ def _draw(rng: Random, easy: bool) -> Example:
     fields = _subset(rng, fields) if rng.random() < 0.12 else fields
     if task == "free" or rng.random() < 0.1:
         rng.shuffle(fields)
-    asked = tuple(Asked(f.name, description=f.description) for f in fields)
-    return Example(task, name, text, asked, {f.name: f.value for f in fields})
+    return _example(task, name, text, fields)
+
+
+def _example(task: str, layout: str, text: str, fields: list[Field]) -> Example:
+    asked = tuple(Asked(f.name, f.title, f.description, f.type) for f in fields)
+    return Example(task, layout, text, asked, {f.name: f.gold for f in fields})
+
+
+def _any_domain(rng: Random, english: bool, easy: bool) -> Example:
+    """Return a document of any domain with its own names of fields."""
+    domain, there, asked = concept_fields(rng, english)
+    layout = rng.choices(list(ANY_DOMAIN), list(ANY_DOMAIN.values()))[0]
+    if easy or rng.random() < EASY:
+        return _example("domain", "short", short(rng, Wish(there, None, english, 0.0, 0.0)), asked)
+    if layout == "columns":
+        text, listed = columns(rng, there, english)
+        names = {field.name for field in asked}
+        fields = [field for field in listed if field.name in names]
+        return _example("domain", layout, text, fields or listed)
+    own = {"sentences": sentences(domain), "form": form}
+    wish = Wish(there, None, english, rng.random() * rng.choice([0.2, 1, 1, 2]), 0.0)
+    text = own[layout](rng, wish) if layout in own else LAYOUTS[layout][0](rng, wish)
+    if rng.random() < 0.03:
+        text = _longer(rng, text, english)
+    return _example("domain", layout, text, asked)
+
+
+def _any_names(rng: Random, english: bool, easy: bool) -> Example:
+    """Return a document whose fields are named after stems, which sentences use as words."""
+    there, asked = stem_fields(rng, english)
+    if easy or rng.random() < EASY:
+        return _example("stems", "short", short(rng, Wish(there, None, english, 0.0, 0.0)), asked)
+    name = rng.choices(list(ANY_NAMES), list(ANY_NAMES.values()))[0]
+    layout = sentences(NO_SUBJECT) if name == "sentences" else form if name == "form" else LAYOUTS[name][0]
+    wish = Wish(there, None, english, rng.random() * rng.choice([0.1, 0.3, 1]), 0.0)
+    return _example("stems", name, layout(rng, wish), asked)
 
 
 def _layout(rng: Random) -> tuple[str, Layout]:

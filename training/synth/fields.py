@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -47,6 +48,10 @@ FREE = [
 ]
 
 
+_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
+Gold = str | int | float | bool | list[str] | None
+
+
 @dataclass(frozen=True)
 class Field:
     """One field of one document; `value` is None where the document must not have it."""
@@ -55,8 +60,19 @@ class Field:
     kind: str
     label: str
     value: str | None
+    """As the document writes it."""
     free: bool = False
     description: str = ""
+    title: str = ""
+    type: str = "string"
+    typed: Gold = None
+    """The value in its type, where that is not a string."""
+    clause: Sequence | None = None
+    """A pattern that states the value `{V}` without a label."""
+
+    @property
+    def gold(self) -> Gold:
+        return self.value if self.type == "string" else self.typed
 
 
 @cache
@@ -131,7 +147,9 @@ def free(rng: Random, english: bool) -> list[Field]:
         doc_label = label(rng, kind, english) if known and rng.random() < 0.5 else name
         shown, description = _described(rng, name, doc_label)
         wanted = None if rng.random() < 0.25 else value(rng, kind, english)
-        out.append(Field(shown, kind, doc_label, wanted, not known, description))
+        number = number_of(wanted or "") if kind in {"measure", "amount"} and rng.random() < 0.5 else None
+        asked = "string" if number is None else "integer" if isinstance(number, int) else "number"
+        out.append(Field(shown, kind, doc_label, wanted, not known, description, "", asked, number))
     return out
 
 
@@ -143,3 +161,16 @@ def _described(rng: Random, name: str, doc_label: str) -> tuple[str, str]:
     if style < 0.12:
         return name, rng.choice([f"{doc_label}的内容", f"文中的{doc_label}", f"{doc_label}，照抄", f"the {doc_label}"])
     return name, ""
+
+
+def number_of(text: str) -> int | float | None:
+    """Return the one plain number of a text."""
+    if re.search(
+        r"[万亿千百零/×*～<]|\d[-–]\d|\d[kK]\b", text.replace("千克", "").replace("千瓦", "").replace("/", "")
+    ):
+        return None
+    found = _NUMBER.findall(text)
+    if len(found) != 1:
+        return None
+    plain = found[0].replace(",", "")
+    return float(plain) if "." in plain else int(plain)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from random import Random
 
 from training.synth import basics, values
-from training.synth.fillers import SIMPLE, sentence
+from training.synth.fillers import sentence
 from training.synth.grammar import expand, lines, parse, patterns
+from training.synth.slots import SIMPLE
 from training.synth.statements import relabel, statements
 from training.synth.wish import Wish, noise, title
 

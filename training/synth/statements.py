@@ -10,12 +10,16 @@ from training.synth.fields import Field, label
 from training.synth.fillers import decoy, fill
 from training.synth.grammar import Sequence, expand, lines, parse, patterns, slots
 
+CLAUSES = 0.6
+"""How often a field that can be stated without its label is."""
 BARE = 2
 """Index in patterns("labelled_zh") of the frame with nothing between label and value."""
 
 
 def by_label(rng: Random, field: Field, english: bool) -> str:
-    """State a field with its label."""
+    """State a field with its label or, where it has one, with a clause of its own."""
+    if field.clause and rng.random() < CLAUSES:
+        return expand(field.clause, rng, lambda _: field.value or "")
     frames = patterns("labelled_en") if english else patterns("labelled_zh")
     value = field.value or ""
     chosen = frames[rng.randrange(2)] if rng.random() < 0.35 else rng.choice(frames)

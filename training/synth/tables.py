@@ -31,7 +31,7 @@ def _rows(rng: Random, wish: Wish) -> list[tuple[str, str]]:
     strays = rng.randint(0, 1 + int(5 * wish.noise))
     for _ in range(strays):
         rows.append((stray_label(rng, wish.english), stray_value(rng, wish.english)))
-    own = {f.label for f in wish.fields}
+    own = {name for f in wish.fields for name in (f.label, f.name)}
     rows[len(rows) - strays :] = [row for row in rows[len(rows) - strays :] if row[0] not in own]
     if rng.random() < 0.7:
         rng.shuffle(rows)

@@ -201,7 +201,7 @@ def date(rng: Random) -> str:
         )
     if style < 0.76:
         return _chinese_date(rng, m, d)
-    return _english_date(rng, y, m, d)
+    return english_date(rng, y, m, d)
 
 
 def _chinese_date(rng: Random, month: int, day: int) -> str:
@@ -214,7 +214,8 @@ def _numeral(number: int) -> str:
     return head + ("" if ones == 0 else "〇一二三四五六七八九"[ones])
 
 
-def _english_date(rng: Random, y: int, m: int, d: int) -> str:
+def english_date(rng: Random, y: int, m: int, d: int) -> str:
+    """Return a day as English writes it, with or without the year."""
     name = rng.choice([MONTHS[m - 1], MONTHS[m - 1][:3], MONTHS[m - 1][:4] if m in {6, 7, 9} else MONTHS[m - 1][:3]])
     suffix = "th" if 4 <= d <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(d % 10, "th")
     return rng.choice(
