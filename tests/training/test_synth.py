@@ -8,7 +8,11 @@ from random import Random
 
 import pytest
 
+from training.domains import rows
+from training.synth.concept_values import concept_value
+from training.synth.concepts import domains
 from training.synth.documents import Example, example
+from training.synth.fields import number_of
 from training.synth.grammar import expand, parse
 from training.synth.layouts import LAYOUTS
 
@@ -21,7 +25,7 @@ def made(count: int, seed: str = "test") -> list[Example]:
 
 def strings(found: Example) -> list[str]:
     values = [v for v in found.gold.values() if v is not None]
-    return [s for v in values for s in ([v] if isinstance(v, str) else v)]
+    return [s for v in values for s in ([v] if isinstance(v, str) else v if isinstance(v, list) else [])]
 
 
 def test_the_same_seed_gives_the_same_documents() -> None:
@@ -52,9 +56,31 @@ def test_a_fair_share_of_the_fields_is_absent() -> None:
     assert 0.2 < sum(v is None for v in values) / len(values) < 0.5
 
 
-def test_a_fair_share_of_the_examples_has_free_fields() -> None:
+def test_most_of_the_examples_have_fields_that_no_schema_has() -> None:
     tasks = [found.task for found in made(400)]
-    assert 0.2 < tasks.count("free") / len(tasks) < 0.45
+    assert 0.5 < sum(map(tasks.count, ("free", "domain", "stems"))) / len(tasks) < 0.8
+
+
+def test_every_kind_of_concept_has_values_in_both_languages() -> None:
+    for domain in domains().values():
+        for concept in domain.concepts:
+            for english in (False, True):
+                assert concept_value(Random(1), concept.kind, english)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1,200.50元", 1200.5), ("-18℃", -18), ("3人", 3), ("30kW", 30), ("12千克", 12), ("3万元", None), ("2-8℃", None),
+     ("80×60", None), ("无", None)],
+)  # fmt: skip
+def test_the_one_plain_number_of_a_text(text: str, number: float | None) -> None:
+    assert number_of(text) == number
+
+
+def test_the_domains_for_measuring_are_not_those_for_training() -> None:
+    names = {name for domain in domains().values() for each in domain.concepts for own in each.names for name in own}
+    fields = [name for row in rows() for name in row["gold"]]
+    assert sum(name in names for name in fields) < len(fields) / 9
 
 
 def test_no_document_used_for_measuring_is_generated_or_quoted() -> None:
