@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import functools
 import io
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from extractor.data import Document, FailedDocument
 from extractor.errors import Problem
 from extractor.ingest.sniffing import HEAD_BYTES, by_head
-from extractor.readers import jsonl
+from extractor.readers import json_file, jsonl
 from extractor.readers._support import json_rows, plain_text
 from extractor.readers._support.files import File, ReadOptions, open_regular, read_up_to, too_large
 
@@ -54,7 +55,7 @@ def read(options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
         whole = io.BufferedReader(PrefixedStream(head, stream))
         yield from jsonl.read(File(NAME, NAME, lambda: cast(BinaryIO, whole)), options)
     else:
-        yield from _whole(head, stream, options.max_bytes)
+        yield from _whole(head, stream, options)
 
 
 def _first_lines(stream: BinaryIO, limit: int) -> bytes:
@@ -72,11 +73,26 @@ def _is_row(head: bytes) -> bool:
         return False
 
 
-def _whole(head: bytes, stream: BinaryIO, limit: int) -> Iterator[Document | FailedDocument | File]:
+def _is_list_of_rows(data: bytes) -> bool:
+    """Tell whether it is a JSON list of objects, each of them a document as in a file."""
+    text = data.removeprefix(codecs.BOM_UTF8).strip()
+    if not text.startswith(b"[") or not text[1:].lstrip().startswith(b"{"):
+        return False
+    try:
+        value = json_rows.parse(text.decode())
+    except ValueError:
+        return False
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _whole(head: bytes, stream: BinaryIO, options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
+    limit = options.max_bytes
     data = head + read_up_to(stream, limit + 1 - len(head))
     file = File(NAME, NAME, lambda: cast(BinaryIO, io.BytesIO(data)))
     if len(data) > limit:
         yield file.failed(Problem("too-large", too_large("standard input", limit)))
+    elif options.stdin == "auto" and _is_list_of_rows(data):
+        yield from json_file.read(file, options)
     elif by_head(data[:HEAD_BYTES]).may_be_text:
         yield plain_text.from_bytes(file, data)
     else:

@@ -20,6 +20,7 @@ from extractor.encodings.detect import Undecodable
 from extractor.errors import Problem
 from extractor.readers._support import plain_text
 from extractor.readers._support.files import File, ReadOptions
+from extractor.readers._support.limits import ReadError
 from extractor.readers._support.lines import TextLine, detect, failure, lines
 from extractor.readers._support.lines import count as lines_in
 from extractor.readers._support.rows import FileRow
@@ -128,6 +129,7 @@ class CsvRecord:
     number: int
     cells: tuple[str, ...]
     raw: str
+    delimiter: str
     problem: Problem | None = None
 
 
@@ -142,8 +144,10 @@ def _records(buffer: LineBuffer, delimiter: str) -> Iterator[CsvRecord]:
         except StopIteration:
             return
         except (csv.Error, Unclosed) as error:
-            cells = _recover(buffer, delimiter, buffer.ended or isinstance(error, Unclosed))
-        yield _record(buffer, cells)
+            # A quote that a later line closes in the middle of a cell has run through rows of others.
+            unclosed = buffer.ended or isinstance(error, Unclosed) or len(buffer.taken) > 1
+            cells = _recover(buffer, delimiter, unclosed)
+        yield _record(buffer, cells, delimiter)
 
 
 def _recover(buffer: LineBuffer, delimiter: str, unclosed: bool) -> list[str] | None:
@@ -160,12 +164,12 @@ def _recover(buffer: LineBuffer, delimiter: str, unclosed: bool) -> list[str] | 
     return cells
 
 
-def _record(buffer: LineBuffer, cells: list[str] | None) -> CsvRecord:
+def _record(buffer: LineBuffer, cells: list[str] | None, delimiter: str) -> CsvRecord:
     problem = next((line.problem for line in buffer.taken if line.problem), None)
     if cells is None and problem is None:
         problem = Problem("malformed", "a quote is never closed (or the row is longer than --max-bytes): repair it")
     raw = "".join(line.text for line in buffer.taken)
-    return CsvRecord(buffer.taken[0].number, tuple(cells or ()), raw, problem)
+    return CsvRecord(buffer.taken[0].number, tuple(cells or ()), raw, delimiter, problem)
 
 
 def _delimiter(buffer: LineBuffer, suffix: str) -> str:
@@ -173,11 +177,17 @@ def _delimiter(buffer: LineBuffer, suffix: str) -> str:
     buffer.begin()
     sample = list(itertools.islice(_until_too_large(buffer), SAMPLE_LINES))
     buffer.give_back(len(buffer.taken))
+    samples = sample, list(itertools.dropwhile(_is_comment, sample))
     if sample and (named := re.fullmatch(r"\ufeff?sep=(.)\s*", sample[0])):
         next(buffer)
         return named[1]
     usual = "\t" if suffix in (".tsv", ".tab") else ","
-    return max((usual, *DELIMITERS), key=lambda delimiter: _evenness(sample, delimiter))
+    return max((usual, *DELIMITERS), key=lambda delimiter: max(_evenness(each, delimiter) for each in samples))
+
+
+def _is_comment(line: str) -> bool:
+    """Tell whether a line above the header is one that tools write: `# exported on ...`."""
+    return line.lstrip("\ufeff \t").startswith("#") or not line.strip()
 
 
 def _until_too_large(buffer: LineBuffer) -> Iterator[str]:
@@ -200,8 +210,10 @@ def _documents(
     file: File, records: Iterator[CsvRecord], encoding: str, options: ReadOptions
 ) -> Iterator[Document | FailedDocument]:
     """Yield the documents below the header, which is the first record that is not blank."""
-    filled = (record for record in records if record.problem or any(cell.strip() for cell in record.cells))
-    header = next(filled, None)
+    filled: Iterator[CsvRecord] = (
+        record for record in records if record.problem or any(cell.strip() for cell in record.cells)
+    )
+    header, filled = _header(filled)
     if header is None:
         return
     if header.problem:
@@ -209,8 +221,32 @@ def _documents(
         yield row.failed(replace(header.problem, message=f"the header: {header.problem.message}"), header.raw)
     cells = () if header.problem else header.cells
     names = tuple(cell.strip("\ufeff \t\r\n") or f"column {index}" for index, cell in enumerate(cells, 1))
+    if options.text_field not in ("text", *names) and not header.problem:
+        known = ", ".join(names)
+        raise ReadError("malformed", f"there is no column {options.text_field!r} for --text-field; there are: {known}")
     for record in filled:
         yield _document(file, record, names, encoding, options)
+
+
+def _header(records: Iterator[CsvRecord]) -> tuple[CsvRecord | None, Iterator[CsvRecord]]:
+    """Return the header and what is below it. Comments above it are narrower than it, as a header `#,name` is not."""
+    first: list[CsvRecord] = []
+    for record in itertools.islice(records, SAMPLE_LINES):
+        first.append(record)
+        if not _is_comment(record.raw):
+            break
+    if not first:
+        return None, records
+    if all(len(comment.cells) < len(first[-1].cells) for comment in first[:-1]):
+        return first[-1], records
+    return first[0], itertools.chain(first[1:], records)
+
+
+def _last_cell(record: CsvRecord, at: int) -> str:
+    """Return the text of the last column with the delimiters in it that were not put into quotes, as it is written."""
+    if '"' in record.raw:
+        return record.delimiter.join(record.cells[at:])
+    return record.raw.rstrip("\r\n").split(record.delimiter, at)[at]
 
 
 def _document(
@@ -223,5 +259,14 @@ def _document(
     if record.problem:
         return row.failed(record.problem, record.raw)
     if options.text_field in names:
-        return row.document(by_name.get(options.text_field, ""))
+        at = names.index(options.text_field)
+        surplus = record.cells[len(names) :]
+        if not surplus:
+            return row.document(by_name.get(options.text_field, ""))
+        if at < len(names) - 1:
+            message = (
+                f"{len(record.cells)} cells below {len(names)} columns: put text with a delimiter in it into quotes"
+            )
+            return row.failed(Problem("malformed", message), record.raw)
+        return row.document(_last_cell(record, at))
     return row.document("\n".join(f"{name}: {cell}" for name, cell in cells if cell.strip()))

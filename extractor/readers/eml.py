@@ -67,7 +67,7 @@ SOFT_BREAK = re.compile(r"(?<!^--) \n(?!>)", re.MULTILINE)
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
     """Yield the mail, then its attachments. Raises OSError where the file cannot be opened, ReadError otherwise."""
     data = read_bytes(file, options.max_bytes)
-    message = email.message_from_bytes(data)
+    message = email.message_from_bytes(data.lstrip(b"\r\n"))  # a blank line ends the header, even a first one
     if not message.keys():
         raise ReadError("mislabelled", "a mail by its name, but it has no header: rename it to .txt if it is text")
     mail = Mail.of(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import orjson
@@ -13,6 +14,7 @@ from extractor.readers._support.files import ReadOptions
 from extractor.readers._support.limits import ReadError
 from extractor.readers._support.rows import FileRow
 
+LARGE_INTEGER = re.compile(r"(?<![\d.])\d{19}")
 KINDS = {dict: "an object", list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
 
 
@@ -31,6 +33,8 @@ def parse(line: str) -> Json:
     Raises ValueError, whose message says where and never quotes the line.
     """
     try:
+        if LARGE_INTEGER.search(line):  # of which orjson makes a float
+            return json.loads(line)
         return orjson.loads(line)
     except ValueError:
         try:
