@@ -157,6 +157,7 @@ reading = options(
         show_default=True,
         help="Field or column with its id.",
     ),
+    _option("--hidden", is_flag=True, help="Read hidden sheets, rows, columns and words as well."),
     _option("--password", envvar="EXTRACTOR_PASSWORD", help="Opens encrypted files.  [env: EXTRACTOR_PASSWORD]"),
     _option("--max-bytes", type=int, default=_READ.max_bytes, show_default=True, help="Largest document to read."),
     _option(

@@ -41,14 +41,15 @@ def read(file: File, options: ReadOptions) -> Iterator[Document]:
     from lxml.etree import XMLSyntaxError
 
     data, unlocked = package(file, options)
-    body = BodyText()
     with zipfile.ZipFile(io.BytesIO(unlocked)) as archive:
         try:
-            _add_parts(Parts(archive), body)
+            parts = Parts(archive)
+            body = BodyText(None if options.hidden else _hidden_styles(parts))
+            _add_parts(parts, body)
         except XMLSyntaxError as error:
             raise damaged("Word document", error) from error
     if not body.builder.text.strip():
-        raise ReadError("empty", "no text: the document holds only white space or pictures")
+        raise ReadError("empty", "no text: the document shows only white space or pictures (what is hidden: --hidden)")
     yield file.document(body.builder.text, sha256(data).hexdigest(), segments=body.builder.segments)
 
 
@@ -102,9 +103,11 @@ class BodyText:
     """The text as it grows, and the numbers of its paragraphs, tables and text boxes so far.
 
     `_gap` is the white space before the next text: a line feed, or a tab for each cell since the last text in its row.
+    Hidden words are left out, those of `hidden` styles among them; None shows them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: frozenset[str] | None) -> None:
+        self._hidden = hidden
         self.builder = TextBuilder()
         self._gap = ""
         self._paragraphs = self._tables = self._boxes = 0
@@ -132,7 +135,7 @@ class BodyText:
         if not location:
             self._paragraphs += 1
         boxes: list[Element] = []
-        text = "".join(_inline(element, boxes))
+        text = "".join(_inline(element, boxes, self._hidden))
         self._add_text(text, location or {"paragraph": self._paragraphs})
         for box in boxes:
             self._boxes += 1
@@ -160,7 +163,7 @@ class BodyText:
         self._gap = "\n" if self.builder else ""
 
 
-def _inline(element: Element, boxes: list[Element]) -> Iterator[str]:
+def _inline(element: Element, boxes: list[Element], hidden: frozenset[str] | None) -> Iterator[str]:
     """Yield the text of a paragraph, and collect the text boxes that are anchored to it."""
     for child in element:
         name = _name(child)
@@ -172,8 +175,24 @@ def _inline(element: Element, boxes: list[Element]) -> Iterator[str]:
             yield _symbol(_attribute(child, "char") or "")
         elif name == "txbxContent":
             boxes.append(child)
-        elif name not in NOT_SHOWN:
-            yield from _inline(child, boxes)
+        elif name not in NOT_SHOWN and not (name == "r" and hidden is not None and _is_hidden(child, hidden)):
+            yield from _inline(child, boxes, hidden)
+
+
+def _hidden_styles(parts: Parts) -> frozenset[str]:
+    """Return the styles whose words are hidden."""
+    styles = (style for root in parts.of("styles") for style in root if _name(style) == "style")
+    return frozenset(_attribute(style, "styleId") or "" for style in styles if _is_hidden(style, frozenset()))
+
+
+def _is_hidden(element: Element, styles: frozenset[str]) -> bool:
+    """Tell whether the properties of a run or a style hide its words (`w:vanish`)."""
+    for each in (each for child in element if _name(child) == "rPr" for each in child):
+        if _name(each) == "vanish":
+            return _attribute(each, "val") not in ("0", "false", "off")
+        if _name(each) == "rStyle" and _attribute(each, "val") in styles:
+            return True
+    return False
 
 
 def _symbol(code: str) -> str:

@@ -11,7 +11,7 @@ import io
 import itertools
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -35,6 +35,11 @@ HEADER_WITHIN = 10
 NOT_UNDERSTOOD = (KeyError, ValueError, TypeError, IndexError, AttributeError, SyntaxError)
 """What openpyxl raises for workbooks that are not as it expects them; a SyntaxError is one of XML."""
 # The end of a formula in a cell (`<c>`) whose value (`<v>`) is empty or missing, whatever the prefix of the namespace.
+HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row\s[^>]*?\bhidden=.(?:1|true)\b[^>]*>")
+HIDDEN_COLUMN = re.compile(rb"<(?:\w+:)?col\s[^>]*?\bhidden=.(?:1|true)\b[^>]*>")
+ROW_NUMBER, MIN, MAX = (re.compile(rb"\b%s=.(\d+)" % name) for name in (b"r", b"min", b"max"))
+MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?\bref=.([A-Z]{1,3})(\d+):([A-Z]{1,3})(\d+)")
+LAST_COLUMN = 16_384
 UNCALCULATED = re.compile(rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>")
 
 
@@ -60,17 +65,17 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
     data, unlocked = package(file, options)
     found = False
     try:
-        for title, rows in _sheets(unlocked):
+        for title, rows in _sheets(unlocked, options):
             for document in _documents(Sheet(file, title, sha256(data).hexdigest()), rows, options):
                 found = True
                 yield document
     except NOT_UNDERSTOOD as error:
         raise damaged("workbook", error) from error
     if not found:
-        raise ReadError("empty", "no text: no cell is filled")
+        raise ReadError("empty", "no text: no cell is filled and shown (what is hidden: --hidden)")
 
 
-def _sheets(data: bytes) -> Iterator[tuple[str, Iterator[SheetRow]]]:
+def _sheets(data: bytes, options: ReadOptions) -> Iterator[tuple[str, Iterator[SheetRow]]]:
     """Yield the title and the filled rows of each sheet; rows are to be taken before the next sheet is."""
     from openpyxl import load_workbook
 
@@ -79,10 +84,13 @@ def _sheets(data: bytes) -> Iterator[tuple[str, Iterator[SheetRow]]]:
     if _has_uncalculated(data):
         formulas = load_workbook(io.BytesIO(data), read_only=True, keep_links=False)
     for sheet in values.worksheets:
+        if sheet.sheet_state != "visible" and not options.hidden:
+            continue
         rows = _cells(sheet)
         if formulas is not None:
             rows = map(_with_formulas, rows, _cells(formulas[sheet.title]))
-        yield sheet.title, _filled_rows(rows)
+        marks = SheetMarks.of(_part(data, sheet), options)
+        yield sheet.title, marks.spread(_filled_rows(rows))
 
 
 def _has_uncalculated(data: bytes) -> bool:
@@ -90,6 +98,12 @@ def _has_uncalculated(data: bytes) -> bool:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         names = [name for name in archive.namelist() if name.startswith("xl/worksheets/") and name.endswith(".xml")]
         return any(UNCALCULATED.search(archive.read(name)) for name in names)
+
+
+def _part(data: bytes, sheet: Any) -> bytes:
+    """Return the XML of a sheet, of which openpyxl leaves out most where it reads row by row."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.read(sheet._worksheet_path)
 
 
 def _cells(sheet: Any) -> Iterator[Sequence[Any]]:
@@ -117,6 +131,50 @@ def _filled_rows(rows: Iterable[Sequence[Any]]) -> Iterator[SheetRow]:
                 cells.append(Cell(name, column, unescape(text).replace("\r\n", "\n").strip()))
         if cells:
             yield SheetRow(number, cells)
+
+
+@dataclass(frozen=True, slots=True)
+class SheetMarks:
+    """What a sheet hides, by numbers from 1, and which cells it merges: the first cell's column by row and column, with
+    the last row."""
+
+    rows: frozenset[int]
+    columns: frozenset[int]
+    merged: Mapping[tuple[int, int], int]
+
+    @classmethod
+    def of(cls, part: bytes, options: ReadOptions) -> SheetMarks:
+        """Read the marks of a sheet's XML. Merged cells count where each row is a document of its own."""
+        from openpyxl.utils import column_index_from_string
+
+        rows: set[int] = set()
+        columns: set[int] = set()
+        if not options.hidden:
+            for row in HIDDEN_ROW.finditer(part):
+                rows.update(int(number[1]) for number in [ROW_NUMBER.search(row[0])] if number)
+            for column in HIDDEN_COLUMN.finditer(part):
+                first, last = (int(found[1]) if (found := edge.search(column[0])) else 0 for edge in (MIN, MAX))
+                columns.update(range(first, min(last, LAST_COLUMN) + 1))
+        merged = {}
+        for found in MERGED.finditer(part) if options.rows == "split" else ():
+            first, last = int(found[2]), int(found[4])
+            if last > first:
+                merged[first, column_index_from_string(found[1].decode())] = last
+        return cls(frozenset(rows), frozenset(columns), merged)
+
+    def spread(self, rows: Iterable[SheetRow]) -> Iterator[SheetRow]:
+        """Yield the rows that are shown, each with the cells that are merged over it from above."""
+        above: dict[int, tuple[Cell, int]] = {}
+        for row in rows:
+            own = {cell.column: cell for cell in row.cells}
+            above = {column: (cell, last) for column, (cell, last) in above.items() if last >= row.number}
+            from_above = {column: cell for column, (cell, _) in above.items() if column not in own}
+            for column, cell in own.items():
+                if last := self.merged.get((row.number, column)):
+                    above[column] = cell, last
+            cells = [cell for column, cell in sorted((own | from_above).items()) if column not in self.columns]
+            if cells and row.number not in self.rows:
+                yield SheetRow(row.number, cells)
 
 
 @dataclass(frozen=True, slots=True)

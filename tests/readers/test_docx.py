@@ -121,6 +121,23 @@ def test_a_document_without_text_is_empty(read: Read) -> None:
     assert failure(read("a.docx", word(" "))).code == "empty"
 
 
+def test_hidden_words_are_left_out_unless_they_are_asked_for(read: Read) -> None:
+    runs = "".join(f"<w:r><w:rPr>{mark}</w:rPr><w:t>{text}</w:t></w:r>" for text, mark in (
+        ("价", ""), ("9999", "<w:vanish/>"), ("8000", '<w:vanish w:val="0"/>'), ("密", '<w:rStyle w:val="H"/>'),
+    ))  # fmt: skip
+    style = '<w:style w:type="character" w:styleId="H"><w:rPr><w:vanish/></w:rPr></w:style>'
+    relation = '<Relationship Id="{}" Type="http://x/{}" Target="{}"/>'
+    members = {
+        "_rels/.rels": f"<Relationships>{relation.format('r', 'officeDocument', 'word/document.xml')}</Relationships>",
+        "word/_rels/document.xml.rels": f"<R>{relation.format('s', 'styles', 'styles.xml')}</R>",
+        "word/styles.xml": f"<w:styles {W}>{style}</w:styles>",
+        "word/document.xml": f"<w:document {W}><w:body><w:p>{runs}</w:p></w:body></w:document>",
+    }
+    data = zipped({"[Content_Types].xml": b"<Types/>"} | {name: text.encode() for name, text in members.items()})
+    assert only(read("a.docx", data)).text == "价8000"
+    assert only(read("a.docx", data, hidden=True)).text == "价99998000密"
+
+
 def test_entities_are_refused(read: Read) -> None:
     laughs = '<!DOCTYPE d [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>'
     body = f"{laughs}<w:document {W}><w:body><w:p><w:r><w:t>文&b;本</w:t></w:r></w:p></w:body></w:document>"

@@ -98,6 +98,12 @@ SHOWN = [
     (datetime.time(9, 5), "h:mm", "9:05"),
     (datetime.timedelta(hours=30, minutes=2), "[h]:mm:ss", "30:02:00"),
     ("文本", "0.00", "文本"),
+    (1234567, '0.0,,"M"', "1.2M"),
+    (1234567, '#,##0.0,"千"', "1,234.6千"),
+    (1234567, '0!.0,"万"', "123.5万"),
+    (45356, "[$-804]aaaa;@", "星期二"),
+    (45356.5, "aaa", "二"),
+    (110101199001011234.0, "0", "110101199001011000"),
 ]
 
 
@@ -113,6 +119,30 @@ def test_formats_and_long_numbers_survive_the_file(read: Read) -> None:
 
     data = workbook({"S": [[datetime.date(2024, 1, 5), 1234.5, "007", True, "两\n行"]]}, change)
     assert only(read("a.xlsx", data, rows="whole")).text == "2024/1/5\t¥1,234.50\t007\tTRUE\t两\n行"
+
+
+def test_what_excel_hides_is_left_out_unless_it_is_asked_for(read: Read) -> None:
+    def change(book: Any) -> None:
+        book["S"].row_dimensions[3].hidden = True
+        book["S"].column_dimensions["B"].hidden = True
+        book["T"].sheet_state = "hidden"
+
+    rows = [["姓名", "底价", "电话"], ["张三", 5, 138], ["李四", 6, 139], ["王五", 7, 137]]
+    data = workbook({"S": rows, "T": [["甲", "乙"], [1, 2]]}, change)
+    assert texts(read("a.xlsx", data)) == {"a.xlsx#S!2": "姓名: 张三\n电话: 138", "a.xlsx#S!4": "姓名: 王五\n电话: 137"}
+    assert len(read("a.xlsx", data, hidden=True)) == 4
+    assert "底价: 6" in texts(read("a.xlsx", data, hidden=True))["a.xlsx#S!3"]
+
+
+def test_a_merged_cell_reaches_each_of_its_rows(read: Read) -> None:
+    def change(book: Any) -> None:
+        book["S"].merge_cells("A2:A3")
+
+    data = workbook({"S": [["部门", "姓名"], ["销售部", "张三"], [None, "李四"], [None, "王五"]]}, change)
+    assert list(texts(read("a.xlsx", data)).values()) == [
+        "部门: 销售部\n姓名: 张三", "部门: 销售部\n姓名: 李四", "姓名: 王五",
+    ]  # fmt: skip
+    assert only(read("a.xlsx", data, rows="whole")).text == "部门\t姓名\n销售部\t张三\n\t李四\n\t王五"
 
 
 def test_a_formula_that_was_never_calculated_is_shown_as_the_formula(read: Read) -> None:

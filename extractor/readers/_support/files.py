@@ -25,6 +25,7 @@ class ReadOptions:
     table or JSON file a document (`split`) or the whole sheet or file, as it is (`whole`). `stdin` says what comes
     through `-`: `auto` is JSONL where the first line that is not blank is a JSON object, else one document. One above
     `max_bytes` is not read. `exclude` names files to leave out of folders: the output of the run itself, above all.
+    `hidden` reads what the program of a document does not show: hidden sheets, rows, columns and words.
     `password` opens locked files; a file that is read in a process of its own may take `timeout` seconds a document.
     """
 
@@ -34,6 +35,7 @@ class ReadOptions:
     stdin: Literal["auto", "text", "jsonl"] = "auto"
     max_bytes: int = 64 * 1024 * 1024
     exclude: tuple[str, ...] = ()
+    hidden: bool = False
     password: str | None = field(default=None, repr=False)
     timeout: float = 60.0
 

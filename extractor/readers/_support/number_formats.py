@@ -20,7 +20,7 @@ GENERAL = frozenset(("", "general", "@"))
 STORED_DIGITS = 15
 # Groups of both grammars: quoted text, an escaped character, a space as wide as a character, a currency, a placeholder,
 # and any other character, which is literal.
-LITERAL = r'"([^"]*)"|\\(.)|(_).|\*.|\[\$([^\]-]*)[^\]]*\]'
+LITERAL = r'"([^"]*)"|[\\!](.)|(_).|\*.|\[\$([^\]-]*)[^\]]*\]'
 IN_NUMBERS = re.compile(LITERAL + r"|\[[^\]]*\]|(E[+-]0+|[0#?.,%/]|general)|(.)", re.IGNORECASE | re.DOTALL)
 IN_DATES = re.compile(
     LITERAL + r"|(\[[hms]+\]|am/pm|a/p|上午/下午|y+|e+|m+|d+|a{3,4}|h+|s+|\.0+)|\[[^\]]*\]|(.)",
@@ -28,6 +28,8 @@ IN_DATES = re.compile(
 )
 SEPARATOR = re.compile(r'(?<!\\);(?=(?:[^"]*"[^"]*")*[^"]*$)')
 CONDITION = re.compile(r"\[(<=|>=|<>|<|>|=)(-?[\d.]+)\]")
+WEEKDAY = re.compile(r"^(?:\[[^\]]*\])*a{3,4}$", re.IGNORECASE)
+EPOCH, LAST_DAY = datetime.date(1899, 12, 30), 2_958_466
 WEEKDAYS = "一二三四五六日"
 MONTHS = "January February March April May June July August September October November December".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
@@ -76,6 +78,8 @@ def _number(value: float, code: str) -> str:
     if code.lower() in GENERAL or not abs(value) < float("inf"):
         return _general(value)
     section, value = _section(value, code)
+    if WEEKDAY.search(section) and 0 <= value < LAST_DAY:  # a date by a format that libraries do not know as one
+        return _moment(EPOCH + datetime.timedelta(days=int(value)), section)
     tokens = _tokens(section, IN_NUMBERS)
     places = [token.text for token in tokens if token.is_place]
     if "general" in places or "/" in places:
@@ -116,13 +120,19 @@ def _holds(value: float, relation: str, limit: float) -> bool:
 
 
 def _filled(value: float, tokens: Sequence[Token]) -> str:
-    """Return the digits of a number in the placeholders of a format. Each comma at the end divides by 1000."""
+    """Return the digits of a number in the placeholders of a format. Each comma behind the last one divides by 1000."""
     layout = "".join(token.text for token in tokens if token.is_place)
     whole, _, part = layout.replace("%", "").partition(".")
     if "e" in part or "e" in whole:
         return f"{value:.{len(part.partition('e')[0])}E}"
-    thousands = len(whole) - len(whole.rstrip(","))
-    number = Decimal(repr(value)) * 100 ** layout.count("%") / 1000**thousands
+    places = layout.replace("%", "")
+    thousands = len(places) - len(places.rstrip(","))
+    part = part.rstrip(",")
+    number = (
+        Decimal(value if isinstance(value, int) else f"{value:.{STORED_DIGITS}g}")
+        * 100 ** layout.count("%")
+        / 1000**thousands
+    )
     rounded = abs(number).quantize(Decimal(1).scaleb(-len(part)), ROUND_HALF_UP)
     left, _, right = f"{rounded:f}".partition(".")
     point = next((index for index, token in enumerate(tokens) if token == (True, ".")), len(tokens))
