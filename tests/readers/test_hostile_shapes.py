@@ -14,8 +14,8 @@ from extractor.data import FailedDocument
 from extractor.ingest import ReadOptions
 from extractor.ingest.registry import distinct
 
-BYTES = 256 << 10
-SECONDS = 25.0
+BYTES = 128 << 10
+SECONDS = 12.0
 
 REPEATED = {
     "letters": b"a", "spaces": b" ", "newlines": b"\n", "returns": b"\r", "crlf": b"\r\n", "tabs": b"\t", "nuls": b"\0",
