@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -129,7 +130,7 @@ class _Container:
     """Where the item or key that is being written starts in the answer."""
     between: bool = True
     """Whether the next thing written is an item or a key: not behind a key."""
-    counts: dict[bytes, int] = field(default_factory=dict)
+    counts: MutableMapping[bytes, int] = field(default_factory=dict)
     total: int = 0
     ended: bool = False
 
@@ -144,10 +145,10 @@ class ListEnds:
         self._in_string = self._escaped = False
 
     def copy(self) -> ListEnds:
-        """Return another one in the same state."""
+        """Return another one in the same state, in a time that does not grow with the lists so far."""
         other = ListEnds(self._places, self._commas)
         other._answer = self._answer[:]
-        other._open = [replace(each, counts=dict(each.counts)) for each in self._open]
+        other._open = [replace(each, counts=ChainMap({}, each.counts)) for each in self._open]
         other._in_string, other._escaped = self._in_string, self._escaped
         return other
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from extractor.data import Document, FailedDocument, Json
 from extractor.readers._support.files import File, ReadOptions, too_large
-from extractor.readers._support.limits import ReadError, damaged
+from extractor.readers._support.limits import Bomb, ReadError, damaged
 from extractor.readers._support.number_formats import shown
 from extractor.readers._support.ooxml_package import ENCRYPTED, package
 from extractor.readers._support.rows import FileRow
@@ -35,11 +35,13 @@ HEADER_WITHIN = 10
 NOT_UNDERSTOOD = (KeyError, ValueError, TypeError, IndexError, AttributeError, SyntaxError)
 """What openpyxl raises for workbooks that are not as it expects them; a SyntaxError is one of XML."""
 # The end of a formula in a cell (`<c>`) whose value (`<v>`) is empty or missing, whatever the prefix of the namespace.
-HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row\s[^>]*?\bhidden=.(?:1|true)\b[^>]*>")
-HIDDEN_COLUMN = re.compile(rb"<(?:\w+:)?col\s[^>]*?\bhidden=.(?:1|true)\b[^>]*>")
+HIDDEN_ROW = re.compile(rb"<(?:\w+:)?row\s[^<>]*?\bhidden=.(?:1|true)\b[^<>]*>")
+HIDDEN_COLUMN = re.compile(rb"<(?:\w+:)?col\s[^<>]*?\bhidden=.(?:1|true)\b[^<>]*>")
 ROW_NUMBER, MIN, MAX = (re.compile(rb"\b%s=.(\d+)" % name) for name in (b"r", b"min", b"max"))
-MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?\bref=.([A-Z]{1,3})(\d+):([A-Z]{1,3})(\d+)")
+MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^<>]*?\bref=.([A-Z]{1,3})(\d+):([A-Z]{1,3})(\d+)")
 LAST_COLUMN = 16_384
+MERGED_CELLS = 1_000_000
+"""How many cells of a sheet may be filled from merged ones above them."""
 UNCALCULATED = re.compile(rb"</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>")
 
 
@@ -154,7 +156,8 @@ class SheetMarks:
                 rows.update(int(number[1]) for number in [ROW_NUMBER.search(row[0])] if number)
             for column in HIDDEN_COLUMN.finditer(part):
                 first, last = (int(found[1]) if (found := edge.search(column[0])) else 0 for edge in (MIN, MAX))
-                columns.update(range(first, min(last, LAST_COLUMN) + 1))
+                if not {first, last} <= columns:  # the same again, however often, costs nothing
+                    columns.update(range(first, min(last, LAST_COLUMN) + 1))
         merged = {}
         for found in MERGED.finditer(part) if options.rows == "split" else ():
             first, last = int(found[2]), int(found[4])
@@ -163,12 +166,16 @@ class SheetMarks:
         return cls(frozenset(rows), frozenset(columns), merged)
 
     def spread(self, rows: Iterable[SheetRow]) -> Iterator[SheetRow]:
-        """Yield the rows that are shown, each with the cells that are merged over it from above."""
+        """Yield the rows that are shown, each with the cells that are merged over it from above. Raises Bomb."""
         above: dict[int, tuple[Cell, int]] = {}
+        left = MERGED_CELLS
         for row in rows:
             own = {cell.column: cell for cell in row.cells}
             above = {column: (cell, last) for column, (cell, last) in above.items() if last >= row.number}
             from_above = {column: cell for column, (cell, _) in above.items() if column not in own}
+            left -= len(from_above)
+            if left < 0:
+                raise Bomb(f"merged cells of the workbook reach more than {MERGED_CELLS:,} others")
             for column, cell in own.items():
                 if last := self.merged.get((row.number, column)):
                     above[column] = cell, last

@@ -1,12 +1,16 @@
 """Excel: cells as people see them, rows or sheets as documents, and the location of each cell."""
 
+import collections
 import datetime
 import io
+import itertools
 import zipfile
 from typing import Any
 
 import pytest
 
+from extractor.readers import xlsx
+from extractor.readers._support.limits import Bomb
 from extractor.readers._support.number_formats import shown
 from tests.readers.conftest import Read, failure, locations, only, texts
 from tests.readers.making import locked_office, workbook, zipped
@@ -143,6 +147,14 @@ def test_a_merged_cell_reaches_each_of_its_rows(read: Read) -> None:
         "部门: 销售部\n姓名: 张三", "部门: 销售部\n姓名: 李四", "姓名: 王五",
     ]  # fmt: skip
     assert only(read("a.xlsx", data, rows="whole")).text == "部门\t姓名\n销售部\t张三\n\t李四\n\t王五"
+
+
+def test_merged_cells_do_not_multiply_a_sheet_without_a_limit() -> None:
+    marks = xlsx.SheetMarks(frozenset(), frozenset(), {(1, column): 10**6 for column in range(1, 1001)})
+    first = xlsx.SheetRow(1, [xlsx.Cell("A1", column, "x") for column in range(1, 1001)])
+    rows = itertools.chain([first], (xlsx.SheetRow(n, [xlsx.Cell("ZZ", 2000, "y")]) for n in itertools.count(2)))
+    with pytest.raises(Bomb):
+        collections.deque(marks.spread(rows), maxlen=0)
 
 
 def test_a_formula_that_was_never_calculated_is_shown_as_the_formula(read: Read) -> None:
