@@ -156,8 +156,9 @@ class SheetMarks:
                 rows.update(int(number[1]) for number in [ROW_NUMBER.search(row[0])] if number)
             for column in HIDDEN_COLUMN.finditer(part):
                 first, last = (int(found[1]) if (found := edge.search(column[0])) else 0 for edge in (MIN, MAX))
+                last = min(last, LAST_COLUMN)
                 if not {first, last} <= columns:  # the same again, however often, costs nothing
-                    columns.update(range(first, min(last, LAST_COLUMN) + 1))
+                    columns.update(range(first, last + 1))
         merged = {}
         for found in MERGED.finditer(part) if options.rows == "split" else ():
             first, last = int(found[2]), int(found[4])

@@ -153,21 +153,36 @@ def test_only_schemas_with_endless_lists_are_followed() -> None:
     assert Places.of(make_task({"type": "object", "properties": {"a": {"type": "string"}}}).compiled, "x") is None
 
 
+def _allowed(row: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> list[int]:
+    return np.unpackbits(row.view(np.uint8), bitorder="little").nonzero()[0].tolist()
+
+
 def test_a_draft_is_masked_as_it_would_be_token_by_token() -> None:
     tokens = _vocabulary()[0]
     first, second = (_constraint(STRINGS, "en fr") for _ in range(2))
-    answer = [*first.jump_forward()]
+    target = ' {"语言": ["fr", "en", "en"'.encode()
+    written = b"".join(map(tokens.piece_bytes, first.jump_forward()))
     second.jump_forward()
-    wanted = tokens.encode('{"语言": ["en", "en", "en"')[1:]
     draft = []
-    for token in wanted[:12]:
-        parts = first.draft(lambda done, token=token: None if done else token, 1)
-        draft += parts
-        if not parts or not first.advance(token):
-            break
-        answer += [token, *first.jump_forward()]
+    while rest := target[len(written) :]:
+        token = max(
+            (
+                each
+                for each in _allowed(first.masks()[0])
+                if tokens.piece_bytes(each) and rest.startswith(tokens.piece_bytes(each))
+            ),
+            key=lambda each: len(tokens.piece_bytes(each)),
+        )
+        assert first.advance(token)
+        draft.append([token, *first.jump_forward()])
+        written += b"".join(map(tokens.piece_bytes, draft[-1]))
     rows = second.masks(draft)
     for row, part in zip(rows, draft, strict=False):
         assert (row == second.masks()[0]).all()
-        for token in part:
-            assert second.advance(token)
+        assert second.advance(part[0])
+        assert second.jump_forward() == part[1:]
+    assert (rows[-1] == second.masks()[0]).all()
+    assert len(draft) > 4
+    last = {tokens.piece_bytes(token) for token in _allowed(rows[-1])}
+    assert not any(b"," in piece for piece in last)
+    assert any(piece.startswith(b"]") for piece in last)

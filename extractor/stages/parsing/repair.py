@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from itertools import zip_longest
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from extractor.text.strict_json import ParsedJson, load
@@ -111,19 +111,51 @@ def _tuples_to_lists(tokens: list[Token]) -> list[Token]:
     `(1,200)` is one negative number of an account and stays, as parentheses inside of words do.
     """
     parts = [part for token in tokens for part in _parentheses(token)]
-    open_at: list[int] = []
+    open_groups: list[_Group] = []
     changed = False
     for at, part in enumerate(parts):
-        if part == _OPENED:
-            open_at.append(at)
-        elif part == _CLOSED and open_at:
-            start = open_at.pop()
-            ends = _replaced_parentheses(parts[start + 1 : at])
-            if ends is not None and _stands_alone(parts, start, at):
-                parts[start], parts[at] = ends
-                changed = True
+        if part.kind == "space":
+            continue
+        if part.kind in ("mark", "parenthesis") and part.text in _OPENERS:
+            if open_groups and open_groups[-1].opener == _OPENERS[part.text]:
+                group = open_groups.pop()
+                ends = group.ends if part == _CLOSED and _stands_alone(parts, group.start, at) else None
+                if ends is not None:
+                    parts[group.start], parts[at] = ends
+                    changed = True
+            continue
+        if open_groups:
+            open_groups[-1].add(part, parts[at + 1] if at + 1 < len(parts) else _CLOSED)
+        if part.kind in ("mark", "parenthesis") and part.text in _OPENERS.values():
+            open_groups.append(_Group(at, part.text))
     words = [Token("word", part.text) if part.kind == "parenthesis" else part for part in parts if part.text]
     return words if changed else tokens
+
+
+_OPENERS = {")": "(", "]": "[", "}": "{"}
+
+
+@dataclass
+class _Group:
+    """What stands in open brackets of any kind so far, a group inside of them counting as its opener."""
+
+    start: int
+    opener: str
+    solid: int = 0
+    has_comma: bool = False
+    begins_with_string: bool = False
+
+    def add(self, part: Token, following: Token) -> None:
+        self.solid += 1
+        self.has_comma = self.has_comma or (part.text == "," and following.kind != "word")
+        self.begins_with_string = self.begins_with_string or (self.solid == 1 and part.kind == "string")
+
+    @property
+    def ends(self) -> tuple[Token, Token] | None:
+        """What stands for parentheses around it: brackets, nothing, or None where they stay."""
+        if self.has_comma or not self.solid:
+            return Token("mark", "["), Token("mark", "]")
+        return (Token("space", ""), Token("space", "")) if self.solid == 1 and self.begins_with_string else None
 
 
 _OPENED, _CLOSED = Token("parenthesis", "("), Token("parenthesis", ")")
@@ -140,23 +172,15 @@ def _parentheses(token: Token) -> Iterator[Token]:
     yield from [_CLOSED] * len(match[3])
 
 
-def _replaced_parentheses(inside: list[Token]) -> tuple[Token, Token] | None:
-    """Return what stands for the parentheses around some tokens: brackets, nothing, or None where they stay."""
-    depth, comma = 0, False
-    for token, following in zip_longest(inside, inside[1:], fillvalue=Token("", "")):
-        depth += (token.text in ("[", "{", "(")) - (token.text in ("]", "}", ")"))
-        comma = comma or (depth == 0 and token.text == "," and following.kind != "word")
-    if comma or not inside:
-        return Token("mark", "["), Token("mark", "]")
-    strings = [token.kind for token in inside if token.kind != "space"] == ["string"]
-    return (Token("space", ""), Token("space", "")) if strings else None
-
-
 def _stands_alone(parts: list[Token], start: int, end: int) -> bool:
     """Tell whether a range of tokens is a whole value: between marks or the edges of the text."""
-    before = next((part for part in reversed(parts[:start]) if part.kind != "space"), None)
-    after = next((part for part in parts[end + 1 :] if part.kind != "space"), None)
-    return all(part is None or part.kind in ("mark", "parenthesis") for part in (before, after))
+    before, after = start - 1, end + 1
+    while before >= 0 and parts[before].kind == "space":
+        before -= 1
+    while after < len(parts) and parts[after].kind == "space":
+        after += 1
+    around = [parts[at] for at in (before, after) if 0 <= at < len(parts)]
+    return all(part.kind in ("mark", "parenthesis") for part in around)
 
 
 _ASCII_MARKS = str.maketrans("，：、；;｛｝［］", ",:,,,{}[]")
