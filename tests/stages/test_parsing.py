@@ -125,6 +125,10 @@ def test_a_text_without_json_has_no_value(text: str) -> None:
         "```\n",
         "姓名：a，",
         "{}",
+        "(",
+        "()",
+        '("x", 1), ',
+        '{"a" ',
         "\\",
     ],
 )
