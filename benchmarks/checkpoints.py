@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 
 from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, is_complete
-from extractor.chatglm3.model_dims import read_dims
-from extractor.chatglm3.weight_mapping import weight_mapping
+from extractor.chatglm3.layouts import read_dims, weight_mapping
 from extractor.data import Json
 
 DEMO_TOKENIZER = Path(__file__).parent.parent / "extractor" / "models" / "demo" / TOKENIZER_FILE

@@ -26,7 +26,8 @@ from benchmarks.machine import describe, peak_device_memory, peak_memory
 from benchmarks.rates import measure, seconds
 from benchmarks.rounds import ROOT
 from extractor.chatglm3.checkpoint import find_device, load_parameters
-from extractor.chatglm3.model_dims import ModelDims, read_dims
+from extractor.chatglm3.layouts import read_dims
+from extractor.chatglm3.model_dims import ModelDims
 from extractor.engine import platforms
 from extractor.engine.batch import Batch, Segment
 from extractor.engine.cuda_graphs import CudaGraphs, capture_for

@@ -9,16 +9,13 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from extractor.kernels import processor
+
 
 def describe() -> str:
     """Processor, GPU if there is one, cores, memory, Python and the packages that matter for speed."""
-    cpu, memory = platform.processor() or platform.machine(), 0
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        fields = dict(line.split(":", 1) for line in lines if ":" in line)
-        stripped = {key.strip(): value.strip() for key, value in fields.items()}
-        cpu = f"{stripped.get('model name', cpu)}, model {stripped.get('model', '?')}"
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**30
+    cpu = f"{processor.name()} (kernels for {processor.level().shown})"
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "llguidance"))
     torch = sys.modules.get("torch")
     gpu = f"{torch.cuda.get_device_name()}; " if torch is not None and torch.cuda.is_available() else ""

@@ -1,4 +1,4 @@
-"""What this machine can do: its bfloat16 matrix rate and its memory bandwidth, for the bound of `bound.py`.
+"""What this machine can do: its matrix rate and its memory bandwidth, for the bound of `bound.py`.
 
     python -m benchmarks.rates CHECKPOINT [--device cuda]
 
@@ -6,6 +6,7 @@ Rates are the best that was seen: a bound must not be beaten by an engine that i
 shapes of the model's layers, with weights as torch keeps them and with weights laid out once for oneDNN, and go through
 so many layers that weights come from memory. Bandwidth is the better of summing up a large tensor and of one-row
 products over 1.5 GiB of weights, more than three times the largest cache known here. On CUDA only the first way counts.
+Products are in bfloat16; on a processor without instructions for it in float32, which is what such a one does best.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.bound import HALF, Rates, layer_weights
+from benchmarks.bound import Rates, layer_weights
 from extractor.chatglm3.checkpoint import find_device
-from extractor.chatglm3.model_dims import ModelDims, read_dims
+from extractor.chatglm3.layouts import read_dims
+from extractor.chatglm3.model_dims import ModelDims
 
 LARGE = 3 * 2**29
 """Bytes that no cache holds."""
@@ -81,8 +83,14 @@ def _layers(shape: ModelDims, device: torch.device) -> list[Tensor]:
     hidden, ffn = shape.hidden_size, shape.ffn_size
     sizes = [(shape.query_rows + 2 * shape.key_rows, hidden), (hidden, shape.query_rows), (2 * ffn, hidden)]
     sizes.append((hidden, ffn))
-    count = max(1, LARGE // (HALF * layer_weights(shape)))
-    return [torch.full(size, 0.01, dtype=torch.bfloat16, device=device) for _ in range(count) for size in sizes]
+    dtype = torch.bfloat16 if device.type == "cuda" or _multiplies_bfloat16() else torch.float32
+    count = max(1, LARGE // (dtype.itemsize * layer_weights(shape)))
+    return [torch.full(size, 0.01, dtype=dtype, device=device) for _ in range(count) for size in sizes]
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for it. oneDNN emulates them with AVX-512, and refuses without."""
+    return torch.cpu._is_avx512_bf16_supported()
 
 
 def _plain(weight: Tensor, rows: int) -> Product:
@@ -90,7 +98,7 @@ def _plain(weight: Tensor, rows: int) -> Product:
 
 
 def _packed(weight: Tensor, rows: int) -> Product:
-    """The product with weights that are laid out once, as oneDNN's bfloat16 kernels want them for so many rows."""
+    """The product with weights that are laid out once, as oneDNN's kernels want them for so many rows."""
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
     return lambda inputs: torch.ops.mkldnn._linear_pointwise(inputs, packed, None, "none", [], "")
 
@@ -106,7 +114,7 @@ def _time(way: str, weights: Sequence[Tensor], rows: int) -> Measured:
     _run(pairs[:4])
     least = min(seconds(lambda: _run(pairs), taken[0].device) for _ in range(3))
     values = sum(weight.numel() for weight in taken)
-    return Measured(way, rows, 2 * rows * values / least, HALF * values / least)
+    return Measured(way, rows, 2 * rows * values / least, sum(weight.nbytes for weight in taken) / least)
 
 
 def _run(pairs: Sequence[tuple[Product, Tensor]]) -> None:

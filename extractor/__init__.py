@@ -15,12 +15,12 @@
 `pipeline` is the only module that knows this order.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 __version__ = "0.2.0"
 
+TYPE_CHECKING = False  # as in `typing`: importing the package costs nothing
 if TYPE_CHECKING:
+    from typing import Any
+
     from extractor.api import Extractor
     from extractor.chatglm3 import ChatGLM3
     from extractor.config import ModelConfig, RunConfig, ServerConfig
@@ -59,8 +59,10 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import what is asked for when it is asked for (PEP 562), so that importing the package costs nothing."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -13,7 +13,7 @@ from extractor.data import Document, FailedDocument, Json, Record, Source
 from extractor.errors import Problem
 from extractor.pipeline import Pipeline
 from extractor.stages.grounding import check_examples
-from extractor.task.examples import Example, load_examples, make_examples
+from extractor.task.examples import Example, make_examples
 from extractor.task.task import Task, load_task, make_task
 
 
@@ -21,8 +21,9 @@ class Extractor:
     """Extracts what a schema names, with one model that is loaded on first use and freed on leaving a `with` block.
 
     `schema` is a bundled name, a path or a schema as a dict; `model` a known name or a directory, or a whole
-    ModelConfig; `examples` a JSONL file or rows of `{"text": ..., "data": {...}}` to show to the model. With `base_url`
-    (and `backend="openai"`) the model is one that is served there; a ServerConfig in the ModelConfig has more settings.
+    ModelConfig; `examples` a file of annotations or rows of `{"text": ..., "data": {...}}` to show to the model. With
+    `base_url` (and `backend="openai"`) the model is one that is served there; a ServerConfig in the ModelConfig has
+    more settings.
     Raises UsageError for a schema, prompt or example that is wrong, ModelError when the model cannot be loaded. Several
     threads may use it at once: their prompts share the batches of the one model.
 
@@ -41,10 +42,8 @@ class Extractor:
         config: RunConfig | None = None,
         examples: str | Sequence[Mapping[str, Json]] = (),
     ) -> None:
-        loaded = _examples(examples)
-        self.task: Task = (
-            load_task(schema, prompt, loaded) if isinstance(schema, str) else make_task(schema, prompt, examples=loaded)
-        )
+        bare = _task(schema, prompt)
+        self.task: Task = _task(schema, prompt, _examples(examples, bare)) if examples else bare
         check_examples(self.task)
         self.config = config or RunConfig()
         model_config = model if isinstance(model, ModelConfig) else ModelConfig(model)
@@ -75,9 +74,17 @@ class Extractor:
         self.close()
 
 
-def _examples(given: str | Sequence[Mapping[str, Json]]) -> tuple[Example, ...]:
+def _task(schema: str | Mapping[str, Json], prompt: str, examples: Sequence[Example] = ()) -> Task:
+    if isinstance(schema, str):
+        return load_task(schema, prompt, examples)
+    return make_task(schema, prompt, examples=examples)
+
+
+def _examples(given: str | Sequence[Mapping[str, Json]], task: Task) -> tuple[Example, ...]:
     if isinstance(given, str):
-        return load_examples(given)
+        from extractor.annotation_formats import load_examples  # takes a while, and is seldom needed
+
+        return load_examples(given, task)
     return make_examples((f"example {number}", row) for number, row in enumerate(given, start=1))
 
 

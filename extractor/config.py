@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -71,9 +72,9 @@ class ServerConfig:
 
     @property
     def address(self) -> str:
-        """The base URL for messages: without the user and password that it may hold."""
+        """The base URL for messages: without the user, the password and the query that it may hold."""
         parts = urlsplit(self.base_url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ class ModelConfig:
     `model` is a known name or a directory; `half` is float16 on CUDA and bfloat16 on the CPU; `device` is `auto`,
     `cpu`, `cuda` or `cuda:N`; `batch_size` is the number of prompts in a batch; `kv_memory` the bytes of the KV cache
     (a share of the free memory when None). `server` is for a model that is served elsewhere: then `model` is the name
-    that it is served under, which may be left out where there is only one.
+    that it is served under, which may be left out where there is only one. `adapters` are folders that change the
+    model, in their order.
     """
 
     model: str = "demo"
@@ -94,6 +96,7 @@ class ModelConfig:
     batch_size: int = 64
     kv_memory: int | None = None
     server: ServerConfig | None = None
+    adapters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.batch_size >= 1, f"batch size is {self.batch_size}; it must be at least 1")
@@ -153,13 +156,20 @@ class OutputConfig:
     """Where rows go: `path` is a file, a folder of part files, an address, or `-` for standard output.
 
     `flatten` writes a row for each value instead of each document; `overwrite` starts the output over, `retry_failed`
-    only its failed rows.
+    only its failed rows; `prune` removes the rows of documents that are no longer in the input. With `bom` a CSV file
+    begins with a byte order mark, without which Excel does not take it for UTF-8.
     """
 
     path: str = STREAM
     flatten: bool = False
     overwrite: bool = False
     retry_failed: bool = False
+    prune: bool = False
+    bom: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bom and ".csv" not in PurePath(self.path.lower()).suffixes:
+            raise UsageError("--bom is for CSV files: name one, as -o results.csv, or leave it out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +196,13 @@ class DistributedConfig:
 
 @dataclass(frozen=True, slots=True)
 class DisplayConfig:
-    """What people are told on stderr: errors only when `quiet`, more log messages when `verbose`."""
+    """What people are told on stderr: errors only when `quiet`, more log messages when `verbose`; `log_level` has the
+    last word on the log. With the `log_format` `json` each line is an object."""
 
     quiet: bool = False
     verbose: bool = False
+    log_level: str | None = None
+    log_format: str = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,13 +219,15 @@ class ExtractionRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest(ExtractionRequest):
-    """All of `extractor run`: the inputs, at most `limit` documents of them, and where their rows go.
+    """All of `extractor run`: the inputs, at most `limit` documents of them, and where their rows go. Inputs without a
+    document are an error unless `allow_empty`.
 
     Without `distributed` the run takes place in this process.
     """
 
     inputs: tuple[str, ...]
     limit: int | None = None
+    allow_empty: bool = False
     output: OutputConfig = OutputConfig()
     distributed: DistributedConfig | None = None
     table: bool = False
@@ -220,8 +235,22 @@ class RunRequest(ExtractionRequest):
     def __post_init__(self) -> None:
         _require(bool(self.inputs), "list of inputs is empty; name files or folders")
         _require(self.limit is None or self.limit >= 0, f"limit is {self.limit}; it must not be negative")
+        if self.output.prune:
+            self._check_prune()
         if self.distributed is not None:
             self._check_distributed()
+
+    @property
+    def may_be_empty(self) -> bool:
+        """Tell whether a run over no document is what is asked for."""
+        return self.allow_empty or self.limit == 0
+
+    def _check_prune(self) -> None:
+        """Raise UsageError where it would not be known what the input holds, or where there is nothing to remove."""
+        if self.limit is not None:
+            raise UsageError("--prune needs to know the whole input: leave out --limit.")
+        if self.output.path == STREAM:
+            raise UsageError("--prune removes rows from an output file, and stdout has none: name one with -o.")
 
     def _check_distributed(self) -> None:
         """Raise UsageError for what a distributed run cannot do."""

@@ -42,12 +42,16 @@ RECORD_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a document's text came from: the file, the SHA-256 (hex) of its bytes, its encoding and length."""
+    """Where a document's text came from: the file, the SHA-256 (hex) of its bytes, its encoding and length.
+
+    `notes` says what of the file the text leaves out or has in doubt, a line each: `left out: 2 hidden rows`.
+    """
 
     path: str
     sha256: str
     encoding: str | None = None
     chars: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +174,15 @@ class Completion:
     """A backend's answer.
 
     `finish`: `stop` (the model ended it), `length` (cut off at `max_tokens`), `overflow` (the prompt alone exceeds the
-    context; no text), `numerics` (the model computed NaN or infinity, no text) or `error` (the backend gave up on this
-    prompt); `detail` says why. `tokens` are the pieces of
+    context; no text), `numerics` (the model computed NaN or infinity, no text), `error` (the backend gave up on this
+    prompt) or `internal` (a bug over this prompt); `detail` says why. `tokens` are the pieces of
     `text` with the log-probability of each, at temperature 1 and renormalised over what was allowed there (empty where
     a backend gives none). `decoding` names what constrained the answer, where a backend has several ways.
     """
 
     prompt: Prompt
     text: str
-    finish: Literal["stop", "length", "overflow", "numerics", "error"] = "stop"
+    finish: Literal["stop", "length", "overflow", "numerics", "error", "internal"] = "stop"
     usage: Usage = Usage()
     tokens: tuple[tuple[str, float], ...] = ()
     detail: str = ""
@@ -393,6 +397,11 @@ class Record:
     provenance: Provenance = Provenance()
     attempts: int = 0
     usage: Usage = Usage()
+
+    @classmethod
+    def failed(cls, document: FailedDocument, run: RunInfo) -> Record:
+        """Return the record of a document of which nothing but its failure is known."""
+        return cls(document.id, "failed", document.source, run, errors=(RecordError(document.problem),))
 
     @property
     def code(self) -> Code | None:

@@ -14,16 +14,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from extractor.chatglm3 import checkpoint_files
 from extractor.chatglm3.hub import DEMO_FOLDER, cache_folder, find_cached
-from extractor.chatglm3.model_dims import CHATGLM3_6B, ModelDims, read_dims
+from extractor.chatglm3.layouts import read_dims
+from extractor.chatglm3.model_dims import ModelDims
 from extractor.chatglm3.registry import KNOWN_MODELS, KnownModel
 from extractor.errors import CheckpointError
+from extractor.kernels import jit, processor
 from extractor.precisions import load_precisions
 
 Status = Literal["ok", "info", "warn", "fail"]
@@ -62,7 +64,14 @@ OLDEST_PYTHON = (3, 11)
 
 def examine() -> list[Finding]:
     """Run every check, in the order of the report."""
-    parts: tuple[Callable[[], Iterator[Finding]], ...] = (_software, _devices, _memory, _models, _first_addition)
+    parts: tuple[Callable[[], Iterator[Finding]], ...] = (
+        _software,
+        _processor,
+        _devices,
+        _memory,
+        _models,
+        _first_addition,
+    )
     return [finding for part in parts for finding in part()]
 
 
@@ -96,6 +105,28 @@ def _software() -> Iterator[Finding]:
     yield Finding("Python", "ok" if good else "fail", f"{platform.python_version()} on {platform.platform()}", hint)
     for requirement in REQUIREMENTS:
         yield check_requirement(requirement, _installed(requirement.package))
+
+
+def _processor() -> Iterator[Finding]:
+    """Tell what the processor computes fast, what our kernels make of it, and which precision it is slow in."""
+    yield Finding("processor", "info", processor.describe())
+    torch = _torch()
+    if torch is None:
+        return
+    from extractor.kernels import tiled
+
+    compiled = tiled.supports(tiled.MULTIPLE, tiled.MULTIPLE, torch.bfloat16, torch.device("cpu"))
+    if compiled:
+        yield Finding("kernels", "ok", f"compiled for {processor.level().shown}")
+    elif platform.machine() != "x86_64":
+        yield Finding("kernels", "info", "none: they are for x86-64")
+    else:
+        hint = f"install gcc and unset {jit.SWITCH}: `half` is slower without them"
+        yield Finding("kernels", "warn", "none", hint)
+    if processor.level() is processor.Level.AMX and not tiled.has_amx():
+        yield Finding("AMX", "info", "this system does not let programs use it", "a kernel of 5.16 or newer does")
+    if not compiled and not processor.has_any("avx512_vnni", "avx_vnni", "i8mm"):
+        yield Finding("int8 on the CPU", "info", "slow: no kernels, and the processor has no VNNI", "use half")
 
 
 def _devices() -> Iterator[Finding]:
@@ -173,9 +204,9 @@ def _add_on(torch: Any, device: str) -> Finding:
 
 def _dims_of(known: KnownModel, cached: Path | None) -> ModelDims:
     try:
-        return read_dims(cached) if cached else replace(CHATGLM3_6B, context=known.context)
+        return read_dims(cached) if cached else known.dims
     except CheckpointError:
-        return replace(CHATGLM3_6B, context=known.context)
+        return known.dims
 
 
 def _available_memory() -> dict[str, int]:

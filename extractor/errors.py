@@ -6,7 +6,7 @@ Errors end a run. The command line maps a branch of the tree to an exit code:
     ├── UsageError            exit 2: the command, a schema or a prompt is wrong
     │   ├── SchemaError       a schema that is not valid, or that asks for something refused (a remote `$ref`)
     │   ├── PromptError       a template that does not parse or names an unknown variable
-    │   └── InputError        an input path that does not exist
+    │   └── InputError        an input path that does not exist, or inputs without a document
     ├── ModelError            exit 3: the model could not be loaded, or its server not used
     │   ├── CheckpointError   files that are missing, broken or not ChatGLM3
     │   └── DownloadError     the hub did not answer, or `--offline` forbade to ask
@@ -49,6 +49,8 @@ Code = Literal[
     "overflow",
     "numerics",
     "error",
+    "template",
+    "internal",
     "ungrounded",
     "required",
     "confidence",
@@ -61,11 +63,11 @@ CODES: Mapping[Code, str] = {
     "binary": "the bytes are not text",
     "encoding": "the text encoding is not recognised, or some bytes break it",
     "malformed": "a row or file is not in the format that it claims (broken JSON, CSV, ...)",
-    "too-large": "more bytes than --max-bytes",
+    "too-large": "more bytes than --max-bytes, or more pixels or pages than are read",
     # a file of a document format
     "locked": "a password is needed, or the one given is wrong",
     "damaged": "the file begins as its format should and is broken further on",
-    "no-text": "the format is read, but holds no text (a scan)",
+    "no-text": "the format is read, but no text is found (a scan)",
     "mislabelled": "the suffix names another format than the content shows",
     "unsupported": "no reader for the format",
     "extra": "reading the format needs a package that is not installed",
@@ -84,6 +86,9 @@ CODES: Mapping[Code, str] = {
     "overflow": "the prompt exceeds the context of the model",
     "numerics": "the model computed numbers that are not finite (NaN or infinity)",
     "error": "the backend gave up on the prompt",
+    # this document could not be asked about, or worked on
+    "template": "the prompt template fails over this document",
+    "internal": "a bug of this program, over this document",
     # a value of the answer
     "ungrounded": "the value does not occur in the document",
     "required": "the schema requires a value that was not found",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from extractor.config import RunConfig
 from extractor.data import Backend, Completion, Document, FailedDocument, Outcome, Prompt, Record, RunInfo
+from extractor.failures import contain
 from extractor.stages import (
     batching,
     chunking,
@@ -22,7 +22,7 @@ from extractor.stages import (
     sampling,
     thresholds,
 )
-from extractor.stages.batching import Job, Result
+from extractor.stages.batching import Job, Result, Stop
 from extractor.stages.budget import Budget
 from extractor.stages.prompting import Prompter
 from extractor.storage import fingerprint
@@ -37,13 +37,17 @@ class Pipeline:
     task: Task
     backend: Backend
     config: RunConfig = RunConfig()
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
 
     def run(self, documents: Iterable[Document | FailedDocument]) -> Iterator[Record]:
         """Yield one record per document. Setting `stop` ends it after what is in flight."""
-        jobs = (Job(document, self.prompts(document)) for document in documents)
+        jobs = map(self._job, documents)
         results = batching.generate(jobs, self.backend, self._judge, self._follow_up, self.config.window, self.stop)
         yield from map(self._record, batching.in_order(results) if self.config.ordered else results)
+
+    def _job(self, document: Document | FailedDocument) -> Job:
+        prompts = contain(document, lambda: self.prompts(document))
+        return Job(prompts) if isinstance(prompts, FailedDocument) else Job(document, prompts)
 
     def prompts(self, document: Document | FailedDocument) -> tuple[Prompt, ...]:
         """Return the first prompts about a document; none where there is no text."""
@@ -66,6 +70,10 @@ class Pipeline:
         return sampling.assign(prompt, self.config, repeated=self.prompter.repeats(prompt))
 
     def _record(self, result: Result) -> Record:
+        record = contain(result.document, lambda: self._merge(result))
+        return Record.failed(record, self.info) if isinstance(record, FailedDocument) else record
+
+    def _merge(self, result: Result) -> Record:
         record = merging.merge(result.document, result.outcomes, self.info)
         if self.config.all_occurrences:
             record = grounding.all_occurrences(record, result.document, self.task)

@@ -1,14 +1,17 @@
 """What a plugin imports, and how plugins are found.
 
 A plugin is a module of another installed package that has the shape of one in the folder of its kind: a reader, a sink,
-a backend or a precision. Its package names it as an entry point of the group `extractor.readers`, `extractor.sinks`,
-`extractor.backends` or `extractor.precisions`. All that the module needs of this package it imports from here:
+a backend, a precision or a format of annotations. Its package names it as an entry point of the group
+`extractor.readers`, `extractor.sinks`, `extractor.backends`, `extractor.precisions` or `extractor.annotation_formats`.
+All that the module needs of this package it imports from here:
 
     from extractor.plugins import Document, File, ReadError, ReadOptions        # a reader
     from extractor.plugins import Record, Sink, SinkOptions                     # a sink
     from extractor.plugins import AppendLog, ResumableSink, RowSummary          # ... that a killed run resumes
     from extractor.plugins import Completion, ModelConfig, Prompt               # a backend
     from extractor.plugins import LinearLayer, Precision, float_precision       # a precision
+    from extractor.plugins import AnnotatedText, Mention, annotated, mentions   # a format of annotations
+    from extractor.plugins import AnnotationFile, Notes, WriteOptions           # ... and what it is handed
 
 These names stay where modules move. They are imported when they are asked for (PEP 562), so that the rooms which look
 for plugins here are not imported by it, and importing this module costs nothing.
@@ -39,6 +42,15 @@ from extractor.data import (
 from extractor.errors import ExtractorError, ModelError, OutputError, Problem, UsageError
 
 if TYPE_CHECKING:
+    from extractor.annotation_formats import (
+        AnnotatedText,
+        AnnotationFile,
+        Mention,
+        Notes,
+        WriteOptions,
+        annotated,
+        mentions,
+    )
     from extractor.config import ModelConfig
     from extractor.encodings.detect import Decoded, Undecodable, decode
     from extractor.precisions import Precision, float_precision
@@ -59,6 +71,8 @@ if TYPE_CHECKING:
     from extractor.task.task import Task
 
 __all__ = [
+    "AnnotatedText",
+    "AnnotationFile",
     "AppendLog",
     "Backend",
     "Completion",
@@ -74,9 +88,11 @@ __all__ = [
     "LineReader",
     "LinearLayer",
     "Magic",
+    "Mention",
     "Message",
     "ModelConfig",
     "ModelError",
+    "Notes",
     "OleStream",
     "OutputError",
     "PlainText",
@@ -100,11 +116,14 @@ __all__ = [
     "Undecodable",
     "Usage",
     "UsageError",
+    "WriteOptions",
     "ZipPackage",
+    "annotated",
     "decode",
     "flat_rows",
     "float_precision",
     "from_line",
+    "mentions",
     "read_bytes",
     "to_line",
     "to_row",
@@ -112,6 +131,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "annotation_formats": (
+        "AnnotatedText",
+        "AnnotationFile",
+        "Mention",
+        "Notes",
+        "WriteOptions",
+        "annotated",
+        "mentions",
+    ),
     "config": ("ModelConfig",),
     "encodings.detect": ("Decoded", "Undecodable", "decode"),
     "precisions": ("Precision", "float_precision"),

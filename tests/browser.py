@@ -27,6 +27,7 @@ FLAGS = [
 ]
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of the protocol under which an element's id comes
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+Point = tuple[float, float]
 
 
 def is_here() -> bool:
@@ -44,8 +45,9 @@ class Browser:
         session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{session['sessionId']}"
 
-    def open(self, path: Path) -> None:
-        self._post("url", {"url": path.resolve().as_uri()})
+    def open(self, page: Path | str) -> None:
+        """Open a file, or an address."""
+        self._post("url", {"url": page if isinstance(page, str) else page.resolve().as_uri()})
 
     def run(self, script: str, *arguments: Any) -> Any:
         """The result of a script, in which `arguments` are what is given here."""
@@ -60,6 +62,20 @@ class Browser:
         move = {"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": {ELEMENT: found[ELEMENT]}}
         self.run("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
         self._post("actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [move]}]})
+
+    def drag(self, start: Point, end: Point) -> None:
+        """Press the mouse at one point of the window, and let it go at another; a click where both are one."""
+        steps = [_move(start), {"type": "pointerDown", "button": 0}, _move(end), {"type": "pointerUp", "button": 0}]
+        self._post("actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": steps}]})
+
+    def click(self, selector: str) -> None:
+        """Click in the middle of an element, as a user would: what lies over it gets the click."""
+        x, y = self.run(
+            "const node = document.querySelector(arguments[0]); node.scrollIntoView({block: 'nearest'});"
+            "const box = node.getClientRects()[0]; return [box.x + box.width / 2, box.y + box.height / 2]",
+            selector,
+        )
+        self.drag((x, y), (x, y))
 
     def resize(self, width: int, height: int) -> None:
         self._post("window/rect", {"width": width, "height": height})
@@ -86,6 +102,10 @@ class Browser:
         request = urllib.request.Request(self._address + path, data, headers, method=method)
         with DIRECT.open(request, timeout=60) as answer:
             return json.load(answer)["value"]
+
+
+def _move(point: Point) -> dict[str, Any]:
+    return {"type": "pointerMove", "duration": 0, "x": round(point[0]), "y": round(point[1]), "origin": "viewport"}
 
 
 @contextmanager

@@ -17,10 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.chatglm3.adapters.building import lora_tensors, write_lora
+
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "extractor" / "models" / "demo"
 BIN = Path(sys.executable).parent
 SERVER = "http://localhost:8000/v1"
+FIRST_QKV, QKV_OF_DEMO = "transformer.encoder.layers.0.self_attention.query_key_value", (512, 256)
+"""A layer of the demo, and the shape of its weight."""
 MEASURED = ("confidence", "usage")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"`([\w./-]+)`:\s*\Z")
@@ -33,6 +37,7 @@ NOT_RUN = {
     r"--address ": "wants a cluster",
     r"--engine ray -o|--workers 4": "wants several GPUs",
     r"--backend vllm ": "wants vLLM",
+    r"^extractor (review|evaluate results.jsonl results.gold.jsonl)": "waits for a person",
 }
 """Lines of the pages that no test runs, and why."""
 
@@ -83,18 +88,23 @@ def why_not_run(line: str) -> str | None:
 
 @dataclass(frozen=True)
 class Clone:
-    """A folder that looks like a clone with a model copied beside it; `hub` and `server` serve the demo model."""
+    """A folder that looks like a clone with a model copied beside it; `hub` and `server` serve the demo model.
+
+    `programs` is the folder where `extractor` is looked for first.
+    """
 
     folder: Path
     hub: str
     server: str
+    programs: Path = BIN
 
     @classmethod
-    def make(cls, folder: Path, hub: str, server: str) -> Clone:
+    def make(cls, folder: Path, hub: str, server: str, programs: Path = BIN) -> Clone:
         shutil.copytree(ROOT / "data", folder / "data")
         shutil.copytree(DEMO, folder / "chatglm3-6b")
         shutil.copy(ROOT / "Makefile", folder)
-        return cls(folder, hub, server)
+        write_lora(folder / "my-lora", lora_tensors({FIRST_QKV: QKV_OF_DEMO}))
+        return cls(folder, hub, server, programs)
 
     def write(self, name: str, content: str) -> None:
         """Write a file that a page shows."""
@@ -111,7 +121,7 @@ class Clone:
             cwd=self.folder,
             env={
                 **os.environ,
-                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "PATH": f"{self.programs}:{BIN}:{os.environ['PATH']}",
                 "MODELSCOPE_ENDPOINT": self.hub,
                 "MODELSCOPE_CACHE": str(self.folder / "cache"),
                 "OMP_NUM_THREADS": "1",

@@ -1,37 +1,35 @@
 """The accuracy that the bundled model must reach, through the command line. Figures: `training/README.md`."""
 
 import json
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, Row, command, environment, rows
+from tests.cli.conftest import ROOT, Row, Started, rows
 
 PUBLIC = ROOT.parent / "shared" / "samples-public" / "demo-documents.jsonl"
 DEV, TEST = ROOT / "training" / "dev.jsonl", ROOT / "training" / "test.jsonl"
 AT_LEAST = {"easy": 0.9, "medium": 0.65, "hard": 0.4}
 
 
-def _extract(samples: list[Row], folder: Path) -> Iterator[tuple[Row, Row]]:
+def _extract(program: Path, samples: list[Row], folder: Path) -> Iterator[tuple[Row, Row]]:
     """Each sample with the row that the command line wrote for it."""
     for schema in sorted({sample["schema"] for sample in samples}):
         asked = {sample["id"]: sample for sample in samples if sample["schema"] == schema}
         source, output = folder / f"{schema}.jsonl", folder / f"{schema}.rows.jsonl"
         lines = [json.dumps({"id": name, "text": sample["text"]}) for name, sample in asked.items()]
         source.write_text("\n".join(lines), encoding="utf-8")
-        line = command("run", source, "-s", schema, "-o", output, "--quiet")
-        subprocess.run(line, env=environment(), check=False, timeout=300)
+        Started(program, "run", source, "-s", schema, "-o", output, "--quiet").communicate(timeout=300)
         yield from ((asked[row["id"]], row) for row in rows(output))
 
 
-def _accuracy(samples: list[Row], folder: Path) -> dict[str, float]:
+def _accuracy(program: Path, samples: list[Row], folder: Path) -> dict[str, float]:
     """Share of fields with the exact value or null, by difficulty."""
     right: dict[str, int] = defaultdict(int)
     fields: dict[str, int] = defaultdict(int)
-    for sample, row in _extract(samples, folder):
+    for sample, row in _extract(program, samples, folder):
         for name, gold in sample["gold"].items():
             fields[sample["difficulty"]] += 1
             right[sample["difficulty"]] += (row["data"] or {}).get(name) == gold
@@ -41,9 +39,11 @@ def _accuracy(samples: list[Row], folder: Path) -> dict[str, float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [PUBLIC, DEV, TEST], ids=["public", "development", "test"])
-def test_the_demo_model_finds_most_fields_of_documents_it_has_not_seen(path: Path, tmp_path: Path) -> None:
+def test_the_demo_model_finds_most_fields_of_documents_it_has_not_seen(
+    path: Path, program: Path, tmp_path: Path
+) -> None:
     if not path.exists():
         pytest.skip(f"{path.name} is not beside this checkout")
-    accuracy = _accuracy([json.loads(line) for line in path.read_text("utf-8").splitlines()], tmp_path)
+    accuracy = _accuracy(program, [json.loads(line) for line in path.read_text("utf-8").splitlines()], tmp_path)
     for level, least in AT_LEAST.items():
         assert accuracy[level] >= least, accuracy

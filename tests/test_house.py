@@ -8,23 +8,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "extractor"
-COMMANDS = ("chat", "evaluate", "extract", "plan", "report", "run")
+COMMANDS = ("chat", "convert", "evaluate", "extract", "plan", "report", "review", "run", "tune")
 NEVER_CALLED = {"eval", "exec", "compile", "pickle.load", "pickle.loads"}
+BIN = Path(sys.executable).parent
 
 
 def test_every_import_contract_is_kept() -> None:
-    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
+    # In a process of its own: it switches off every logger that is there.
+    line = [BIN / "lint-imports", "--no-cache", "--no-logo"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.slow
+def test_every_type_is_consistent() -> None:
+    done = subprocess.run([BIN / "mypy"], cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_hooks_run_the_tools_of_make_check() -> None:
     recipe = (ROOT / "Makefile").read_text("utf-8").partition("\ncheck:")[2].partition("\n\n")[0]
     hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
     tools = set(re.findall(r"\$\(BIN\)/([\w-]+)", recipe))
-    assert tools == {"ruff", "mypy", "lint-imports"}
+    assert tools == {"ruff", "mypy", "lint-imports"}  # `make test` runs the first, this file the others
     assert set(re.findall(r"entry: \.venv/bin/([\w-]+)", hooks)) == tools
 
 
@@ -88,3 +97,15 @@ def test_help_imports_neither_torch_nor_transformers(arguments: list[str]) -> No
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Usage:")
     assert done.stderr.strip() == "[]"
+
+
+def test_a_run_on_a_cpu_does_not_import_what_torch_has_for_its_compiler(tmp_path: Path) -> None:
+    """Sympy alone is half a second of every start."""
+    (tmp_path / "a.txt").write_text("手机号 13800000000", encoding="utf-8")
+    code = (
+        "import sys; from extractor.cli import main; assert main(sys.argv[1:]) == 0; "
+        "print(sorted({'sympy', 'torch._dynamo'} & set(sys.modules)), file=sys.stderr)"
+    )
+    line = [sys.executable, "-c", code, "extract", str(tmp_path / "a.txt"), "-s", "contact"]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=100)
+    assert done.stderr.splitlines()[-1] == "[]"

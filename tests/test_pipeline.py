@@ -187,6 +187,42 @@ def test_an_answer_that_was_cut_off_is_retried_with_more_tokens() -> None:
     assert [error.problem.code for error in record.errors] == ["length"]
 
 
+def test_of_an_answer_that_repeats_itself_until_the_end_what_came_before_is_kept() -> None:
+    loop = '{"账号": "root", "邮箱": "a@b.cn", "密码": "x' + "x" * 9000
+    record = _one("账号:root a@b.cn x", lambda prompt: Completion(prompt, loop[: prompt.max_tokens], "length"))
+    assert (record.status, record.data) == ("partial", {"手机号": None, "邮箱": "a@b.cn", "账号": "root", "密码": None})
+    assert set(record.spans) == {"/账号", "/邮箱"}
+    assert {error.problem.code for error in record.errors} == {"length"}
+
+
+def test_a_value_that_breaks_the_schema_in_every_attempt_costs_itself_alone() -> None:
+    record = _one("账号:root 邮箱:nobody", lambda _: _answer(账号="root", 邮箱="nobody"))
+    assert (record.status, record.attempts) == ("ok", 3)
+    assert record.data == {"手机号": None, "邮箱": None, "账号": "root", "密码": None}
+    assert {error.problem.code for error in record.errors} == {"schema"}
+    assert [(each.field, each.value, each.code) for each in record.provenance.withheld] == [
+        ("邮箱", "nobody", "schema")
+    ]
+
+
+def test_a_required_value_that_breaks_the_schema_leaves_the_row_partial() -> None:
+    field = {"type": "string", "pattern": "^[0-9]+$"}
+    task = make_task({"type": "object", "properties": {"a": field, "b": {"type": "string"}}, "required": ["a"]})
+    (record,) = Pipeline(task, Backend(answer=lambda _: '{"a": "x", "b": "y"}')).run([_document("x y")])
+    assert (record.status, record.data) == ("partial", {"a": None, "b": "y"})
+    assert {error.problem.code for error in record.errors} == {"schema", "required"}
+
+
+def test_an_item_that_breaks_the_schema_leaves_its_list_and_the_others_keep_their_places() -> None:
+    items = {"type": "array", "items": {"type": "string", "maxLength": 3}}
+    task = make_task({"type": "object", "properties": {"a": items}})
+    (record,) = Pipeline(task, Backend(answer=lambda _: '{"a": ["one", "seven", "two"]}')).run(
+        [_document("one seven two")]
+    )
+    assert (record.status, record.data) == ("ok", {"a": ["one", "two"]})
+    assert record.spans == {"/a/0": ((0, 3),), "/a/1": ((10, 13),)}
+
+
 def test_an_answer_that_never_fits_is_asked_for_in_halves_of_the_chunk() -> None:
     names = [f"人{number:02d}" for number in range(40)]
     text = "".join(f"{name}到了。" for name in names)

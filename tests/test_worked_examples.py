@@ -98,7 +98,7 @@ def test_a_nightly_task_acts_on_the_exit_codes(tmp_path: Path) -> None:
     line = ("bash", EXAMPLES / "nightly.sh", inbox, results, "--backend", "scripted")
     assert _run(*line) == "complete\n"
     (inbox / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert _run(*line, code=1) == "complete, but for:\ninbox/bad.png\tunsupported\n"
+    assert _run(*line, code=1) == "complete, but for:\ninbox/bad.png\tdamaged\n"
     (inbox / "bad.png").unlink()
     assert _run(*line) == "complete\n"
     assert _run(*line, "--seed", "7", code=2) == ""

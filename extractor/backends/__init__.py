@@ -2,7 +2,8 @@
 
 Adding a file adds a backend under its name (`--backend NAME`), and so does an entry point of the group
 `extractor.backends` in another installed package; the protocol is `extractor.data.Backend`. A module with
-`TAKES_SERVER = True` is given the ServerConfig of `--base-url`.
+`TAKES_SERVER = True` is given the ServerConfig of `--base-url`, one with `TAKES_ADAPTERS = True` the folders of
+`--adapter`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def make(name: str, config: ModelConfig) -> Backend:
         raise UsageError(
             f"--backend {name} runs on this machine and asks no server: leave --base-url out, or choose a backend "
             "that asks one, as --backend openai."
+        )
+    if config.adapters and not getattr(module, "TAKES_ADAPTERS", False):
+        raise UsageError(
+            f"--backend {name} takes no --adapter: write a model with it, extractor models export MODEL OUT --adapter "
+            "DIR, and use or serve that."
         )
     return cast(Backend, module.Backend(config))
 

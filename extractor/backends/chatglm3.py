@@ -11,10 +11,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 
-from extractor.chatglm3 import Tokenizer, read_dims, resolve
+from extractor.chatglm3 import read_dims, resolve
+from extractor.chatglm3.adapters import adapters_of
+from extractor.chatglm3.chat_tokenizer import load_tokenizer
 from extractor.chatglm3.checkpoint import load_parameters
 from extractor.config import ModelConfig
 from extractor.data import Completion, Prompt, Usage
@@ -25,9 +28,11 @@ from extractor.engine.engine_thread import EngineThread
 from extractor.engine.model_runner import ModelRunner
 from extractor.engine.sequence import Constrain
 from extractor.errors import ModelError
+from extractor.failures import internal
 
 log = logging.getLogger(__name__)
 
+TAKES_ADAPTERS = True
 HOPELESS = 8
 """So many answers of NaN or infinity, and no other, end the run."""
 
@@ -57,10 +62,12 @@ class Backend:
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
-        self._location = resolve(config.model, revision=config.revision, offline=config.offline)
+        self._location = resolve(config.model, config.revision, config.offline, config.adapters)
         self._shape = read_dims(self._location.path)
-        self._tokenizer = Tokenizer(self._location.path)
-        self._newline = tuple(self._tokenizer.encode("\n"))
+        self._adapter = adapters_of(self._location.path, self._location.adapters, self._shape)
+        self._tokenizer = load_tokenizer(self._location.path, self._shape)
+        # Placeholders: the engine has their keys and values without reading them.
+        self._virtual = (0,) * len(self._adapter.prefix or ())
         self._finished: list[Completion] = []
         self._num_finite = self._num_nonfinite = 0  # answers
         self._loaded: _Loaded | None = None
@@ -77,7 +84,8 @@ class Backend:
 
     def __enter__(self) -> Backend:
         platforms.tune_process(self._shape.parameters)
-        runner = ModelRunner(load_parameters(self._location.path, self._config.precision, self._config.device))
+        model = load_parameters(self._location.path, self._config.precision, self._config.device, self._adapter)
+        runner = ModelRunner(model, self._adapter.prefix)
         device = runner.kv_shape.device
         cache_bytes = self._config.kv_memory or platforms.kv_cache_budget(device)
         config = SchedulerConfig(
@@ -106,12 +114,14 @@ class Backend:
         return len(self._tokenizer.encode(text))
 
     def submit(self, prompt: Prompt) -> None:
-        ids = tuple(self._tokenizer.chat_prompt(prompt.messages)) + self._newline
+        ids = tuple(self._tokenizer.answer_prompt(prompt.messages))
         if len(ids) + prompt.max_tokens > self.context:
             detail = f"{len(ids)} tokens and {prompt.max_tokens} for the answer exceed the context of {self.context}"
             self._finished.append(Completion(prompt, "", "overflow", Usage(len(ids)), detail=detail))
             return
-        request = Request(ids, prompt.max_tokens, prompt.sampling, self._constrain(prompt))
+        request = Request(self._virtual + ids, prompt.max_tokens, prompt.sampling, self._constrain(prompt))
+        if (ended := self._ready.thread.error) is not None:  # a broken machine, which is not for this prompt to tell
+            raise ModelError(f"The engine has ended: {ended}. Run the same line again to resume.") from ended
         self._ready.thread.submit(_InFlight(prompt, len(ids), time.perf_counter()), request)
 
     @property
@@ -151,6 +161,9 @@ class Backend:
         if output.finish == "memory":
             detail = f"out of memory with {flight.tokens} tokens; free memory, raise --kv-memory or lower --precision"
             return Completion(flight.prompt, "", "error", usage, detail=detail)
+        if output.error is not None:
+            problem = internal(flight.prompt.chunk.document.id, output.error)
+            return Completion(flight.prompt, "", "internal", usage, detail=problem.message)
         if output.finish == "numerics":
             self._num_nonfinite += 1
             return Completion(flight.prompt, "", "numerics", usage, detail=self._nonfinite)
@@ -162,7 +175,8 @@ class Backend:
         start = len("".join(pieces)) - len("".join(pieces).lstrip())
         tokens = tuple(zip(_without_first(pieces, start), output.logprobs, strict=True))
         text = "".join(piece for piece, _ in tokens)
-        return Completion(flight.prompt, text, output.finish or "length", usage, tokens)
+        finish: Literal["stop", "length"] = "stop" if output.finish == "stop" else "length"
+        return Completion(flight.prompt, text, finish, usage, tokens)
 
 
 def _without_first(pieces: Sequence[str], count: int) -> list[str]:

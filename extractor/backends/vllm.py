@@ -167,7 +167,7 @@ def _dtype(config: ModelConfig) -> str:
 
 
 def _folder(model: str) -> Path:
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{model} is not a folder with a model. {_EXPORT}.")
     return folder.resolve()

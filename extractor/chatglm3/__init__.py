@@ -1,12 +1,15 @@
 """ChatGLM3 on current transformers: download, checkpoint, tokenizer, chat and export. No remote code, no `eval`.
 
     registry -> hub, download        a model's name to a folder with its files
-    checkpoint_files, model_dims     which files there are; the sizes that config.json gives
-    weight_mapping                   tensors of the original under the names of `GlmForCausalLM`
-    checkpoint, weights              loading: tensors read file by file, checked, copied or quantised
+    checkpoint_files, config_file    which files there are; config.json as checked values
+    folder_check, verification       folders that are not what they seem; whether a model would load
+    layouts/, weight_mapping         sizes and tensors of a checkpoint under the names of `GlmForCausalLM`
+    adapters/, adapter_files         what fine-tuning left: LoRA, P-Tuning
+    source_checkpoint, checkpoint    loading: tensors read file by file, checked, merged, copied or quantised
     quantize, quantization_config    int8 and int4 checkpoints
     transformers_model               the checkpoint as transformers' `GlmForCausalLM`
-    tokenizer, chat_format           text to ids; what a prompt looks like
+    chat_tokenizer                   which tokenizer a folder holds: tokenizer, fast_tokenizer, glm4_tokenizer
+    chat_format, chat_template       what a prompt looks like, of ChatGLM3 and of a folder of transformers
     chat, generation, tool_calls     a conversation; decoding; what the answer means
     export, export_tokenizer         a plain transformers folder; sentencepiece_model and safetensors_writer serve it
 
@@ -21,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from extractor.chatglm3.chat import ChatGLM3
     from extractor.chatglm3.hub import ModelLocation, resolve
-    from extractor.chatglm3.model_dims import ModelDims, read_dims
+    from extractor.chatglm3.layouts import read_dims
+    from extractor.chatglm3.model_dims import ModelDims
     from extractor.chatglm3.tokenizer import Tokenizer
     from extractor.chatglm3.transformers_model import load_model
 
@@ -33,7 +37,7 @@ _MODULES = {
     "ModelLocation": "hub",
     "Tokenizer": "tokenizer",
     "load_model": "transformers_model",
-    "read_dims": "model_dims",
+    "read_dims": "layouts",
     "resolve": "hub",
 }
 

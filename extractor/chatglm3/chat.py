@@ -15,13 +15,16 @@ from typing import Any, TypedDict, Unpack
 
 from transformers import GlmForCausalLM
 
+from extractor.chatglm3.adapters import VirtualTokens, adapters_of
 from extractor.chatglm3.chat_format import ASSISTANT, PROMPT_START, Turn, with_system
+from extractor.chatglm3.chat_tokenizer import ChatTokenizer, load_tokenizer
 from extractor.chatglm3.generation import GenerationOptions, generate
 from extractor.chatglm3.hub import resolve
-from extractor.chatglm3.tokenizer import IncrementalDecoder, Tokenizer
+from extractor.chatglm3.layouts import read_dims
+from extractor.chatglm3.tokenizer import IncrementalDecoder
 from extractor.chatglm3.tool_calls import LONGEST_NAME, Response, assistant_turn, is_tool_line, response_of
 from extractor.chatglm3.transformers_model import load_model
-from extractor.errors import CheckpointError, UsageError
+from extractor.errors import UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +52,7 @@ class Answer:
     out of the prompt to fit the context.
     """
 
-    def __init__(self, ids: Iterator[int], tokenizer: Tokenizer, history: list[Turn], dropped: int = 0) -> None:
+    def __init__(self, ids: Iterator[int], tokenizer: ChatTokenizer, history: list[Turn], dropped: int = 0) -> None:
         self.dropped = dropped
         self._history = history
         self._turns: list[str] = [""]
@@ -71,10 +74,10 @@ class Answer:
             pass
         return [*self._history, *map(assistant_turn, self._turns)]
 
-    def _decode(self, ids: Iterator[int], tokenizer: Tokenizer) -> Iterator[str]:
+    def _decode(self, ids: Iterator[int], tokenizer: ChatTokenizer) -> Iterator[str]:
         decoder = tokenizer.decoder()
         for token in ids:
-            if token == tokenizer.special[ASSISTANT]:
+            if token == tokenizer.special.get(ASSISTANT):
                 yield self._end_turn(decoder)
                 self._begin_turn()
             else:
@@ -127,9 +130,10 @@ class _VisibleText:
 class ChatGLM3:
     """A loaded model with its tokenizer. `load` is the usual way to get one."""
 
-    def __init__(self, model: GlmForCausalLM, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: GlmForCausalLM, tokenizer: ChatTokenizer, prefix: VirtualTokens | None = None) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self.prefix = prefix
 
     @classmethod
     def load(
@@ -140,20 +144,18 @@ class ChatGLM3:
         *,
         revision: str | None = None,
         offline: bool = False,
+        adapters: Sequence[str | Path] = (),
     ) -> ChatGLM3:
-        """Load by name (`chatglm3-6b`, `demo`, ...; downloaded once) or from a folder.
+        """Load by name (`chatglm3-6b`, `demo`, ...; downloaded once) or from a folder, with adapters or without.
 
         Raises DownloadError, CheckpointError or ModelError, each in one line with the next step.
         """
-        location = resolve(model, revision=revision, offline=offline)
-        tokenizer = Tokenizer(location.path)
-        network = load_model(location.path, precision, device)
-        if tokenizer.vocab_size > network.config.vocab_size:
-            raise CheckpointError(
-                f"{tokenizer.path} has {tokenizer.vocab_size} tokens, the weights only {network.config.vocab_size}: "
-                "tokenizer and weights do not match; download the model again"
-            )
-        return cls(network, tokenizer)
+        location = resolve(model, revision=revision, offline=offline, adapters=adapters)
+        dims = read_dims(location.path)
+        tokenizer = load_tokenizer(location.path, dims)
+        adapter = adapters_of(location.path, location.adapters, dims)
+        network = load_model(location.path, precision, device, adapter)
+        return cls(network, tokenizer, adapter.prefix)
 
     @property
     def context(self) -> int:
@@ -182,7 +184,7 @@ class ChatGLM3:
         prompt = self.tokenizer.chat_prompt(kept)
         room = self.context - len(prompt)
         generation = replace(generation, max_tokens=min(generation.max_tokens, room))
-        ids = generate(self.model, prompt, self.tokenizer.stop_ids, generation)
+        ids = generate(self.model, prompt, self.tokenizer.stop_ids, generation, self.prefix)
         return Answer(ids, self.tokenizer, turns, dropped=len(turns) - len(kept))
 
     def _fit(self, turns: list[Turn], max_tokens: int) -> list[Turn]:

@@ -9,19 +9,21 @@ a small model; nothing in a checkpoint is run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from extractor.chatglm3.checkpoint_files import weight_files
-from extractor.chatglm3.model_dims import ModelDims, read_dims
+from extractor.chatglm3.adapters import NO_ADAPTER, Adapter
+from extractor.chatglm3.model_dims import ModelDims
 from extractor.chatglm3.parameters import Parameters
 from extractor.chatglm3.quantization_config import stored_precision
-from extractor.chatglm3.weight_mapping import IGNORED, SourceTensor, map_whole, weight_mapping
-from extractor.chatglm3.weights import copy_in_groups, iter_all
-from extractor.errors import CheckpointError, ModelError, UsageError
+from extractor.chatglm3.source_checkpoint import open_checkpoint
+from extractor.chatglm3.weight_mapping import SourceTensor, is_ignored, map_whole
+from extractor.chatglm3.weights import copy_in_groups
+from extractor.errors import ModelError, UsageError
 from extractor.precisions import Precision, find_precision
 from extractor.precisions._support.linear import LinearLayer
 
@@ -31,27 +33,47 @@ OUTPUT_LAYER = "lm_head"
 """The output layer's name in `GlmForCausalLM`."""
 
 
-def load_parameters(path: str | Path, precision: str = "half", device: str = "auto") -> Parameters:
+def load_parameters(
+    path: str | Path, precision: str = "half", device: str = "auto", adapter: Adapter = NO_ADAPTER
+) -> Parameters:
     """Load the weights of the checkpoint in folder `path` without code that runs them; otherwise as `load_model`."""
-    return load_into(Parameters, path, precision, device)
+    return load_into(Parameters, path, precision, device, adapter)
 
 
-def load_into(make: Callable[[ModelDims], Model], path: str | Path, precision: str, device: str) -> Model:
-    """Fill a model whose parameters are named as in `GlmForCausalLM`. Arguments and errors are as for `load_model`."""
+def load_into(
+    make: Callable[[ModelDims], Model],
+    path: str | Path,
+    precision: str,
+    device: str,
+    adapter: Adapter = NO_ADAPTER,
+) -> Model:
+    """Fill a model whose parameters are named as in `GlmForCausalLM`; weights are merged with `adapter` on their way.
+
+    Other arguments and errors are as for `load_model`.
+    """
     stored = stored_precision(path)
     choice = find_precision(precision, stored)
     target = find_device(device)
-    shape = read_dims(path)
-    files = weight_files(path)
-    plan = stored_plan(shape, choice) if stored else weight_mapping(shape)
-    check_tensors(Path(path), files, plan)
-    model = _allocated(skeleton(make, shape, choice, _dtype(choice, target)), choice.weight_bytes(shape), target)
+    check_mergeable(Path(path), adapter)
+    source = open_checkpoint(Path(path), partial(stored_plan, precision=choice) if stored else None)
+    empty = skeleton(make, source.dims, choice, _dtype(choice, target))
+    model = _allocated(empty, choice.weight_bytes(source.dims), target)
     with torch.no_grad():
-        for file in files:
-            copy_in_groups(file, lambda name, tensor: _place(model, plan, name, tensor))
+        for file in source.files:
+            copy_in_groups(file, lambda name, tensor: _place(model, source.plan, adapter, name, tensor))
     model.train(False)
     model.requires_grad_(False)
     return model
+
+
+def check_mergeable(folder: Path, adapter: Adapter) -> None:
+    """Raise UsageError for an adapter that changes weights, and a model whose weights are quantised already."""
+    stored = stored_precision(folder)
+    if stored and adapter.updates:
+        raise UsageError(
+            f"{folder} is stored in {stored}, into which nothing is merged: extractor models quantize MODEL OUT "
+            "--adapter DIR makes a new one"
+        )
 
 
 def find_device(device: str) -> torch.device:
@@ -81,55 +103,10 @@ def _stored_dtypes(model: nn.Module) -> Iterator[tuple[str, torch.dtype]]:
             yield from ((f"{owner}.{name}", dtype) for name, dtype in layer.stored_dtypes().items())
 
 
-def check_tensors(folder: Path, files: tuple[Path, ...], plan: Mapping[str, SourceTensor]) -> None:
-    """Compare names, shapes and types with the plan before anything is allocated."""
-    missing = set(plan)
-    for file, name, tensor in iter_all(files):
-        if name in IGNORED:
-            continue
-        _check_tensor(file, name, tensor, plan)
-        if name not in missing:
-            raise CheckpointError(f"{file} repeats tensor {name!r} of another file: download the model again")
-        missing.discard(name)
-    if missing:
-        first = min(missing)
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise CheckpointError(
-            f"{_culprit(folder, files)}: tensor {first!r}{more} missing: config.json and weights do not belong "
-            "together or the download is incomplete; download the model again"
-        )
-
-
-def _check_tensor(file: Path, name: str, tensor: Tensor, plan: Mapping[str, SourceTensor]) -> None:
-    if name not in plan:
-        raise CheckpointError(
-            f"{file} holds unexpected tensor {name!r}: it is not a ChatGLM3 checkpoint of this config.json; "
-            "use the files as published"
-        )
-    expected = plan[name].shape
-    if tuple(tensor.shape) != expected:
-        raise CheckpointError(
-            f"{file}: tensor {name!r} has shape {list(tensor.shape)}, config.json asks for {list(expected)}: "
-            "config.json and weights do not belong together; download the model again"
-        )
-    if plan[name].dtype is not None and tensor.dtype != plan[name].dtype:
-        raise CheckpointError(
-            f"{file}: tensor {name!r} is {tensor.dtype}, not {plan[name].dtype}: make the quantised checkpoint again"
-        )
-    if plan[name].dtype is None and not tensor.is_floating_point():
-        raise CheckpointError(
-            f"{file}: tensor {name!r} is {tensor.dtype}, not floating point: use the unquantised checkpoint"
-        )
-
-
-def _culprit(folder: Path, files: tuple[Path, ...]) -> Path:
-    return files[0] if len(files) == 1 else folder
-
-
-def _place(model: nn.Module, plan: Mapping[str, SourceTensor], name: str, tensor: Tensor) -> None:
+def _place(model: nn.Module, plan: Mapping[str, SourceTensor], adapter: Adapter, name: str, tensor: Tensor) -> None:
     """Copy a source tensor to where its rows belong, cast to the dtype there; a linear layer fills itself."""
-    for rows in () if name in IGNORED else plan[name].targets:
-        part = tensor[rows.start : rows.stop]
+    for rows in () if is_ignored(name) else plan[name].targets:
+        part = adapter.apply(rows.name, tensor[rows.start : rows.stop])
         owner, _, leaf = rows.name.rpartition(".")
         layer = model.get_submodule(owner)
         if isinstance(layer, LinearLayer) and leaf == "weight":
@@ -157,9 +134,16 @@ def _replace_linears(model: nn.Module, precision: Precision, dtype: torch.dtype)
 
 
 def _allocated(model: Model, size: int, device: torch.device) -> Model:
-    """Return the model with memory for its parameters, uninitialized."""
+    """Return the model with memory for its parameters, uninitialized.
+
+    Not by `to_empty`: of a meta tensor, `empty_like` imports half a second of torch's symbolic shapes.
+    """
     try:
-        return model.to_empty(device=device)
+        for module in model.modules():
+            for name, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+                empty = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
+                setattr(module, name, nn.Parameter(empty, False) if isinstance(tensor, nn.Parameter) else empty)
+        return model
     except RuntimeError as error:
         raise ModelError(
             f"the model needs {size / 1e9:.1f} GB on {device} and there is less: free memory, choose a smaller "

@@ -8,12 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from extractor.chatglm3.model_dims import CONFIG_FILE
+from extractor.chatglm3.config_file import CONFIG_FILE, read_config
 from extractor.errors import CheckpointError
 
 TOKENIZER_FILE = "tokenizer.model"
+FAST_TOKENIZER_FILE = "tokenizer.json"
+_FAST_TOKENIZER_EXTRAS = ("tokenizer_config.json", "chat_template.jinja", "generation_config.json")
+"""Files that a `tokenizer.json` is used with, where they are."""
+
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
 
 _INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -23,29 +28,64 @@ _DIGESTED_BYTES = 1024**2
 
 
 def weight_files(folder: str | Path) -> tuple[Path, ...]:
-    """Return the weight files of a checkpoint folder; safetensors where it has `.bin` as well.
+    """Return the weight files of a checkpoint folder, of the first set that is complete; safetensors before `.bin`.
 
     Raises CheckpointError, which names the first missing file.
     """
     root = Path(folder)
-    for index, single in zip(_INDEX_FILES, _SINGLE_FILES, strict=True):
-        if (root / index).is_file():
-            return _indexed_files(root / index)
-        if (root / single).is_file():
-            return (root / single,)
+    complete = _complete_sets(root)
+    if complete:
+        return complete[0]
+    for top in _weight_tops(root):
+        return _files_of(top)  # raises, and says what is missing
     raise CheckpointError(
         f"{root} has no weights ({' or '.join(_SINGLE_FILES)}, one file or shards with an index): "
         "download the model again or copy the missing files"
     )
 
 
+def other_weight_files(folder: str | Path) -> list[tuple[Path, ...]]:
+    """Return further complete sets of weights in a folder: in the other format, or left over."""
+    return _complete_sets(Path(folder))[1:]
+
+
+def _complete_sets(folder: Path) -> list[tuple[Path, ...]]:
+    sets = []
+    for top in _weight_tops(folder):
+        with suppress(CheckpointError):
+            sets.append(_files_of(top))
+    return sets
+
+
+def _weight_tops(folder: Path) -> list[Path]:
+    """Return each index or single file of weights, the one that is used first."""
+    names = [name for pair in zip(_INDEX_FILES, _SINGLE_FILES, strict=True) for name in pair]
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _files_of(top: Path) -> tuple[Path, ...]:
+    return _indexed_files(top) if top.name in _INDEX_FILES else (top,)
+
+
 def checkpoint_files(folder: str | Path) -> tuple[Path, ...]:
     """Return all files that a checkpoint needs to run; CheckpointError names the first missing one."""
     root = Path(folder)
-    for name in (CONFIG_FILE, TOKENIZER_FILE):
-        if not (root / name).is_file():
-            raise CheckpointError(f"{root / name} is missing: download the model again or copy {name} there")
-    return (root / CONFIG_FILE, root / TOKENIZER_FILE, *weight_files(root))
+    return _required(root, CONFIG_FILE), *tokenizer_files(root), *weight_files(root)
+
+
+def tokenizer_files(folder: str | Path) -> tuple[Path, ...]:
+    """Return the files of the tokenizer: in a folder of transformers `tokenizer.json`, and what is beside it."""
+    root = Path(folder)
+    if not (root / CONFIG_FILE).is_file() or read_config(root / CONFIG_FILE).get("model_type") != "glm":
+        return (_required(root, TOKENIZER_FILE),)
+    extras = (root / name for name in _FAST_TOKENIZER_EXTRAS)
+    return _required(root, FAST_TOKENIZER_FILE), *(path for path in extras if path.is_file())
+
+
+def _required(folder: Path, name: str) -> Path:
+    if not (folder / name).is_file():
+        raise CheckpointError(f"{folder / name} is missing: download the model again or copy {name} there")
+    return folder / name
 
 
 def is_complete(folder: str | Path) -> bool:
@@ -64,7 +104,7 @@ def needed_names(names: Iterable[str]) -> tuple[str, ...]:
     """
     present = sorted(name for name in names if "/" not in name)
     suffix = next((suffix for suffix in WEIGHT_SUFFIXES if any(map(_is_weight(suffix), present))), WEIGHT_SUFFIXES[0])
-    small = {CONFIG_FILE, TOKENIZER_FILE, "tokenizer_config.json"}
+    small = {CONFIG_FILE, TOKENIZER_FILE, FAST_TOKENIZER_FILE, *_FAST_TOKENIZER_EXTRAS}
     return tuple(name for name in present if name in small or _is_weight(suffix)(name.removesuffix(".index.json")))
 
 

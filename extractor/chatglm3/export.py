@@ -7,24 +7,26 @@ when it is complete. Logits, and the ids of texts and prompts, equal the origina
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import reduce
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial, reduce
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from extractor.chatglm3.checkpoint import check_tensors
-from extractor.chatglm3.checkpoint_files import checkpoint_files, weight_files
+from extractor.chatglm3.adapters import Adapter, read_adapters, refuse_prefix
+from extractor.chatglm3.chat_tokenizer import ChatTokenizer, load_tokenizer
+from extractor.chatglm3.checkpoint_files import checkpoint_files
+from extractor.chatglm3.config_file import CONFIG_FILE
 from extractor.chatglm3.export_tokenizer import write_tokenizer
-from extractor.chatglm3.model_dims import CONFIG_FILE, ModelDims, read_dims
+from extractor.chatglm3.fast_tokenizer import FastTokenizer
+from extractor.chatglm3.model_dims import ModelDims
 from extractor.chatglm3.quantization_config import stored_precision
 from extractor.chatglm3.safetensors_writer import ShardWriter, atomic_folder
-from extractor.chatglm3.tokenizer import Tokenizer
+from extractor.chatglm3.source_checkpoint import SourceCheckpoint, open_checkpoint
 from extractor.chatglm3.transformers_model import glm_config
-from extractor.chatglm3.weight_mapping import IGNORED, SourceTensor, weight_mapping
+from extractor.chatglm3.weight_mapping import is_ignored
 from extractor.chatglm3.weights import copy_in_groups, iter_all
 from extractor.errors import UsageError
 
@@ -39,39 +41,36 @@ DTYPES: Mapping[str, torch.dtype] = {
 Progress = Callable[[int, int], None]
 """Called with the bytes that are written and the bytes of all weights."""
 
+Rename = Callable[[str, Tensor], Iterable[tuple[str, Tensor]]]
+"""Returns the parameters that a source tensor becomes."""
+
 
 def export(
-    folder: Path, out: Path, precision: str | None = None, progress: Progress = lambda done, total: None
+    folder: Path,
+    out: Path,
+    precision: str | None = None,
+    progress: Progress = lambda done, total: None,
+    adapters: Sequence[Path] = (),
 ) -> None:
     """Write the checkpoint in `folder` to the new folder `out`, weights as stored or in the `precision` given.
 
+    Adapters are merged into the weights.
     Raises UsageError for what cannot be done (`out` is not empty, `folder` is stored in integers), CheckpointError for
     a broken source, OutputError where the disk refuses. `out` exists only when it is complete.
     """
     _check_request(folder, out, precision)
-    source = _read_source(folder)
-    dtype = source.dtype if precision is None else DTYPES[precision]
+    source = open_checkpoint(folder)
+    adapter = read_adapters(adapters, source.dims)
+    refuse_prefix(adapter, source.dims)
+    dtype = _stored_dtype(source) if precision is None else DTYPES[precision]
     with atomic_folder(out) as unfinished:
-        _write_weights(source, unfinished, dtype, progress)
-        write_tokenizer(folder, unfinished, source.dims.context)
-        stop_ids = list(Tokenizer(folder).stop_ids)
-        _write_json(unfinished / "generation_config.json", {"eos_token_id": stop_ids, "pad_token_id": 0})
+        _write_weights(source, unfinished, partial(_renamed, source, adapter, dtype), progress)
+        tokenizer = load_tokenizer(folder, source.dims)
+        _write_tokenizer(tokenizer, folder, unfinished, source.dims)
+        stop_ids = list(tokenizer.stop_ids)
+        settings = {"eos_token_id": stop_ids, "pad_token_id": source.dims.pad_token_id}
+        _write_json(unfinished / "generation_config.json", settings)
         _write_json(unfinished / CONFIG_FILE, _config(source.dims, dtype, stop_ids))
-
-
-@dataclass(frozen=True, slots=True)
-class _SourceCheckpoint:
-    """A checkpoint whose tensors match its config."""
-
-    dims: ModelDims
-    files: tuple[Path, ...]
-    mapping: Mapping[str, SourceTensor]
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype that holds every weight exactly: their own, where all have the same."""
-        types = {tensor.dtype for _, name, tensor in iter_all(self.files) if name not in IGNORED}
-        return reduce(torch.promote_types, types)
 
 
 def _check_request(folder: Path, out: Path, precision: str | None) -> None:
@@ -89,20 +88,20 @@ def _check_request(folder: Path, out: Path, precision: str | None) -> None:
         raise UsageError(f"{out} is not empty, and nothing is ever overwritten: choose a new folder")
 
 
-def _read_source(folder: Path) -> _SourceCheckpoint:
-    source = _SourceCheckpoint(read_dims(folder), weight_files(folder), weight_mapping(read_dims(folder)))
-    check_tensors(folder, source.files, source.mapping)
-    return source
+def _stored_dtype(source: SourceCheckpoint) -> torch.dtype:
+    """Return the dtype that holds every weight exactly: their own, where all have the same."""
+    types = {tensor.dtype for _, name, tensor in iter_all(source.files) if not is_ignored(name)}
+    return reduce(torch.promote_types, types)
 
 
-def _write_weights(source: _SourceCheckpoint, folder: Path, dtype: torch.dtype, progress: Progress) -> None:
+def _write_weights(source: SourceCheckpoint, folder: Path, rename: Rename, progress: Progress) -> None:
     shards = ShardWriter(folder)
     total = sum(file.stat().st_size for file in source.files)
     done = 0
 
     def copy(name: str, tensor: Tensor) -> None:
         nonlocal done
-        shards.add(_renamed(source.mapping, name, tensor, dtype))
+        shards.add(rename(name, tensor))
         done += tensor.nbytes
         progress(done, total)
 
@@ -112,11 +111,20 @@ def _write_weights(source: _SourceCheckpoint, folder: Path, dtype: torch.dtype, 
 
 
 def _renamed(
-    mapping: Mapping[str, SourceTensor], name: str, tensor: Tensor, dtype: torch.dtype
+    source: SourceCheckpoint, adapter: Adapter, dtype: torch.dtype, name: str, tensor: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield the parameters that a source tensor becomes, in `dtype`."""
-    for rows in () if name in IGNORED else mapping[name].targets:
-        yield rows.name, tensor[rows.start : rows.stop].to(dtype, copy=True).contiguous()
+    for rows in () if is_ignored(name) else source.plan[name].targets:
+        part = adapter.apply(rows.name, tensor[rows.start : rows.stop])
+        yield rows.name, part.to(dtype, copy=True).contiguous()
+
+
+def _write_tokenizer(tokenizer: ChatTokenizer, folder: Path, unfinished: Path, dims: ModelDims) -> None:
+    """Write ChatGLM3's tokenizer as one of transformers; copy one that is, or write what GLM-4's was read as."""
+    if isinstance(tokenizer, FastTokenizer):
+        tokenizer.save(unfinished, dims.context)
+        return
+    write_tokenizer(folder, unfinished, dims.context)
 
 
 def _config(dims: ModelDims, dtype: torch.dtype, stop_ids: list[int]) -> dict[str, object]:

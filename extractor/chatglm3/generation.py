@@ -13,7 +13,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from transformers import DynamicCache, GlmForCausalLM
+from transformers.models.glm.modeling_glm import apply_rotary_pos_emb
 
+from extractor.chatglm3.adapters import VirtualTokens
 from extractor.errors import UsageError
 
 
@@ -36,7 +38,11 @@ class GenerationOptions:
 
 
 def generate(
-    model: GlmForCausalLM, prompt: Sequence[int], stop_ids: Collection[int], options: GenerationOptions
+    model: GlmForCausalLM,
+    prompt: Sequence[int],
+    stop_ids: Collection[int],
+    options: GenerationOptions,
+    prefix: VirtualTokens | None = None,
 ) -> Iterator[int]:
     """Yield the ids of an answer to `prompt` until a stop id (not yielded) or `options.max_tokens`.
 
@@ -45,6 +51,9 @@ def generate(
     with a streamer. Prompt and answer together must fit the model's context; that is the caller's to check.
     """
     cache = DynamicCache(config=model.config)
+    if prefix is not None:
+        _fill(cache, model, prefix)
+        prompt = [0] * len(prefix) + list(prompt)  # what is in the cache is not read again
     random = torch.Generator(model.device).manual_seed(options.seed)
     ids = torch.tensor([list(prompt)], device=model.device)
     for _ in range(options.max_tokens):
@@ -54,6 +63,21 @@ def generate(
         if token in stop_ids:
             return
         yield token
+
+
+def _fill(cache: DynamicCache, model: GlmForCausalLM, prefix: VirtualTokens) -> None:
+    """Put virtual tokens into an empty cache.
+
+    transformers counts them in the positions of the prompt. Where they were trained with other positions, their keys
+    are rotated by the difference: a score depends on the distance alone.
+    """
+    keys, values = prefix.keys.to(model.device), prefix.values.to(model.device)
+    shift = torch.full((1, 1), len(prefix) - prefix.first_position, device=model.device)
+    cos, sin = model.model.rotary_emb(keys.float(), shift)
+    for layer, (key, value) in enumerate(zip(keys, values, strict=True)):
+        heads = key.float().transpose(0, 1).unsqueeze(0)  # (1, groups, tokens, head_size)
+        _, turned = apply_rotary_pos_emb(heads, heads, cos, sin)  # type: ignore[no-untyped-call]
+        cache.update(turned.to(model.dtype), value.transpose(0, 1).unsqueeze(0).to(model.dtype), layer)
 
 
 def _decode_one(model: GlmForCausalLM, ids: Tensor, cache: DynamicCache, options: GenerationOptions) -> Tensor:

@@ -8,11 +8,14 @@ resumed and retried is in `download`.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from extractor.chatglm3 import checkpoint_files
+from extractor.chatglm3.adapter_files import digest
 from extractor.chatglm3.download import DEFAULT_BACKOFF, Backoff, download
+from extractor.chatglm3.folder_check import check_file, check_folder
 from extractor.chatglm3.registry import KNOWN_MODELS, THREE_WAYS, KnownModel
 from extractor.errors import DownloadError, ModelError
 
@@ -30,29 +33,35 @@ class ModelLocation:
     name: str
     revision: str
     identity: str
+    adapters: tuple[Path, ...] = ()
 
 
 def resolve(
     model: str | Path,
     revision: str | None = None,
     offline: bool = False,
+    adapters: Sequence[str | Path] = (),
     progress: bool | None = None,
     backoff: Backoff = DEFAULT_BACKOFF,
 ) -> ModelLocation:
     """Find a model by name (`demo`, `chatglm3-6b`, ...) or folder; download a published one that is not cached.
 
-    `progress` shows bars on stderr (default: if it is a terminal). Raises CheckpointError for an incomplete folder,
-    DownloadError where the hub may not be contacted or does not answer, ModelError for an unknown name.
+    `adapters` are folders, in the order in which they are used; they are part of name and identity. `progress` shows
+    bars on stderr (default: if it is a terminal). Raises CheckpointError for an incomplete folder, DownloadError where
+    the hub may not be contacted or does not answer, ModelError for an unknown name.
     """
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
+    added = tuple(Path(os.path.expanduser(each)) for each in adapters)
     if str(model) == DEMO:
-        return _located(DEMO_FOLDER, DEMO, "")
+        return _located(DEMO_FOLDER, DEMO, "", added)
     if str(model) in KNOWN_MODELS:
         known = KNOWN_MODELS[str(model)]
         path = find_cached(known, revision) or _fetch(known, revision or known.revision, offline, progress, backoff)
-        return _located(path, known.name, revision or known.revision)
+        return _located(path, known.name, revision or known.revision, added)
     if folder.is_dir():
-        return _located(folder, folder.resolve().name, "")
+        return _located(folder, folder.resolve().name, "", added)
+    if folder.is_file():
+        check_file(folder)
     raise ModelError(
         f"no model {str(model)!r}: neither a folder nor one of {', '.join((DEMO, *KNOWN_MODELS))}. {THREE_WAYS}"
     )
@@ -71,7 +80,7 @@ def pull(
 def cache_folder() -> Path:
     """Return the folder where the ModelScope client keeps models: `MODELSCOPE_CACHE`, else `~/.cache/modelscope`."""
     root = os.environ.get(CACHE_VARIABLE)
-    return Path(root).expanduser().resolve() if root else Path.home() / ".cache" / "modelscope"
+    return Path(os.path.expanduser(root or "~/.cache/modelscope")).resolve()
 
 
 def snapshot_folder(known: KnownModel, revision: str) -> Path:
@@ -105,5 +114,8 @@ def _fetch(known: KnownModel, revision: str, offline: bool, progress: bool | Non
     return folder
 
 
-def _located(path: Path, name: str, revision: str) -> ModelLocation:
-    return ModelLocation(path, name, revision, f"sha256:{checkpoint_files.digest(path)[:32]}")
+def _located(path: Path, name: str, revision: str, adapters: tuple[Path, ...]) -> ModelLocation:
+    check_folder(path, adapters)
+    identity = f"sha256:{checkpoint_files.digest(path)[:32]}"
+    names = "+".join([name, *(each.resolve().name for each in adapters)])
+    return ModelLocation(path, names, revision, " ".join(filter(None, [identity, digest(adapters)])), adapters)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from extractor.chatglm3.model_dims import CONFIG_FILE, read_config
+from extractor.chatglm3.config_file import CONFIG_FILE, read_config
 from extractor.errors import CheckpointError
 from extractor.precisions import quantized_names
 

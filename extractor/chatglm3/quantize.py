@@ -9,42 +9,45 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from extractor.chatglm3 import quantization_config
-from extractor.chatglm3.checkpoint import check_tensors, skeleton
-from extractor.chatglm3.checkpoint_files import TOKENIZER_FILE, checkpoint_files, weight_files
-from extractor.chatglm3.model_dims import CONFIG_FILE, read_config, read_dims
+from extractor.chatglm3.adapters import Adapter, read_adapters, refuse_prefix
+from extractor.chatglm3.checkpoint import skeleton
+from extractor.chatglm3.checkpoint_files import checkpoint_files, tokenizer_files
+from extractor.chatglm3.config_file import CONFIG_FILE, read_config
 from extractor.chatglm3.parameters import Parameters
 from extractor.chatglm3.safetensors_writer import ShardWriter, atomic_folder
-from extractor.chatglm3.weight_mapping import IGNORED, SourceTensor, weight_mapping
+from extractor.chatglm3.source_checkpoint import Plan, open_checkpoint
+from extractor.chatglm3.weight_mapping import is_ignored
 from extractor.chatglm3.weights import copy_in_groups
 from extractor.errors import UsageError
 from extractor.precisions import find_precision, quantized_names
 from extractor.precisions._support.linear import LinearLayer
 
-_COPIED = (TOKENIZER_FILE, "tokenizer_config.json")
 
-
-def quantize(folder: Path, out: Path, precision: str, *, overwrite: bool = False) -> None:
+def quantize(
+    folder: Path, out: Path, precision: str, *, overwrite: bool = False, adapters: Sequence[Path] = ()
+) -> None:
     """Write the checkpoint in `folder` to the new folder `out` in a precision with integer weights (`int8`, `int4`).
 
-    With `overwrite` a quantised checkpoint that is there is replaced; nothing else ever is. Raises UsageError for what
-    cannot be done, CheckpointError for a broken source, OutputError where the disk refuses.
+    Adapters are merged into the weights before. With `overwrite` a quantised checkpoint that is there is replaced;
+    nothing else ever is. Raises UsageError for what cannot be done, CheckpointError for a broken source,
+    OutputError where the disk refuses.
     """
     _check_request(folder, out, precision, overwrite)
-    shape, files = read_dims(folder), weight_files(folder)
-    plan = weight_mapping(shape)
-    check_tensors(folder, files, plan)
-    model = skeleton(Parameters, shape, find_precision(precision), torch.bfloat16)
+    source = open_checkpoint(folder)
+    adapter = read_adapters(adapters, source.dims)
+    refuse_prefix(adapter, source.dims)
+    model = skeleton(Parameters, source.dims, find_precision(precision), torch.bfloat16)
     with atomic_folder(out) as unfinished, torch.no_grad():
         shards = ShardWriter(unfinished)
-        for file in files:
-            copy_in_groups(file, lambda name, tensor: shards.add(_converted(model, plan, name, tensor)))
+        for file in source.files:
+            copy_in_groups(file, lambda name, tensor: shards.add(_converted(model, source.plan, adapter, name, tensor)))
         shards.close()
         _write_rest(folder, unfinished, precision)
 
@@ -69,23 +72,23 @@ def _is_ours(out: Path) -> bool:
 
 
 def _converted(
-    model: Parameters, plan: dict[str, SourceTensor], name: str, tensor: Tensor
+    model: Parameters, plan: Plan, adapter: Adapter, name: str, tensor: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
     """Yield what becomes of a source tensor: codes and scales of its quantised layers, or its rows as they are."""
-    for rows in () if name in IGNORED else plan[name].targets:
-        part = tensor[rows.start : rows.stop]
+    for rows in () if is_ignored(name) else plan[name].targets:
+        part = adapter.apply(rows.name, tensor[rows.start : rows.stop])
         owner, _, leaf = rows.name.rpartition(".")
         layer = model.get_submodule(owner)
         if isinstance(layer, LinearLayer) and leaf == "weight":
             state = type(layer).from_float(part).state_dict()
             yield from ((f"{owner}.{buffer}", value) for buffer, value in state.items())
         else:
-            yield rows.name, part.clone()
+            yield rows.name, part.to(tensor.dtype, copy=True)
 
 
 def _write_rest(folder: Path, unfinished: Path, precision: str) -> None:
     config = read_config(folder / CONFIG_FILE) | {quantization_config.KEY: quantization_config.describe(precision)}
     (unfinished / CONFIG_FILE).write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", "utf-8")
-    for name in _COPIED:
-        if (folder / name).is_file():
-            shutil.copy(folder / name, unfinished / name)
+    for file in {*tokenizer_files(folder), folder / "tokenizer_config.json"}:
+        if file.is_file():
+            shutil.copy(file, unfinished / file.name)

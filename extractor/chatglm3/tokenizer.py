@@ -11,6 +11,7 @@ import codecs
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import sentencepiece
 
@@ -30,6 +31,22 @@ _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 """SentencePiece's sign for a space."""
 
 
+class Continuing(Protocol):
+    """A tokenizer that encodes text which continues another."""
+
+    def encode_continuation(self, text: str) -> list[int]:
+        """Return the ids of `text` as it continues an answer."""
+        ...
+
+
+class Spelling(Protocol):
+    """A tokenizer that knows the bytes of an id."""
+
+    def piece_bytes(self, token: int) -> bytes:
+        """Return the UTF-8 bytes that an id adds to a text."""
+        ...
+
+
 @dataclass(frozen=True)
 class ConstraintVocabulary:
     """The vocabulary in the form that `llguidance.TokenizerWrapper` takes.
@@ -42,7 +59,7 @@ class ConstraintVocabulary:
     bos_token_id: int | None
     tokens: list[bytes] = field(repr=False)
     special_token_ids: list[int] = field(repr=False)
-    tokenizer: Tokenizer = field(repr=False)
+    tokenizer: Continuing = field(repr=False)
 
     def __call__(self, text: str) -> list[int]:
         if not isinstance(text, str):
@@ -118,6 +135,10 @@ class Tokenizer:
             ids += self.encode_turn(message)
         return [*ids, self.special[ASSISTANT]]
 
+    def answer_prompt(self, messages: Sequence[ChatMessage]) -> list[int]:
+        """Return the same with the line break that an answer begins with."""
+        return [*self.chat_prompt(messages), *self._newline]
+
     def encode_turn(self, message: ChatMessage) -> list[int]:
         """Return the ids of one turn: the role's id, the metadata line, the content with its tools.
 
@@ -131,7 +152,7 @@ class Tokenizer:
         return IncrementalDecoder(self)
 
     def _encode(self, text: str) -> list[int]:
-        ids: list[int] = self._pieces.encode(_well_formed(text))
+        ids: list[int] = self._pieces.encode(well_formed(text))
         return ids
 
     def _is_known(self, token: int) -> bool:
@@ -147,7 +168,7 @@ class IncrementalDecoder:
     It decodes a continuation: no leading space is dropped. Bytes that cannot become a character are U+FFFD.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Spelling) -> None:
         self._tokenizer = tokenizer
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
@@ -173,7 +194,7 @@ def _load_pieces(path: Path) -> sentencepiece.SentencePieceProcessor:
         raise CheckpointError(f"{path} is damaged or not a SentencePiece model: download or copy it again") from error
 
 
-def _well_formed(text: str) -> str:
+def well_formed(text: str) -> str:
     """Join surrogate pairs and replace lone surrogates by U+FFFD; return other text unchanged."""
     try:
         text.encode()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from extractor import sinks
 from extractor.cli._pipelines import sink_options
 from extractor.cli._progress import RunDisplay
+from extractor.cli._prune import prune
 from extractor.config import DistributedConfig, RunRequest
 from extractor.data import Backend, Record
 from extractor.distributed.job import ReadJob, WorkerJob
@@ -26,7 +27,7 @@ def records(
     config = request.distributed or DistributedConfig()
     reading = ReadJob(request.inputs, request.read, limit=request.limit, batch_documents=config.batch_documents)
     with (
-        PartsFolder(_folder(request.output.path), sink_options(request, pipeline)) as folder,
+        PartsFolder(_folder(request.output.path), sink_options(request, pipeline, display.stats)) as folder,
         contextlib.redirect_stdout(sys.stderr),  # where Ray prints that a worker has died
         connect(config.address, config.workers) as nodes,
         display.progress,
@@ -40,6 +41,9 @@ def records(
             display.stats.skipped = coordinator.progress.skipped
             yield record
         display.stats.skipped = coordinator.progress.skipped
+        display.check_found()
+        if request.limit is None and coordinator.present is not None:
+            display.stale = prune(folder, coordinator.present, request)
 
 
 def _folder(output: str) -> str:

@@ -8,13 +8,30 @@ from typing import Any
 import click
 
 from extractor import backends, precisions
+from extractor.cli._completion import FILE, FOLDER, MODEL, PROMPT, SCHEMA
 from extractor.cli._requests import options, section
-from extractor.config import DEFAULT_BACKEND, DistributedConfig, ModelConfig, RunConfig, ServerConfig, TaskConfig
+from extractor.config import (
+    DEFAULT_BACKEND,
+    DisplayConfig,
+    DistributedConfig,
+    ModelConfig,
+    RunConfig,
+    ServerConfig,
+    TaskConfig,
+)
 from extractor.data import UNGROUNDED
-from extractor.ingest import ReadOptions
+from extractor.ingest import OCR, ReadOptions
 
 _TASK, _MODEL, _RUN, _READ = TaskConfig("contact"), ModelConfig(), RunConfig(), ReadOptions()
 _SERVER, _DISTRIBUTED = ServerConfig("http://localhost:8000/v1"), DistributedConfig()
+
+FORMATS = """
+\b
+Formats, told by their content where the suffix is not known:
+  txt pdf docx doc xlsx xls xlsb csv pptx ppt html rtf eml msg odt ods epub ofd
+  json jsonl parquet tnef zip gz
+  doc and ppt where LibreOffice is installed; png, jpg, tif, ... with the extra ocr
+"""
 
 
 class Size(click.ParamType[int]):
@@ -32,19 +49,21 @@ class Size(click.ParamType[int]):
 
 _option = section("What to extract", "task")
 task = options(
-    _option("-s", "--schema", help="A bundled schema (`extractor schemas list`) or a .json file."),
+    _option("-s", "--schema", type=SCHEMA, help="A bundled schema (`extractor schemas list`) or a .json file."),
     _option("--fields", help='Fields in shorthand instead of a schema: "姓名, 年龄:integer, 标签:string[]".'),
     _option(
         "-p",
         "--prompt",
+        type=PROMPT,
         default=_TASK.prompt,
         show_default=True,
         help="A bundled prompt template (`extractor prompts list`) or a file.",
     ),
     _option(
         "--examples",
+        type=FILE,
         metavar="FILE",
-        help='JSONL of correct answers to show to the model: {"text": ..., "data": {...}}.',
+        help='Correct answers to show to the model: JSONL of {"text": ..., "data": {...}}, or a format of `convert`.',
     ),
 )
 
@@ -54,10 +73,19 @@ model = options(
     _option(
         "-m",
         "--model",
+        type=MODEL,
         default=_MODEL.model,
         show_default=True,
-        help="`demo` (bundled, a toy), `chatglm3-6b`, `chatglm3-6b-base`, `chatglm3-6b-32k`, or a local directory; "
+        help="`demo` (bundled, a toy), `chatglm3-6b` and others (`extractor models list`), or a local directory; "
         "with --base-url the name of a served model.",
+    ),
+    _option(
+        "--adapter",
+        "adapters",
+        type=FOLDER,
+        multiple=True,
+        metavar="DIR",
+        help="A LoRA to merge or a P-Tuning prefix to use; several are merged in order.",
     ),
     _option("--revision", help="A revision on ModelScope instead of the pinned one."),
     _option("--offline", is_flag=True, help="Never touch the network."),
@@ -109,9 +137,8 @@ answers = options(
     _option(
         "--no-constrain",
         field="constrain",
+        negates=True,
         is_flag=True,
-        flag_value=False,
-        default=True,
         help="Let the model write freely; parsing and retries make up for it.",
     ),
     _option(
@@ -157,7 +184,14 @@ reading = options(
         show_default=True,
         help="Field or column with its id.",
     ),
-    _option("--hidden", is_flag=True, help="Read hidden sheets, rows, columns and words as well."),
+    _option("--hidden", is_flag=True, help="Read hidden sheets, rows, columns, slides and words as well."),
+    _option(
+        "--ocr",
+        type=click.Choice(OCR),
+        default=_READ.ocr,
+        show_default=True,
+        help="Read pictures and scans (extra ocr). auto: pages without text, if it is installed; always: all pages.",
+    ),
     _option("--password", envvar="EXTRACTOR_PASSWORD", help="Opens encrypted files.  [env: EXTRACTOR_PASSWORD]"),
     _option("--max-bytes", type=int, default=_READ.max_bytes, show_default=True, help="Largest document to read."),
     _option(
@@ -166,16 +200,20 @@ reading = options(
         type=float,
         default=_READ.timeout,
         show_default=True,
-        help="Seconds that reading a document may take.",
+        help="Seconds that reading a document, or a page by OCR, may take.",
     ),
 )
 limit = section("Reading documents")("--limit", type=click.IntRange(min=0), help="Stop after so many documents.")
+allow_empty = section("Reading documents")(
+    "--allow-empty", is_flag=True, help="An input without a single document is not an error."
+)
 
 _option = section("Output", "output")
 output = options(
     _option(
         "-o",
         "--output",
+        type=FILE,
         field="path",
         default="-",
         metavar="FILE",
@@ -183,8 +221,10 @@ output = options(
     ),
     _option("--flatten", is_flag=True, help="Write a row for each value, with its place, instead of each document."),
     section("Output", "run")("--ordered", is_flag=True, help="Write rows in the order of the input."),
+    _option("--bom", is_flag=True, help="Begin a CSV file with a byte order mark, so that Excel takes it for UTF-8."),
     _option("--overwrite", is_flag=True, help="Start the output over."),
     _option("--retry-failed", is_flag=True, help="Try documents again that an earlier run left partial or failed."),
+    _option("--prune", is_flag=True, help="Remove the rows of documents that are no longer in the input."),
     section("Output")("--table", is_flag=True, help="Show a short table of the results on stderr."),
 )
 
@@ -214,6 +254,18 @@ _option = section("Other options", "display")
 display = options(
     _option("-q", "--quiet", is_flag=True, help="No progress and no summary; errors only."),
     _option("-v", "--verbose", is_flag=True, help="Log more, extracted values among it."),
+    _option(
+        "--log-level",
+        type=click.Choice(["debug", "info", "warning", "error"]),
+        help="How much is logged.  [default: warning; error with -q, info with -v]",
+    ),
+    _option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default=DisplayConfig().log_format,
+        show_default=True,
+        help="json: each line on stderr is an object, for programs that collect logs.",
+    ),
 )
 
 json_flag = section("Other options")("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

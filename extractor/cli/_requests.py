@@ -14,6 +14,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from extractor.config import (
     DisplayConfig,
@@ -32,12 +33,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Function], Function]
 
 _OTHER = "Other options"
+SHOW_CONFIG = "show-config"
+_SHOWN = f"{__name__}.{SHOW_CONFIG}"
+_RANKS = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT, ParameterSource.DEFAULT_MAP)
+"""Where a value may come from, the one that counts first."""
 
 
 class Option(click.Option):
     """An option under a heading of the help, whose value goes into a `field` of a `part` of the request.
 
-    The field has the name of the option unless given; `aliases` are older names, which the help does not show.
+    The field has the name of the option unless given; a flag that `negates` it sets it to false. `aliases` are older
+    names, which the help does not show.
     """
 
     def __init__(
@@ -47,11 +53,13 @@ class Option(click.Option):
         part: str = "",
         field: str = "",
         aliases: Sequence[str] = (),
+        negates: bool = False,
         **attributes: Any,
     ) -> None:
         super().__init__([*names, *aliases], **attributes)
         self.heading = heading
         self.into = ".".join(filter(None, (part, field or self.name)))
+        self.negates = negates
         self._aliases = aliases
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
@@ -62,7 +70,17 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """A command whose help lists its options under their headings."""
+    """A command whose help lists its options under their headings, and which can show the values that they would have.
+
+    What it shows comes from the `obj` of the outermost context.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, or show its settings instead."""
+        ctx.params = _chosen(ctx, ctx.params)
+        if ctx.meta.get(_SHOWN):
+            return click.echo(ctx.find_root().obj(ctx))
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each heading, in the order in which options were declared; the common ones last."""
@@ -100,9 +118,27 @@ def command(request: type[Request], **attributes: Any) -> Callable[[Callable[[Re
         def callback(**values: Any) -> Any:
             return function(pack(request, click.get_current_context().command.params, values))
 
-        return click.command(cls=Command, **attributes)(callback)
+        made = click.command(cls=Command, **attributes)(callback)
+        made.params.append(_show_config())
+        return made
 
     return decorate
+
+
+def _show_config() -> Option:
+    def note(context: click.Context, option: click.Parameter, value: bool) -> None:
+        context.meta[_SHOWN] = value
+
+    shown = "Show the value of each option and its source; do nothing."
+    return Option([f"--{SHOW_CONFIG}"], is_flag=True, expose_value=False, callback=note, help=shown)
+
+
+def _chosen(context: click.Context, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values without a schema that is only a default where fields are asked for on the line, and the reverse."""
+    named = {name: context.get_parameter_source(name) for name in ("schema", "fields") if values.get(name)}
+    ranks = {name: _RANKS.index(source) for name, source in named.items() if source in _RANKS}
+    dropped = [name for name, rank in ranks.items() if rank > min(ranks.values())]
+    return {**values, **dict.fromkeys(dropped)}
 
 
 def pack(request: type[Request], parameters: Iterable[click.Parameter], values: Mapping[str, Any]) -> Request:
@@ -114,7 +150,8 @@ def pack(request: type[Request], parameters: Iterable[click.Parameter], values: 
             node = tree
             for part in parts:
                 node = node.setdefault(part, {})
-            node[field] = values[parameter.name]
+            value = values[parameter.name]
+            node[field] = not value if getattr(parameter, "negates", False) else value
     return request(**_with_parts(tree))
 
 

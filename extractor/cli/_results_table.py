@@ -9,6 +9,7 @@ from extractor.cli._text_table import columns, width
 from extractor.data import Json, Record
 from extractor.task.redaction import redact
 from extractor.task.task import Task
+from extractor.text.printable import one_line
 
 _MOST_ROWS = 20
 _WIDEST = 28
@@ -34,7 +35,7 @@ class ResultsTable:
     def __str__(self) -> str:
         header = ["document", "status", *(entity.name for entity in self.task.fields)]
         lines = [header, *sorted(self.rows)]
-        text = columns([[_clip(cell) for cell in line] for line in lines])
+        text = columns([[_clip(one_line(cell)) for cell in line] for line in lines])
         return f"{text}\n... and {self.more} more" if self.more else text
 
 

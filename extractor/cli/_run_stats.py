@@ -5,22 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import perf_counter
 
 from extractor.data import STATUSES, Document, FailedDocument, Record, Status
 from extractor.errors import Code
 from extractor.sinks import Sink
+from extractor.storage.run_progress import RunProgress
+
+NOTHING = "No document was found in the input."
 
 
 @dataclass
 class RunStats:
-    """Documents by status: those of this run, and those that the output has of an earlier one (`skipped`)."""
+    """Documents by status: those of this run, and those that the output has of an earlier one (`skipped`).
+
+    `expected` is the number of documents of the input, where it is known; `worked` when the model began to work.
+    """
 
     done: Counter[Status] = field(default_factory=Counter)
     skipped: Counter[Status] = field(default_factory=Counter)
     codes: dict[Status, Counter[Code]] = field(default_factory=lambda: {status: Counter() for status in STATUSES})
     values: Counter[str] = field(default_factory=Counter)
     began: float = field(default_factory=perf_counter)
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    worked: float | None = None
+    expected: int | None = None
 
     def not_done(
         self, documents: Iterable[Document | FailedDocument], sink: Sink
@@ -43,6 +53,17 @@ class RunStats:
         self.values["kept without a place"] += flags["ungrounded"]
         self.values["of an example"] += flags["example"]
 
+    def progress(self, interrupted: bool = False) -> RunProgress:
+        """Return how far the run is; another thread may ask."""
+        seconds = 0.0 if self.worked is None else perf_counter() - self.worked
+        before = self.skipped.total()
+        return RunProgress(self.started, dict(self.done), before, self.expected, seconds, interrupted)
+
+    @property
+    def found_none(self) -> bool:
+        """Tell whether the input held no document, as far as it was read."""
+        return not (self.done.total() or self.skipped.total())
+
     @property
     def exit_code(self) -> int:
         """0 if all documents are ok, those of an earlier run too; else 1."""
@@ -51,8 +72,8 @@ class RunStats:
     def summary(self, output: str) -> str:
         """Return one line for people; `output` names where the rows are, and is empty where they need no name."""
         total, seconds = self.done.total(), perf_counter() - self.began
-        if not total + self.skipped.total():
-            return "No document was found in the input."
+        if self.found_none:
+            return NOTHING
         text = f"{total} document{'' if total == 1 else 's'} in {seconds:.1f} s: {self._statuses()}"
         if values := [f"{count} {what}" for what, count in self.values.items() if count]:
             text += f"; values: {', '.join(values)}"

@@ -34,6 +34,9 @@ Examples:
 @click.argument("question", nargs=-1)
 @click.option("-m", "--model", default="demo", show_default=True, help="A name (`extractor models list`) or a folder.")
 @click.option("--system", help="System prompt.")
+@click.option(
+    "--adapter", "adapters", multiple=True, metavar="DIR", help="A LoRA to merge or a P-Tuning prefix to use."
+)
 @click.option("--revision", help="A revision of the model on ModelScope instead of the pinned one.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--precision", type=click.Choice(precisions.names()), default="half", show_default=True)
@@ -46,7 +49,7 @@ Examples:
 def command(question: tuple[str, ...], model: str, system: str | None, **options: Any) -> None:
     """Chat with a model. Answers go to stdout, everything else to stderr."""
     label_demo(model, "It was trained to extract, not to chat. To chat: -m chatglm3-6b")
-    loading = {name: options.pop(name) for name in ("precision", "device", "revision", "offline")}
+    loading = {name: options.pop(name) for name in ("precision", "device", "revision", "offline", "adapters")}
     from extractor.chatglm3 import ChatGLM3
 
     conversation = _Conversation(ChatGLM3.load(model, **loading), {"system": system, **options})

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import click
 
+from extractor.annotation_formats import JsonRow, Notes, read_rows, source_of
 from extractor.cli import _evaluation_tables, _options
+from extractor.cli._completion import FILE
 from extractor.cli._console import set_logging
 from extractor.cli._requests import command as request_command
-from extractor.cli._row_files import JsonRow, rows, source_of
 from extractor.config import DisplayConfig
 from extractor.data import Json
 from extractor.errors import InputError
@@ -40,10 +41,14 @@ Examples:
   extractor evaluate results.jsonl gold.jsonl --json | jq .overall.normalized.micro.f1
 
 \b
-A row of GOLD has an `id` and `data` (field to value), or `text` and `entities` with `type`, `start` and `end`.
+A row of GOLD has an `id` and `data` (field to value), or `text` and `entities` with `type`, `start` and `end`. Either
+side may be in any format of `extractor convert` as well; the content shows which.
 """
 
 _RESAMPLING = Resampling()
+
+Rows = Iterator[tuple[str, JsonRow]]
+"""Rows, each with its place for messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,10 @@ class EvaluateRequest:
     seed: int
     as_json: bool
 
+    def rows(self, path: str, notes: Notes, task: Task | None) -> Rows:
+        """Return the rows of a file in whatever format."""
+        return read_rows(path, notes, max_bytes=self.read.max_bytes, task=task)
+
     @property
     def resampling(self) -> Resampling:
         """The bootstrap."""
@@ -69,8 +78,8 @@ class EvaluateRequest:
 
 
 @request_command(EvaluateRequest, epilog=EXAMPLES, short_help="Compare results with gold.")
-@click.argument("results")
-@click.argument("gold")
+@click.argument("results", type=FILE)
+@click.argument("gold", type=FILE)
 @click.option("-s", "--schema", help="The schema of the run: its fields count, and its x-ground says what is made up.")
 @click.option("--compare", "other", metavar="RESULTS", help="Another run: is the difference significant, and where?")
 @click.option("--common", is_flag=True, help="Leave out documents that the results lack; else nothing is found there.")
@@ -89,17 +98,20 @@ class EvaluateRequest:
 def command(request: EvaluateRequest) -> None:
     """Compare results with gold: precision, recall and F1 by field, made-up values, calibration of the confidence."""
     set_logging(DisplayConfig())
-    runs = [_Results.read(path) for path in (request.results, request.other) if path]
-    rows_of_gold = _gold(request.gold)
+    notes, task = Notes(), load_task(request.schema) if request.schema else None
+    runs = [_Results.of(path, request.rows(path, notes, task)) for path in (request.results, request.other) if path]
+    rows_of_gold = _gold(request.rows(request.gold, notes, task))
     if request.common:
         rows_of_gold = {name: row for name, row in rows_of_gold.items() if all(name in run.rows for run in runs)}
     texts = _texts(rows_of_gold, runs[0], request)
     gold = [read_annotation(row, f"{request.gold}: {name}", texts.get(name)) for name, row in rows_of_gold.items()]
-    report = _evaluate(gold, runs, request)
+    report = _evaluate(gold, runs, request, task)
     if request.as_json:
         click.echo(json.dumps(report.as_json(request), ensure_ascii=False, indent=2))
     else:
         click.echo(report.as_text(request))
+    for line in notes.lines():
+        click.echo(f"Note: {line}", err=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +123,11 @@ class _Results:
     replaced: int
 
     @classmethod
-    def read(cls, path: str) -> _Results:
-        """Read the rows of a file."""
+    def of(cls, path: str, rows: Rows) -> _Results:
+        """Return the rows of a file."""
         found: dict[str, JsonRow] = {}
         count = 0
-        for _, row in rows(path):
+        for _, row in rows:
             found[str(row["id"])] = row
             count += 1
         return cls(path, found, count - len(found))
@@ -156,9 +168,11 @@ class _Report:
         return "\n\n".join(parts)
 
 
-def _evaluate(gold: Sequence[Annotation], runs: Sequence[_Results], request: EvaluateRequest) -> _Report:
+def _evaluate(
+    gold: Sequence[Annotation], runs: Sequence[_Results], request: EvaluateRequest, task: Task | None
+) -> _Report:
     given = [{name: read_annotation(row, f"{run.path}: {name}") for name, row in run.rows.items()} for run in runs]
-    scope = _scope(load_task(request.schema)) if request.schema else EVERYTHING
+    scope = _scope(task) if task else EVERYTHING
     evaluations = evaluate_all(gold, given, scope)
     coverages = [_coverage(gold, annotations, run.replaced) for annotations, run in zip(given, runs, strict=True)]
     comparison = None
@@ -167,10 +181,10 @@ def _evaluate(gold: Sequence[Annotation], runs: Sequence[_Results], request: Eva
     return _Report(runs, coverages, evaluations, comparison)
 
 
-def _gold(path: str) -> dict[str, JsonRow]:
+def _gold(rows: Rows) -> dict[str, JsonRow]:
     """Return the rows of the gold by id. Raise InputError where two have the same."""
     gold: dict[str, JsonRow] = {}
-    for where, row in rows(path):
+    for where, row in rows:
         if str(row["id"]) in gold:
             raise InputError(f"{where}: an earlier row has the id {row['id']!r}, too. Which of the two is the gold?")
         gold[str(row["id"])] = row

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import click
 
 from extractor.cli import _options, _single_document
+from extractor.cli._completion import FILE
 from extractor.cli._console import label_demo, set_logging
 from extractor.cli._pipelines import open_pipeline
 from extractor.cli._requests import command as request_command
@@ -34,7 +35,7 @@ class ExtractRequest(ExtractionRequest):
 
 
 @request_command(ExtractRequest, epilog=EXAMPLES, short_help="Extract from one document; JSON on stdout.")
-@click.argument("file")
+@click.argument("file", type=FILE)
 @_options.task
 @_options.model
 @_options.answers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,12 +11,24 @@ from tqdm import tqdm
 
 from extractor.chatglm3 import checkpoint_files
 from extractor.chatglm3.hub import DEMO, DEMO_FOLDER, cache_folder, find_cached, pull, resolve
-from extractor.chatglm3.model_dims import read_dims
+from extractor.chatglm3.layouts import read_dims
 from extractor.chatglm3.quantization_config import stored_precision
 from extractor.chatglm3.registry import KNOWN_MODELS, KnownModel
+from extractor.cli._completion import FOLDER, MODEL
+from extractor.cli._lists import as_json, print_list
+from extractor.data import Json
 from extractor.precisions import find_precision, load_precisions, names, quantized_names
 
 _PUBLISHED = click.Choice(list(KNOWN_MODELS))
+
+_adapter = click.option(
+    "--adapter",
+    "adapters",
+    type=FOLDER,
+    multiple=True,
+    metavar="DIR",
+    help="A LoRA to merge first; several are merged in order.",
+)
 
 
 @click.group(
@@ -35,19 +48,23 @@ def command() -> None:
 @command.command(
     "list",
     epilog="""\b
-Example:
+Examples:
   extractor models list
+  extractor models list --json | jq -r '.[] | select(.state == "here") | .name'
 """,
 )
-def list_() -> None:
+@as_json
+def list_(as_json: bool) -> None:
     """List the named models, and whether they are on this machine."""
+    print_list(_named(), as_json, lambda row: f"{row['name']:18}  {row['state']:8}  {row['summary']}")
+
+
+def _named() -> Iterator[dict[str, Json]]:
     state = "bundled" if checkpoint_files.is_complete(DEMO_FOLDER) else "missing"
-    rows = [(DEMO, state, "a toy of a few million parameters, for trying things out")]
-    rows += [
-        (known.name, "here" if find_cached(known) else "not here", known.summary) for known in KNOWN_MODELS.values()
-    ]
-    for name, state, summary in rows:
-        click.echo(f"{name:18}  {state:8}  {summary}")
+    yield {"name": DEMO, "state": state, "summary": "a toy of a few million parameters, for trying things out"}
+    for known in KNOWN_MODELS.values():
+        state = "here" if find_cached(known) else "not here"
+        yield {"name": known.name, "state": state, "summary": known.summary}
 
 
 @command.command(
@@ -84,14 +101,20 @@ def pull_(name: str, revision: str | None) -> None:
     epilog="""\b
 Examples:
   extractor models info demo
-  extractor models info ./my-chatglm3
+  extractor models info ./my-chatglm3 --adapter ./my-lora
 """
 )
-@click.argument("model")
+@click.argument("model", type=MODEL)
+@click.option(
+    "--adapter", "adapters", type=FOLDER, multiple=True, metavar="DIR", help="A LoRA or P-Tuning prefix to use with it."
+)
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
-def info(model: str, revision: str | None) -> None:
-    """Describe a model that is on this machine: a name or a folder. Never touches the network."""
-    location = resolve(model, revision=revision, offline=True)
+def info(model: str, adapters: tuple[str, ...], revision: str | None) -> None:
+    """Describe a model that is on this machine, and say whether it loads. Never touches the network.
+
+    Weights are not read. A model that would not load is an error, which says why.
+    """
+    location = resolve(model, revision, offline=True, adapters=adapters)
     precision = stored_precision(location.path)
     dims = read_dims(location.path)
     size = sum(file.stat().st_size for file in checkpoint_files.checkpoint_files(location.path))
@@ -111,6 +134,9 @@ def info(model: str, revision: str | None) -> None:
     choices = {precision: find_precision(precision)} if precision else load_precisions()
     needs = {f"needs, {name}": _size(each.needed_bytes(dims)) for name, each in choices.items()}
     _print_pairs(pairs | needs)
+    from extractor.chatglm3.verification import verify
+
+    _print_pairs({f"{'loads':{max(map(len, pairs | needs))}}": verify(location)})
 
 
 @command.command(
@@ -120,12 +146,15 @@ Examples:
   extractor run inbox/ -s contact -m ./chatglm3-6b-int4
 """
 )
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--precision", type=click.Choice(quantized_names()), default="int4", show_default=True)
+@_adapter
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
 @click.option("--overwrite", is_flag=True, help="Replace a quantised model in OUT.")
-def quantize(model: str, out: Path, precision: str, revision: str | None, overwrite: bool) -> None:
+def quantize(
+    model: str, out: Path, precision: str, adapters: tuple[str, ...], revision: str | None, overwrite: bool
+) -> None:
     """Store a model (a name or a folder) with 8-bit or 4-bit weights in the new folder OUT. Prints the folder.
 
     It loads faster than quantising at every start and takes a half or a third of the disk space. Never touches the
@@ -133,8 +162,8 @@ def quantize(model: str, out: Path, precision: str, revision: str | None, overwr
     """
     from extractor.chatglm3 import quantize
 
-    location = resolve(model, revision=revision, offline=True)
-    quantize.quantize(location.path, out, precision, overwrite=overwrite)
+    location = resolve(model, revision, offline=True, adapters=adapters)
+    quantize.quantize(location.path, out, precision, overwrite=overwrite, adapters=location.adapters)
     click.echo(str(out))
 
 
@@ -145,15 +174,16 @@ Examples:
   extractor models export ./my-chatglm3 ./my-chatglm3-hf --precision bfloat16
 """
 )
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--precision",
     type=click.Choice([name for name in names() if name not in quantized_names()]),
     help="Data type of the stored weights (half is float16).  [default: as in the checkpoint]",
 )
+@_adapter
 @click.option("--revision", help="A revision on ModelScope instead of the pinned one.")
-def export(model: str, out: Path, precision: str | None, revision: str | None) -> None:
+def export(model: str, out: Path, precision: str | None, adapters: tuple[str, ...], revision: str | None) -> None:
     """Write a model (a name or a folder) to the new folder OUT for transformers and vLLM. Prints the folder.
 
     OUT is a plain GlmForCausalLM checkpoint: safetensors, config.json, tokenizer.json, chat template. It loads with no
@@ -161,14 +191,14 @@ def export(model: str, out: Path, precision: str | None, revision: str | None) -
     """
     from extractor.chatglm3 import export
 
-    location = resolve(model, revision=revision, offline=True)
+    location = resolve(model, revision, offline=True, adapters=adapters)
     with tqdm(unit="B", unit_scale=True, disable=not sys.stderr.isatty(), file=sys.stderr, delay=1) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        export.export(location.path, out, precision, show)
+        export.export(location.path, out, precision, show, location.adapters)
     click.echo(str(out))
 
 
@@ -178,7 +208,7 @@ def _facts(known: KnownModel) -> dict[str, str]:
         "name": known.name,
         "what": known.summary,
         "ModelScope": f"https://modelscope.cn/models/{known.hub_id}",
-        "revision": f"{known.revision} (pinned; --revision takes another)",
+        "revision": f"{known.revision} (--revision takes another)",
         "folder": str(cached) if cached else f"not here: extractor models pull {known.name}",
         "cache": str(cache_folder()),
     }

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from extractor import ingest
 from extractor.cli import _options
-from extractor.cli._console import label_demo, set_logging
+from extractor.cli._completion import FILE
+from extractor.cli._console import duration, label_demo, set_logging
 from extractor.cli._pipelines import open_pipeline
 from extractor.cli._requests import command as request_command
 from extractor.config import ExtractionRequest
@@ -44,7 +45,7 @@ class PlanRequest(ExtractionRequest):
 
 
 @request_command(PlanRequest, epilog=EXAMPLES, short_help="Count what a run would do, and estimate its time.")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", type=FILE, nargs=-1, required=True, metavar="INPUT...")
 @_options.task
 @_options.model
 @_options.answers
@@ -148,13 +149,7 @@ def _time(plan: Plan, measured: Probe | None) -> str:
     if not measured.prompts:
         return f"unknown: no prompt was answered in {measured.seconds:.0f} s. Give it longer: --probe 120"
     return (
-        f"about {_duration(estimate(plan, measured))}, without retries (measured: "
+        f"about {duration(estimate(plan, measured))}, without retries (measured: "
         f"{measured.prompts} prompts with {measured.tokens:,} tokens in {measured.seconds:.1f} s, "
         f"loading in {measured.loading:.1f} s)"
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

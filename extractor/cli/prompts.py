@@ -9,8 +9,11 @@ from dataclasses import dataclass
 import click
 
 from extractor import backends
-from extractor.chatglm3 import Tokenizer, resolve
+from extractor.chatglm3 import resolve
+from extractor.chatglm3.chat_tokenizer import ChatTokenizer, load_tokenizer
 from extractor.cli import _single_document
+from extractor.cli._completion import FILE, MODEL, PROMPT, SCHEMA
+from extractor.cli._lists import as_json, print_list
 from extractor.cli._pipelines import load
 from extractor.cli._requests import Option
 from extractor.cli._requests import command as request_command
@@ -28,6 +31,7 @@ from extractor.task.task import digest
     epilog="""\b
 Examples:
   extractor prompts list
+  extractor prompts list --json
   extractor prompts show zh > my-prompt.jinja     to start your own from: extractor run ... -p my-prompt.jinja
   extractor prompts show my-prompt.jinja --render letter.txt -s contact
 """,
@@ -53,12 +57,19 @@ class PromptRequest:
 
 
 @command.command("list")
-def list_() -> None:
+@as_json
+def list_(as_json: bool) -> None:
     """List the bundled prompts with their hash, which is in every record, and their first line."""
-    for name in PROMPTS.names():
-        text = PROMPTS.load(name)[1]
-        first = next((line for line in text.splitlines() if line and not line.startswith("{")), "")
-        click.echo(f"{name:6} {digest(text)}  {first[:80]}")
+    texts = {name: PROMPTS.load(name)[1] for name in PROMPTS.names()}
+    print_list(
+        ({"name": name, "prompt_hash": digest(text), "first_line": _first_line(text)} for name, text in texts.items()),
+        as_json,
+        lambda row: f"{row['name']:6} {row['prompt_hash']}  {row['first_line'][:80]}",
+    )
+
+
+def _first_line(template: str) -> str:
+    return next((line for line in template.splitlines() if line and not line.startswith("{")), "")
 
 
 @request_command(
@@ -71,9 +82,11 @@ Examples:
   extractor prompts show zh --render letter.txt -s contact --json      with the ids and pieces of the tokens
 """,
 )
-@click.argument("name")
-@click.option("--render", "file", metavar="FILE", help="Show what the template makes of this document (- for stdin).")
-@click.option("-s", "--schema", help="What to extract: a bundled schema or a .json file.")
+@click.argument("name", type=PROMPT)
+@click.option(
+    "--render", "file", type=FILE, metavar="FILE", help="Show what the template makes of this document (- for stdin)."
+)
+@click.option("-s", "--schema", type=SCHEMA, help="What to extract: a bundled schema or a .json file.")
 @click.option("--fields", help='What to extract, in shorthand: "姓名, 年龄:integer".')
 @click.option("--examples", metavar="FILE", help="JSONL of correct answers to show, as for `run`.")
 @click.option(
@@ -85,7 +98,7 @@ Examples:
     show_default=True,
     help="Which chunk of a long document to show.",
 )
-@click.option("-m", "--model", default="demo", show_default=True, help="The model whose tokens to count.")
+@click.option("-m", "--model", type=MODEL, default="demo", show_default=True, help="The model whose tokens to count.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: messages, token ids and pieces.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each token with its id.")
@@ -99,7 +112,7 @@ def show(request: PromptRequest) -> None:
         raise click.UsageError(
             f"{request.file} is split into {len(prompts)} chunks; there is no chunk {request.chunk}."
         )
-    tokenizer = Tokenizer(resolve(request.model, offline=request.offline).path)
+    tokenizer = load_tokenizer(resolve(request.model, offline=request.offline).path)
     rendered = _Rendered.of(prompts[request.chunk - 1], tokenizer)
     if request.as_json:
         shown = {"chunks": len(prompts), "chunk": request.chunk, **rendered.as_json()}
@@ -129,9 +142,9 @@ class _Rendered:
     pieces: list[str]
 
     @classmethod
-    def of(cls, prompt: Prompt, tokenizer: Tokenizer) -> _Rendered:
+    def of(cls, prompt: Prompt, tokenizer: ChatTokenizer) -> _Rendered:
         """Return the prompt with its tokens."""
-        ids = [*tokenizer.chat_prompt(prompt.messages), *tokenizer.encode("\n")]
+        ids = tokenizer.answer_prompt(prompt.messages)
         names = {number: name for name, number in tokenizer.special.items()}
         pieces = [names.get(each) or tokenizer.piece_bytes(each).decode("utf-8", "backslashreplace") for each in ids]
         return cls(prompt, ids, pieces)

@@ -10,16 +10,20 @@ import click
 
 from extractor import ingest
 from extractor.cli import _options
+from extractor.cli._completion import FILE
 from extractor.cli._requests import command as request_command
 from extractor.data import Document, FailedDocument, Json
 from extractor.ingest import ReadOptions
 
-EXAMPLES = """\b
+EXAMPLES = (
+    """\b
 Examples:
   extractor read contract.pdf
   extractor read staff.xlsx --rows whole
   extractor read mail.eml --json | jq -c .segments[]     where each piece of the text comes from
 """
+    + _options.FORMATS
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class ReadRequest:
 
 
 @request_command(ReadRequest, epilog=EXAMPLES, short_help="Print the text of documents as a model sees it.")
-@click.argument("file")
+@click.argument("file", type=FILE)
 @_options.reading
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each document: text, source and segments.")
 def command(request: ReadRequest) -> int:
@@ -54,6 +58,8 @@ def _print_text(found: Iterator[Document | FailedDocument]) -> int:
         if number:
             click.echo()
             click.echo(f"{item.id}:", err=True)
+        for note in item.source.notes:
+            click.echo(f"Note: {item.id}: {note}", err=True)
         click.echo(item.text, nl=not item.text.endswith("\n"))
     return 1 if failed else 0
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
 
 from extractor.cli import _options
+from extractor.cli._completion import FILE
 from extractor.cli._console import set_logging
+from extractor.cli._last_records import last_records
 from extractor.cli._requests import command as request_command
-from extractor.cli._row_files import rows
 from extractor.config import STREAM, DisplayConfig
 from extractor.data import Record
 from extractor.errors import CODES, Code, InputError, OutputError, Problem, UsageError
@@ -21,7 +22,6 @@ from extractor.ingest import ReadOptions
 from extractor.ingest.reload import reload
 from extractor.report import Collected, View, collect, page
 from extractor.storage import atomic_files, manifest
-from extractor.storage.rows import from_row
 from extractor.task.task import load_task
 
 EXAMPLES = """\b
@@ -53,7 +53,7 @@ class ReportRequest:
 
 
 @request_command(ReportRequest, epilog=EXAMPLES, short_help="Make one HTML page of results.")
-@click.argument("results")
+@click.argument("results", type=FILE)
 @click.option("-o", "--output", default="report.html", show_default=True, metavar="FILE", help="- for stdout.")
 @click.option("-s", "--schema", help="The schema of the run: what is sensitive, and what needs a place in the text.")
 @click.option("--redact", is_flag=True, help="Mask the values of x-sensitive fields, in the texts as well (needs -s).")
@@ -69,7 +69,7 @@ def command(request: ReportRequest) -> None:
     """
     set_logging(DisplayConfig())
     task = load_task(request.schema) if request.schema else None
-    collected = collect(_records(request.results), task, request.limit)
+    collected = collect(last_records(request.results, "A report is made of"), task, request.limit)
     if not collected.summary.status:
         raise InputError(f"{request.results} holds no rows: there is nothing to report.")
     texts = _texts(collected.records, request)
@@ -77,19 +77,6 @@ def command(request: ReportRequest) -> None:
     html = page(collected, texts, View(task, request.redact), title, _throughput(request.results, collected))
     _write(request.output, html)
     click.echo(_done(request.output, collected, texts, len(html.encode())), err=True)
-
-
-def _records(path: str) -> Iterator[Record]:
-    """Yield the records of a file, the last one of each document. The file is read twice, so that it may be large;
-    standard input is held in memory."""
-    held = [*rows(path)] if path == STREAM else []
-    last = {str(row["id"]): where for where, row in held or rows(path)}
-    for where, row in held or rows(path, again=True):
-        if last[str(row["id"])] == where:
-            try:
-                yield from_row(row)
-            except ValueError as error:
-                raise InputError(f"{where} is {error}. A report is made of what `extractor run` wrote.") from error
 
 
 def _texts(records: Sequence[Record], request: ReportRequest) -> dict[str, str | Problem]:

@@ -10,7 +10,8 @@ from dataclasses import replace
 import click
 
 from extractor import ingest, sinks
-from extractor.cli import INTERRUPTED, _distributed, _options
+from extractor.cli import INTERRUPTED, _distributed, _options, _prune, _settings
+from extractor.cli._completion import FILE
 from extractor.cli._console import set_logging
 from extractor.cli._interrupts import Interrupts
 from extractor.cli._pipelines import backend_maker, open_pipeline, sink_options
@@ -18,10 +19,15 @@ from extractor.cli._progress import RunDisplay
 from extractor.cli._requests import command as request_command
 from extractor.config import STREAM, RunRequest
 from extractor.data import Document, FailedDocument, Record
+from extractor.errors import ExtractorError
+from extractor.failures import internal
 from extractor.pipeline import Pipeline
+from extractor.sinks import Sink
 from extractor.storage.addresses import is_address
+from extractor.storage.present import Present
 
-EXAMPLES = """\b
+EXAMPLES = (
+    """\b
 Examples:
   extractor run inbox -s contact -o results.jsonl          a folder; the same line again resumes it
   extractor run a.txt b.csv 'mail/*.md' -s order -o -      files and globs; rows on stdout
@@ -31,16 +37,19 @@ Examples:
   extractor run inbox -s contact -o values.csv --flatten   a row a value; .sqlite, .parquet, .jsonl.gz as well
   extractor run inbox -s contact --engine ray --workers 4 -o parts      a model in each of four workers
 """
+    + _options.FORMATS
+)
 
 
 @request_command(RunRequest, epilog=EXAMPLES, short_help="Extract from many documents; a row for each.")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("inputs", type=FILE, nargs=-1, required=True, metavar="INPUT...")
 @_options.task
 @_options.output
 @_options.model
 @_options.answers
 @_options.reading
 @_options.limit
+@_options.allow_empty
 @_options.distributed
 @_options.display
 def command(request: RunRequest) -> int:
@@ -64,23 +73,42 @@ def command(request: RunRequest) -> int:
 
 
 def _without_outputs(request: RunRequest) -> RunRequest:
-    """Return the request with the output, and the files beside it, left out of the folders that are read."""
-    path = request.output.path
-    if path == STREAM:
-        return request
-    written = path if is_address(path) else os.path.realpath(path)
-    return replace(request, read=replace(request.read, exclude=(*sinks.beside(path), *sinks.beside(written))))
+    """Return the request with files of settings, the output and the files beside it left out of the folders that are
+    read."""
+    path, exclude = request.output.path, list(map(os.path.realpath, _settings.files()))
+    if path != STREAM:
+        written = path if is_address(path) else os.path.realpath(path)
+        exclude += [*sinks.beside(path), *sinks.beside(written)]
+    return replace(request, read=replace(request.read, exclude=tuple(exclude)))
 
 
 def _local_records(
     request: RunRequest, pipeline: Pipeline, documents: Iterable[Document | FailedDocument], display: RunDisplay
 ) -> Iterator[Record]:
     """Yield the records of this process, each after it is written."""
-    with sinks.open_sink(request.output.path, sink_options(request, pipeline)) as sink:
-        pending = display.stats.not_done(itertools.islice(documents, request.limit), sink)
-        for record in _extracted(pipeline, pending, display):
-            sink.write(record)
-            yield record
+    present = Present()
+    with sinks.open_sink(request.output.path, sink_options(request, pipeline, display.stats)) as sink:
+        _prune.check(sink, request)
+        found = present.watch(itertools.islice(documents, request.limit))
+        for record in _extracted(pipeline, display.stats.not_done(found, sink), display):
+            yield _written(record, sink)
+        if pipeline.stop.is_set():
+            return
+        display.check_found()
+        if request.limit is None:
+            display.stale = _prune.prune(sink, present, request)
+
+
+def _written(record: Record, sink: Sink) -> Record:
+    """Write a record. One that the sink cannot take for a bug becomes a failed one, which it can."""
+    try:
+        sink.write(record)
+    except (ExtractorError, OSError):
+        raise
+    except Exception as error:  # the boundary: a bug over one document costs that document
+        record = Record.failed(FailedDocument(record.id, record.source, internal(record.id, error)), record.run)
+        sink.write(record)
+    return record
 
 
 def _extracted(
@@ -90,5 +118,6 @@ def _extracted(
     first = next(pending, None)
     if first is not None:
         display.label(pipeline.backend.name)
-        with pipeline.backend, Interrupts(pipeline.stop), display.progress:
+        interrupts = Interrupts(pipeline.stop, lambda: display.finishing(pipeline.stop.in_flight))
+        with pipeline.backend, interrupts, display.progress:
             yield from pipeline.run(itertools.chain([first], pending))

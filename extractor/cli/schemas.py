@@ -10,6 +10,8 @@ from importlib.resources import files
 import click
 
 from extractor import backends
+from extractor.cli._completion import SCHEMA
+from extractor.cli._lists import as_json, print_list
 from extractor.cli._pipelines import load
 from extractor.cli._requests import command as request_command
 from extractor.config import DEFAULT_BACKEND, ModelConfig, TaskConfig
@@ -28,6 +30,7 @@ RECORD = "record"
     epilog="""\b
 Examples:
   extractor schemas list
+  extractor schemas list --json | jq -r '.[].name'
   extractor schemas show contact > my-schema.json     to start your own from
   extractor schemas show record                       the schema of an output row
   extractor schemas check my-schema.json              whether it can be used, and what to know before a run
@@ -38,15 +41,22 @@ def command() -> None:
 
 
 @command.command("list")
-def list_() -> None:
+@as_json
+def list_(as_json: bool) -> None:
     """List the bundled schemas with the fields that each extracts."""
-    for name in SCHEMAS.names():
-        schema = json.loads(SCHEMAS.load(name)[1])
-        click.echo(f"{name:10} {schema.get('description', '')}：{'、'.join(schema['properties'])}")
+    schemas = {name: json.loads(SCHEMAS.load(name)[1]) for name in SCHEMAS.names()}
+    print_list(
+        (
+            {"name": name, "description": schema.get("description", ""), "fields": list(schema["properties"])}
+            for name, schema in schemas.items()
+        ),
+        as_json,
+        lambda row: f"{row['name']:10} {row['description']}：{'、'.join(row['fields'])}",
+    )
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", type=SCHEMA)
 def show(name: str) -> None:
     """Print a schema."""
     text = (
@@ -78,7 +88,7 @@ Examples:
   extractor schemas check my-schema.json --json
 """,
 )
-@click.argument("schema", metavar="FILE")
+@click.argument("schema", type=SCHEMA, metavar="FILE")
 @click.option(
     "-p", "--prompt", default=TaskConfig("contact").prompt, show_default=True, help="The prompt to count tokens with."
 )

@@ -17,13 +17,16 @@ from extractor.errors import ExtractorError
 from extractor.ingest import ipc
 from extractor.storage.rows import from_line, from_row, to_line
 
-_DOCUMENTS = pa.schema({"documents": pa.list_(pa.large_binary()), "progress": pa.list_(pa.int64())})
+_DOCUMENTS = pa.schema(
+    {"documents": pa.list_(pa.large_binary()), "progress": pa.list_(pa.int64()), "present": pa.large_binary()}
+)
 _RESULTS = pa.schema(
     {
         "part": pa.string(),
         "records": pa.list_(pa.large_binary()),
         "progress": pa.list_(pa.int64()),
         "error": pa.list_(pa.string()),
+        "present": pa.large_binary(),
     }
 )
 
@@ -54,21 +57,28 @@ class ReadProgress:
 
 @dataclass(frozen=True, slots=True)
 class DocumentBatch:
-    """Documents that one worker works on, and how far reading has come with them."""
+    """Documents that one worker works on, and how far reading has come with them; with the last, empty batch what the
+    input holds (`Present.to_bytes`), which is handed on to the coordinator."""
 
     documents: Sequence[Document | FailedDocument] = ()
     progress: ReadProgress = ReadProgress()
+    present: bytes = b""
 
     def to_table(self) -> pa.Table:
         """Return the batch as a table of one row."""
-        row = {"documents": [ipc.to_line(each) for each in self.documents], "progress": _to_numbers(self.progress)}
+        row = {
+            "documents": [ipc.to_line(each) for each in self.documents],
+            "progress": _to_numbers(self.progress),
+            "present": self.present,
+        }
         return pa.Table.from_pylist([row], schema=_DOCUMENTS)
 
     @classmethod
     def from_table(cls, table: pa.Table) -> DocumentBatch:
         """Return the batch of a table of one row."""
         (row,) = table.to_pylist()
-        return cls([ipc.from_line(line) for line in row["documents"]], _from_numbers(row["progress"]))
+        documents = [ipc.from_line(line) for line in row["documents"]]
+        return cls(documents, _from_numbers(row["progress"]), row["present"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,7 @@ class BatchResult:
     records: Sequence[Record] = ()
     progress: ReadProgress = ReadProgress()
     error: ExtractorError | None = None
+    present: bytes = b""
 
     def to_table(self) -> pa.Table:
         """Return the result as a table of one row."""
@@ -87,6 +98,7 @@ class BatchResult:
             "records": [to_line(record) for record in self.records],
             "progress": _to_numbers(self.progress),
             "error": [type(self.error).__name__, str(self.error)] if self.error else [],
+            "present": self.present,
         }
         return pa.Table.from_pylist([row], schema=_RESULTS)
 
@@ -94,7 +106,8 @@ class BatchResult:
     def from_table(cls, table: pa.Table) -> list[BatchResult]:
         """Return the results of a table."""
         return [
-            cls(row["part"], _records(row), _from_numbers(row["progress"]), _error(row)) for row in table.to_pylist()
+            cls(row["part"], _records(row), _from_numbers(row["progress"]), _error(row), row["present"])
+            for row in table.to_pylist()
         ]
 
 

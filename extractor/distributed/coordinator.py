@@ -1,13 +1,15 @@
 """The coordinator: it starts the workers, takes in what they have committed, and makes sure that nothing is lost.
 
-A worker that dies costs its batches one retry each. A batch that is lost all the same, or over which a worker meets a
-bug, is distributed again in single documents; one that is lost then becomes a failed record.
+A worker that dies costs its batches one retry each. Batches that are lost with a machine are distributed again as they
+were, because their documents are not to blame. A batch that is lost all the same, or over which a worker meets a bug,
+is distributed again in single documents; one that is lost then becomes a failed record.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import warnings
 from collections.abc import Generator, Iterator
@@ -24,9 +26,10 @@ from extractor.distributed.batch import BatchResult, ReadProgress
 from extractor.distributed.job import ReadJob, WorkerJob
 from extractor.distributed.resources import WorkerLayout
 from extractor.distributed.worker import WorkerActor, read
-from extractor.errors import ExtractorError, Problem
+from extractor.errors import ModelError, Problem
 from extractor.storage import parts_folder
 from extractor.storage.parts_folder import PartsFolder
+from extractor.storage.present import Present
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +39,15 @@ LOST = "a worker died or failed over this document, alone and with others: look 
 
 @dataclass
 class Coordinator:
-    """One run of a job over documents; `progress` grows while records come in."""
+    """One run of a job over documents; `progress` grows while records come in, `present` is there at the end."""
 
     job: WorkerJob
     reading: ReadJob
     folder: PartsFolder
     layout: WorkerLayout
     progress: ReadProgress = field(default_factory=ReadProgress)
+    present: Present | None = None
+    _complete: bool = False
 
     def records(self) -> Iterator[Record]:
         """Yield a record for each document that is not done, each in a part file already. Raise ExtractorError."""
@@ -50,44 +55,47 @@ class Coordinator:
             yield from self._records()
         except ray.exceptions.RayError as error:
             reason = str(error).strip().partition("\n")[0]
-            raise ExtractorError(f"Ray ended the run: {reason} Run the same line again to resume.") from error
+            raise ModelError(f"Ray ended the run: {reason} Run the same line again to resume.") from error
 
     def _records(self) -> Iterator[Record]:
-        finished = yield from self._counted(self._pass(self.reading))
+        machines = _machines()
+        finished = yield from self._finished(self.reading)
         first = self.progress
-        if first.ended and finished == first.sent:
-            return
-        log.warning("Batches were lost with workers: their documents are distributed again, one at a time.")
-        self.progress = ReadProgress()
-        finished += yield from self._counted(self._unnoticed())
-        finished += yield from self._counted(self._pass(self._one_by_one))
-        finished += yield from self._counted(self._unnoticed())
-        ended, self.progress = self.progress.ended, first
-        if not ended or (not finished and first.sent != 1):
-            raise ExtractorError(
-                "No worker has finished a document. -v shows what Ray says of it; then run the same line again."
-            )
-        yield from self._lost()
+        if not self._complete and not machines <= _machines():
+            log.warning("A machine is gone: the documents that its workers had are distributed again.")
+            finished += yield from self._finished(self.reading)
+        if not self._complete:
+            log.warning("Batches were lost with workers: their documents are distributed again, one at a time.")
+            finished += yield from self._finished(self._one_by_one)
+            if not self.progress.ended or (not finished and first.sent != 1):
+                raise ModelError(
+                    "No worker has finished a document. -v shows what Ray says of it; then run the same line again."
+                )
+            yield from self._lost()
+        self.progress = first
+
+    def _finished(self, reading: ReadJob) -> Generator[Record, None, int]:
+        """Distribute all that is not done, once, and return how many records came of it."""
+        self.progress, count = ReadProgress(), 0
+        for record in itertools.chain(self._pass(reading), self._unnoticed()):
+            count += 1
+            yield record
+        self._complete = self.progress.ended and count == self.progress.sent
+        return count
 
     @property
     def _one_by_one(self) -> ReadJob:
         return dataclasses.replace(self.reading, batch_documents=1, batches_in_flight=1)
 
-    def _counted(self, records: Iterator[Record]) -> Generator[Record, None, int]:
-        count = 0
-        for record in records:
-            count += 1
-            yield record
-        return count
-
     def _pass(self, reading: ReadJob) -> Iterator[Record]:
-        """Distribute all that is not done, once."""
         for table in self._results(reading):
             for result in BatchResult.from_table(table):
                 if result.error is not None:
                     raise result.error
                 if result.progress.is_after(self.progress):
                     self.progress = result.progress
+                if result.present:
+                    self.present = Present.from_bytes(result.present)
                 if result.part:
                     self.folder.add(result.part, result.records)
                 yield from result.records
@@ -137,6 +145,10 @@ class Coordinator:
 
 def _read(_: pa.Table, reading: ReadJob, done: ray.ObjectRef) -> Iterator[pa.Table]:
     return (batch.to_table() for batch in read(reading, ray.get(done)))
+
+
+def _machines() -> set[str]:
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]}
 
 
 def _here() -> dict[str, float]:

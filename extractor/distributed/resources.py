@@ -16,10 +16,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from extractor.errors import ExtractorError, UsageError
+from extractor.distributed.head import watched
+from extractor.errors import ModelError, UsageError
 
 LOOPBACK = "127.0.0.2"  # Ray would take another address of the machine for 127.0.0.1
 STORE_BYTES = 512 << 20
+DEATH_IS_KNOWN_MS = "20000"
+"""How long a batch waits to hear that its worker's machine is gone, which Ray notices within 15 s. Ray's default is one
+second, after which it takes the worker for free: one batch after the other is lost on a machine that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def _fits(node: NodeResources, cpus: int, gpus: float) -> int:
 def connect(address: str | None, workers: int | None) -> Iterator[list[NodeResources]]:
     """Join the cluster at an address, or the one that this process is in already, or start one; yield its machines.
 
-    Raise UsageError where Ray is not installed or does not answer, ExtractorError where it does not start.
+    Raise UsageError where Ray is not installed or does not answer, ModelError where it does not start.
     """
     _prepare(address)
     import ray
@@ -82,12 +86,13 @@ def connect(address: str | None, workers: int | None) -> Iterator[list[NodeResou
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with _quiet_stderr():
         _start(address, workers)
-    try:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)  # Ray replaces them
-        yield _nodes()
-    finally:
-        ray.shutdown()
+    with watched(ray.get_runtime_context().gcs_address):
+        try:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)  # Ray replaces them
+            yield _nodes()
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -110,6 +115,7 @@ def _prepare(address: str | None) -> None:
         raise UsageError("--engine ray needs the package ray: pip install 'chatglm3-extractor[ray]'")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_timeout_ms_task_wait_for_death_info", DEATH_IS_KNOWN_MS)
     if address is None and "ray" not in sys.modules:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
@@ -128,10 +134,11 @@ def _start(address: str | None, workers: int | None) -> None:
         ray.init(address or "local", logging_level=logging.CRITICAL, log_to_driver=False, **more)
     except (ConnectionError, ValueError) as error:
         raise UsageError(
-            f"No Ray cluster answers at {address}: {_first_line(error)}. Is it running (`ray start`)?"
+            f"No Ray cluster answers at {address}: {_first_line(error)}. Is it running (`ray start`)? Where it "
+            "asks for a token, set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN unless the token is in your home folder."
         ) from error
     except RuntimeError as error:
-        raise ExtractorError(f"Ray does not start: {_first_line(error)}. Free memory, or run without it.") from error
+        raise ModelError(f"Ray does not start: {_first_line(error)}. Free memory, or run without it.") from error
 
 
 def _first_line(error: Exception) -> str:

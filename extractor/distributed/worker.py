@@ -21,6 +21,7 @@ from extractor.errors import ExtractorError, ModelError
 from extractor.pipeline import Pipeline
 from extractor.storage import parts_folder
 from extractor.storage.digest_table import DigestTable
+from extractor.storage.present import Present
 from extractor.storage.resume import ResumeState
 
 BATCH_CHARACTERS = 16 << 20
@@ -31,12 +32,12 @@ def read(job: ReadJob, done: DigestTable) -> Iterator[DocumentBatch]:
     """Yield the documents that are not done, in batches, in the order of the input.
 
     The ids are those of a run on one machine, and reading again gives the same batches. The last batch is empty and has
-    the final progress.
+    the final progress and what the input holds.
     """
     os.chdir(job.folder)
-    known = ResumeState(done)
+    known, present = ResumeState(done), Present()
     progress, waiting, characters = ReadProgress(), list[Document | FailedDocument](), 0
-    for item in itertools.islice(ingest.read(job.inputs, job.options), job.limit):
+    for item in present.watch(itertools.islice(ingest.read(job.inputs, job.options), job.limit)):
         status = known.status(item.id, item.source.sha256)
         progress = _after(progress, status)
         if status is None:
@@ -47,7 +48,7 @@ def read(job: ReadJob, done: DigestTable) -> Iterator[DocumentBatch]:
             waiting, characters = [], 0
     if waiting:
         yield DocumentBatch(waiting, progress)
-    yield DocumentBatch((), replace(progress, ended=True))
+    yield DocumentBatch((), replace(progress, ended=True), present.to_bytes())
 
 
 def _after(progress: ReadProgress, status: Status | None) -> ReadProgress:
@@ -143,7 +144,7 @@ class WorkerActor:
     def _work(self, batch: DocumentBatch) -> BatchResult:
         """Commit the records of a batch, unless a worker that died before it could say so has done it already."""
         if not batch.documents:
-            return BatchResult(progress=batch.progress)
+            return BatchResult(progress=batch.progress, present=batch.present)
         key = "\n".join(f"{each.id} {each.source.sha256}" for each in batch.documents)
         path = parts_folder.part_path(self._job.output, self._job.run, key)
         if os.path.exists(path):

@@ -83,9 +83,11 @@ BALTIC = ("lithuanian", "latvian", "estonian")
 CANDIDATES = (
     Candidate(("gb18030",), ("simplified", "traditional"), 3.0),
     Candidate(("big5", "big5hkscs", "cp950"), ("traditional",), -1.0),
+    Candidate(("euc_tw",), ("traditional",), -5.0),
     Candidate(("shift_jis", "cp932"), ("japanese",), -2.0),
     Candidate(("euc_jp",), ("japanese",), -2.0),
     Candidate(("euc_kr", "cp949"), ("korean",), -2.0),
+    Candidate(("johab",), ("korean",), -5.0),
     Candidate(("cp1252",), WESTERN, -1.0),
     Candidate(("cp1251",), CYRILLIC, -2.0),
     Candidate(("koi8-r", "koi8-u"), ("russian", "ukrainian"), -3.0),
@@ -116,7 +118,9 @@ WIDE_CJK = tuple(replace(candidate, languages=tuple(CJK)) for candidate in WIDE)
 
 CHINESE = CANDIDATES[0]
 LATIN = tuple(it for it in CANDIDATES if set(it.languages) & {*WESTERN, *CENTRAL, *BALTIC, "turkish"})
-EAST_ASIAN = frozenset(("gb18030", "big5", "big5hkscs", "cp950", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949"))
+UNUSUAL = frozenset(("euc_tw", "johab"))
+"""Most bytes of GB18030 are well-formed in these: what is nearly text of theirs says nothing against another."""
+EAST_ASIAN = UNUSUAL | {"gb18030", "big5", "big5hkscs", "cp950", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949"}
 DAMAGED = Candidate(("utf-8",), ALL, 0.0)
 """What is not quite UTF-8: GB18030 would read most of it as well-formed nonsense."""
 
@@ -132,8 +136,8 @@ RARE = -12.0
 """Mean log-probability of a character of Chinese with rare ones in it."""
 PLAIN = -11.0
 """Mean log-probability of a character above which a short text is plainly Chinese."""
-ACCIDENT_BYTES = 64
-"""Length up to which another encoding can be well-formed UTF-8 by accident."""
+ACCIDENT_BYTES, WORD_BYTES = 64, 4
+"""Lengths up to which another encoding can be well-formed UTF-8 by accident, and up to which it often is."""
 
 CONTROL_BYTES = bytes(set(range(0x20)) - set(b"\t\n\r\f\x1a\x1b")) + b"\x7f"
 BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
@@ -220,22 +224,26 @@ def _strict(data: bytes, names: Iterable[str]) -> Iterator[Decoded]:
             continue
 
 
-def _utf8(data: bytes) -> Decoded | None:
+def _utf8(data: bytes) -> Decoded | Undecodable | None:
     if _too_many(_control_bytes(data), len(data)):
         return None
     found = next(_strict(data, ("utf-8",)), None)
-    return None if found and _by_accident(found.text, data) else found
+    if found is None or not _may_be_chinese(found.text, data):
+        return found
+    scripts = {unicodedata.name(character, "?").split()[0] for character in found.text if character > "\x7f"}
+    if len(scripts) > 1:
+        return None
+    return _unclear("utf-8", "gb18030") if len(data) <= WORD_BYTES else found
 
 
-def _by_accident(text: str, data: bytes) -> bool:
-    """Return whether a few words of GB18030 happen to be UTF-8: letters of several scripts and of no language."""
+def _may_be_chinese(text: str, data: bytes) -> bool:
+    """Return whether a few words of GB18030 may happen to be UTF-8: letters of no language."""
     if len(data) > ACCIDENT_BYTES or text.isascii() or any(character > "\u07ff" for character in text):
         return False
     chinese = next(_strict(data, ("gb18030",)), None)
     if chinese is None or mean(chinese.text, profile("simplified")) < PLAIN:
         return False
-    scripts = {unicodedata.name(character, "?").split()[0] for character in text if character > "\x7f"}
-    return len(scripts) > 1 and all(not is_text(text, profile(name)) for name in ALL)
+    return all(not is_text(text, profile(name)) for name in ALL)
 
 
 def _control_bytes(data: bytes) -> int:
@@ -282,7 +290,7 @@ def _legacy(data: bytes) -> Decoded | Undecodable:
         pairs = [(it, sample) for it in (DAMAGED, *CANDIDATES)] + [(it, even) for it in WIDE_CJK]
     scores = best(pairs, slack=max(SLACK, 3 + 0.02 * len(sample)))
     likely = {score.encoding for score in scores}
-    if _is_short(data) and not _is_latin(sample) and not likely & EAST_ASIAN:
+    if _is_short(data) and not _is_latin(sample) and not likely & (EAST_ASIAN - UNUSUAL):
         # Rare characters and symbols among few: less likely than other text, and still likelier than what is not.
         scores = sorted([*scores, *scored(CHINESE, sample, RARE)], key=lambda it: -it.score)
     decoded = [
@@ -290,7 +298,8 @@ def _legacy(data: bytes) -> Decoded | Undecodable:
     ]
     if not decoded:
         named = _by_chardet(data, VETO if scores else LAST_RESORT)
-        return named or (_refusal(data, scores[0].encoding) if scores else UNCLEAR)
+        nearly = next((score.encoding for score in scores if score.encoding not in UNUSUAL), None)
+        return named or (_refusal(data, nearly) if nearly else UNCLEAR)
     return _chosen(decoded, data)
 
 
@@ -318,8 +327,11 @@ def _chosen(decoded: list[tuple[Score, Decoded]], data: bytes) -> Decoded | Unde
     languages = decoded[0][0].candidate.languages
     if chinese is None and all({*score.candidate.languages} & {*languages} for score, _ in as_likely):
         return top
-    names = " or ".join(dict.fromkeys(found.encoding for _, found in as_likely))
-    return Undecodable("encoding", f"the encoding is not clear, {names}: {ADVICE}")
+    return _unclear(*(found.encoding for _, found in as_likely))
+
+
+def _unclear(*encodings: str) -> Undecodable:
+    return Undecodable("encoding", f"the encoding is not clear, {' or '.join(dict.fromkeys(encodings))}: {ADVICE}")
 
 
 def _is_short(data: bytes) -> bool:

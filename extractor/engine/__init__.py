@@ -5,7 +5,7 @@
 - `scheduler`: admission, chunked prefill, preemption; `prefix_cache`: what many prompts begin with
 - `kv_cache`: slots and pools; `batch`: the tokens of a step, side by side
 - `model_runner`: the forward pass; `linear`, `attention`, `flash_attention`, `operations`: what it computes with;
-  `cuda_graphs`: decode steps captured
+  `virtual_tokens`: a P-Tuning prefix in it; `cuda_graphs`: decode steps captured
 - `constraint`: token masks by a grammar; `sampler`: the next token; `speculation`: draft tokens
 - `platforms`: what the machine allows
 

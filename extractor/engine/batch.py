@@ -229,31 +229,16 @@ class Batch:
 
     def attend(self, layer: int, query: Tensor) -> Tensor:
         """Return attention of all tokens: queries and outputs (tokens, groups, heads per group, head_size)."""
-        output = torch.empty_like(query, memory_format=torch.contiguous_format)
-        self._attend(layer, query, output, self._attentions, self._prefixes)
-        return output
-
-    def attend_prefill(self, layer: int, query: Tensor, output: Tensor) -> None:
-        """Compute the same for the tokens of prefill chunks alone, into their rows of `output`."""
-        self._attend(layer, query, output, self._prefill_attentions, self._prefill_prefixes)
-
-    def _attend(
-        self,
-        layer: int,
-        query: Tensor,
-        output: Tensor,
-        attentions: Sequence[_Attention],
-        prefixes: Sequence[tuple[Prefix, Tensor | slice]],
-    ) -> None:
         # First every row's own slot, then, where there is a prefix, what the row sees of it, merged by log-sum-exp.
-        # Rows of other segments (`attend_prefill`) are left as they are.
+        output = torch.empty_like(query, memory_format=torch.contiguous_format)
         logsumexp = query.new_empty(query.shape[:3], dtype=torch.float32)
-        for attention in attentions:
+        for attention in self._attentions:
             where, outputs, sums = attention.attend(layer, query)
             output[where], logsumexp[where] = outputs, sums
-        for prefix, rows in prefixes:
+        for prefix, rows in self._prefixes:
             shared = attend_prefix(query[rows], prefix, layer)
             output[rows] = merge_states(shared, (output[rows], logsumexp[rows]))
+        return output
 
     @property
     def _placed(self) -> list[tuple[Segment, int]]:
@@ -279,7 +264,7 @@ class Batch:
             pools = groupby(self._placed[: self.num_decode], key=lambda item: item[0].slot.pool)
             return [
                 *(_row_attention(pool, list(items), self.shape) for pool, items in pools),
-                *self._prefill_attentions,
+                *_chunk_attentions(self._placed[self.num_decode :], self.shape, masked=False),
             ]
         # A rectangle covers every slot up to the last one in use, with or without a segment: cheap while slots in use
         # are the lowest ones (`SlotPool.acquire`) and segments are short.
@@ -289,16 +274,8 @@ class Batch:
         return [*padded, *_chunk_attentions(self._placed[len(narrow) :], self.shape, masked=True)]
 
     @cached_property
-    def _prefill_attentions(self) -> list[_ChunkAttention]:
-        return _chunk_attentions(self._placed[self.num_decode :], self.shape, masked=not self._fuse)
-
-    @cached_property
     def _prefixes(self) -> list[tuple[Prefix, Tensor | slice]]:
         return _prefix_rows(self._placed, self.shape.device)
-
-    @cached_property
-    def _prefill_prefixes(self) -> list[tuple[Prefix, Tensor | slice]]:
-        return _prefix_rows(self._placed[self.num_decode :], self.shape.device)
 
 
 def _order(segment: Segment) -> tuple[int, int, int]:

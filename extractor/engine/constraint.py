@@ -13,7 +13,7 @@ import llguidance
 import numpy as np
 from llguidance.numpy import fill_next_token_bitmask
 
-from extractor.chatglm3.tokenizer import Tokenizer
+from extractor.chatglm3.chat_tokenizer import ChatTokenizer
 from extractor.engine.list_ends import Commas, ListEnds, Places, TokenRow
 from extractor.engine.speculation import Draft
 from extractor.task.answer_grammar import grammar
@@ -34,7 +34,7 @@ _LIMITS = llguidance.LLParserLimits(initial_lexer_fuel=10**9, step_lexer_fuel=10
 class Vocabulary:
     """The tokens of a model as llguidance needs them. `size` is the width of the model's output layer."""
 
-    def __init__(self, tokenizer: Tokenizer, size: int) -> None:
+    def __init__(self, tokenizer: ChatTokenizer, size: int) -> None:
         self.size = size
         vocabulary = tokenizer.constraint_vocabulary(size)
         wrapper = llguidance.TokenizerWrapper(vocabulary)

@@ -181,7 +181,7 @@ class Engine:
 
     def _forward(self, batch: Batch) -> Tensor:
         """Return the hidden states to sample from: (rows of `batch.logits_rows`, hidden)."""
-        hidden = self._graphs.forward(batch) if self._graphs else None
+        hidden = self._graphs.forward(batch) if self._graphs and not self.runner.has_virtual(batch) else None
         return self.runner.forward(batch) if hidden is None else hidden
 
     def _accept(self, scheduled: ScheduledSequence, sampled: list[SampledToken]) -> None:

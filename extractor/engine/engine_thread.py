@@ -48,10 +48,15 @@ class EngineThread(Generic[Tag, Request, Output]):
         # `finalize` holds the worker, not this object, and runs at exit of the interpreter as well.
         self._close = weakref.finalize(self, self._worker.stop)
 
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the thread."""
+        return self._worker.error
+
     def submit(self, tag: Tag, request: Request) -> None:
         """Keep a request for the next `collect`."""
-        if self._worker.error is not None:
-            raise self._worker.error
+        if self.error is not None:
+            raise self.error
         self._new.append((tag, request))
         self._in_flight += 1
 

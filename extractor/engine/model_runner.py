@@ -19,13 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from extractor.chatglm3.adapters import VirtualTokens
 from extractor.chatglm3.model_dims import ModelDims
 from extractor.chatglm3.parameters import Layer, Parameters
 from extractor.engine.batch import Batch, ForwardBatch
 from extractor.engine.constraint import TokenBitmask
 from extractor.engine.kv_cache import KVShape
 from extractor.engine.operations import CompiledOperations, Rotary, TorchOperations, operations
-from extractor.kernels.amx import Norm
+from extractor.engine.virtual_tokens import VirtualStates
+from extractor.kernels.tiled import Norm
 from extractor.precisions._support.linear import LinearLayer, Product, RowFunction
 
 
@@ -43,9 +45,11 @@ class ModelRunner:
 
     The model's weights are freed layer by layer as they are laid out for the kernels, so that memory holds them once:
     the model is not to be used afterwards.
+
+    With virtual tokens every sequence begins with as many placeholders: ids that are not read.
     """
 
-    def __init__(self, model: Parameters) -> None:
+    def __init__(self, model: Parameters, virtual: VirtualTokens | None = None) -> None:
         shape = model.shape
         self.vocab_size = shape.vocab_size
         self._eps = shape.norm_eps
@@ -54,7 +58,8 @@ class ModelRunner:
         self._output = model.lm_head.output()
         _free_weights(model.lm_head)
         self._norm = Norm(model.model.norm.weight.detach(), self._eps)
-        self._cos, self._sin = _rotary_table(shape, self._embedding)  # (context, rotated channels / 2)
+        # (virtual tokens + context, rotated channels / 2)
+        self._cos, self._sin = _rotary_table(shape, self._embedding, virtual)
         # Layer by layer: the peak is the model and one layer twice.
         self._layers = []
         for layer in cast(Iterable[Layer], model.model.layers):
@@ -71,20 +76,29 @@ class ModelRunner:
         self._operations = operations(kv_shape)
         self.kv_shape = self._operations.shape
         """What the cache must be like: the operations say in which blocks they lay out tokens."""
+        order = _rotated_order(1, 0, self._size, shape.rotary_channels)
+        self._virtual = None if virtual is None else VirtualStates.of(virtual, order, self._embedding)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the final hidden states to sample from: (rows of `batch.logits_rows`, hidden).
 
         Keys and values of all tokens are in the cache afterwards.
         """
-        return self._forward(batch, partial(self._operations.attend, batch))
+        attend = partial(self._operations.attend, batch)
+        if self._virtual is not None:
+            attend = partial(self._virtual.attend, self._virtual.rows(batch), attend)
+        return self._forward(batch, attend)
 
     def forward_static(self, batch: ForwardBatch) -> Tensor:
         """Do the same by torch's operations alone. Nothing is read on the host, so that a graph can be captured.
 
-        Only where the cache is laid out for these operations (`kv_shape.block_size` is 1).
+        Only where the cache is laid out for these operations (`kv_shape.block_size` is 1), and without virtual tokens.
         """
         return self._forward(batch, partial(TorchOperations(self.kv_shape).attend, batch))
+
+    def has_virtual(self, batch: Batch) -> bool:
+        """Return whether there are virtual tokens in a batch, which only `forward` knows."""
+        return self._virtual is not None and bool(self._virtual.rows(batch))
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Return the logits of hidden states (rows, hidden) in float32: (rows, vocabulary), or (rows, these tokens)."""
@@ -96,7 +110,7 @@ class ModelRunner:
         Return None where there is no kernel for it: `logits` give the same.
         """
         operations = self._operations
-        if not isinstance(operations, CompiledOperations) or not operations.picks:
+        if not isinstance(operations, CompiledOperations):
             return None
         return operations.pick(self._output(hidden), bitmask)
 
@@ -154,15 +168,20 @@ def _rotated_order(rotated_heads: int, others: int, size: int, rotated: int) -> 
     return torch.cat([*heads, torch.arange(rotated_heads * size, (rotated_heads + others) * size)])
 
 
-def _rotary_table(shape: ModelDims, like: Tensor) -> tuple[Tensor, Tensor]:
+def _rotary_table(shape: ModelDims, like: Tensor, virtual: VirtualTokens | None) -> tuple[Tensor, Tensor]:
     """Return cosine and sine (context, half of the rotated channels), in the dtype and on the device of `like`.
 
-    They are computed in float32, as transformers does. Half of the channels of a head are rotated; rope_ratio stretches
-    the base (RoFormer, Su et al., 2021, with NTK-style scaling in the 32K model).
+    Virtual tokens come before them, and are not rotated.
+
+    They are computed in float32, as transformers does. Of ChatGLM3 half of a head's channels are rotated; rope_ratio
+    stretches the base (RoFormer, Su et al., 2021, with NTK-style scaling in the 32K model).
     """
     # theta_i = base^(-2i / rotated), angle = position * theta_i; one column per pair of rotated channels.
-    rotated = shape.head_size // 2
+    rotated = shape.rotary_channels
     channels = torch.arange(0, rotated, 2, dtype=torch.int64).float()
     frequencies = 1.0 / ((10000.0 * shape.rope_ratio) ** (channels / rotated))
-    angles = torch.outer(torch.arange(shape.context, dtype=torch.int64).float(), frequencies)
+    positions = torch.arange(shape.context, dtype=torch.int64)
+    if virtual is not None:
+        positions = torch.cat([torch.zeros(len(virtual), dtype=torch.int64), virtual.first_position + positions])
+    angles = torch.outer(positions.float(), frequencies)
     return angles.cos().to(like), angles.sin().to(like)

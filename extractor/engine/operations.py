@@ -74,14 +74,13 @@ class TorchOperations:
 class CompiledOperations:
     """The kernels of `kernels.attention`.
 
-    Attention is on AMX tiles where the processor has them; else decode segments are attended to with vectors, and
-    prefill segments, whose many rows are worth matrix products, by torch.
+    Attention is on AMX tiles where the processor has them, else with vectors: token by token for decode segments, as
+    matrix products for prefill segments, whose many rows are worth it.
     """
 
     def __init__(self, shape: KVShape, kernels: AttentionKernels, *, tiles: bool = True) -> None:
         self._kernels = kernels
         self._tiled = tiles and shape.head_size == attention.TILED_HEAD_SIZE and kernels.has_tiles()
-        self.picks = kernels.picks
         self.shape = replace(shape, block_size=attention.TILE_KEYS) if self._tiled else shape
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
@@ -99,15 +98,13 @@ class CompiledOperations:
             return output
         self._kernels.attend_segments(states, places.step, batch.num_decode, slots, prefixes, output)
         if batch.num_decode < len(batch.segments):
-            groups, each, size = self.shape.groups, self.shape.heads_per_group, self.shape.head_size
-            query = states[:, : groups * each * size].view(-1, groups, each, size)
-            batch.attend_prefill(layer, query, output.view(-1, groups, each, size))
+            self._kernels.attend_prefill(states, places.step, batch.num_decode, slots, prefixes, output)
         return output
 
     def pick(self, logits: Tensor, bits: TokenBitmask | None) -> Tensor:
         """Return the largest allowed of each row of logits (rows, vocabulary), and its log-probability among these.
 
-        The result is (rows, 2) in float64; `bits` None allows all. Only where `picks`.
+        The result is (rows, 2) in float64; `bits` None allows all.
         """
         return self._kernels.pick_rows(logits.contiguous(), None if bits is None else np.ascontiguousarray(bits))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from extractor.engine.constraint import TokenBitmask
@@ -143,18 +144,29 @@ def _argmax(logits: Tensor) -> Tensor:
 
 
 def _draw(logits: Tensor, largest: Tensor, rows: abc.Sequence[LogitsRow]) -> Tensor:
-    """Return the largest columns, but for rows that are sampled: those by their generators, which are on the host."""
+    """Return the largest columns, but for rows that are sampled: those by their generators, on the host."""
     places = [place for place, row in enumerate(rows) if row.sequence.is_sampled]
     if not places:
         return largest
-    # (sampled rows, columns); forbidden columns are -inf, so their weight is 0.
+    # (sampled rows, columns); forbidden columns are -inf.
     where = to_device(torch.tensor(places), logits.device)
-    temperatures = torch.tensor([[rows[place].sequence.request.sampling.temperature] for place in places])
-    weights = torch.softmax(logits[where] / to_device(temperatures, logits.device), dim=-1).cpu()
-    weights.nan_to_num_(nan=1.0)  # such a row ends its sequence: what is drawn from it does not matter
-    # One generator per sequence, used in the order of its tokens: what is drawn does not depend on the batch.
-    drawn = [
-        torch.multinomial(weight, 1, generator=rows[place].sequence.generator)
-        for place, weight in zip(places, weights, strict=True)
-    ]
-    return largest.index_copy(0, where, to_device(torch.cat(drawn), logits.device))
+    drawn = []
+    for place, row in zip(places, logits[where].cpu().numpy(), strict=True):
+        sequence = rows[place].sequence
+        drawn.append(draw(row, sequence.request.sampling.temperature, sequence.generator))
+    return largest.index_copy(0, where, to_device(torch.tensor(drawn), logits.device))
+
+
+def draw(logits: NDArray[np.float32], temperature: float, generator: torch.Generator) -> int:
+    """Return the column at which the cumulative probability passes a number that the generator draws.
+
+    `logits` is (columns,), -inf where forbidden. One number a token, and sums over the allowed columns alone in the
+    order of tokens: what is drawn does not depend on the other sequences of the batch, nor on the columns they add.
+    """
+    number = float(torch.rand((), generator=generator, dtype=torch.float64))
+    allowed = np.flatnonzero(logits > -np.inf)
+    values = logits[allowed].astype(np.float64)
+    if not (len(values) and np.isfinite(values).all()):
+        return 0  # such a row ends its sequence: what is drawn from it does not matter
+    cumulative = np.exp((values - values.max()) / temperature).cumsum()
+    return int(allowed[np.searchsorted(cumulative[:-1], number * cumulative[-1], side="right")])

@@ -37,12 +37,14 @@ class Output:
 
     Probabilities are the model's at temperature 1, renormalised over what the constraint allowed (so the log is 0.0,
     certainty, for a forced token). `finish`: `stop`, `length` (no more tokens were allowed), `memory` (the sequence
-    does not fit into the KV cache, even alone) or `numerics` (the model computed NaN or infinity).
+    does not fit into the KV cache, even alone), `numerics` (the model computed NaN or infinity) or `internal` (making
+    its constraint raised `error`).
     """
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
-    finish: Literal["stop", "length", "memory", "numerics"] | None = None
+    finish: Literal["stop", "length", "memory", "numerics", "internal"] | None = None
+    error: BaseException | None = None
 
 
 class Sequence:
@@ -123,7 +125,12 @@ class Sequence:
         They may be all of it: `output.finish` is set then, and nothing must be computed.
         """
         if self._constraint_future is not None and (wait or self._constraint_future.done()):
-            self.constraint, self._constraint_future = self._constraint_future.result(), None
+            made, self._constraint_future = self._constraint_future, None
+            self.output.error = made.exception()  # a bug over this request costs it alone
+            if self.output.error is not None:
+                self.output.finish = "internal"
+                return True
+            self.constraint = made.result()
             self._append_forced()  # usually the first bytes of the JSON: prefilled together with the prompt
         return self._constraint_future is None
 

@@ -38,7 +38,9 @@ class Annotation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Entity:
+class Entity:
+    """A typed range of a text, and what stands there."""
+
     type: str
     span: Span
     value: str
@@ -51,7 +53,7 @@ def read_annotation(row: Mapping[str, Json], where: str, text: str | None = None
     """
     try:
         return _read(row, where, text if row.get("text") is None else row["text"])
-    except (TypeError, ValueError, KeyError, AttributeError, StopIteration) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, StopIteration, RecursionError) as error:
         raise InputError(
             f"{where} is not an answer ({type(error).__name__}: {error}). A row has an `id` and `data` (field to "
             f"value), or `text` and `entities` with `type`, `start` and `end`."
@@ -61,10 +63,8 @@ def read_annotation(row: Mapping[str, Json], where: str, text: str | None = None
 def _read(row: Mapping[str, Json], where: str, text: str | None) -> Annotation:
     name, spans = str(row["id"]), row.get("spans")
     data = next((row[key] for key in _DATA if isinstance(row.get(key), Mapping)), None)
-    marked = next((row[key] for key in _ENTITIES if isinstance(row.get(key), list)), None)
     mentions: frozenset[Mention] | None = None
-    if marked is not None:
-        entities = [_entity(item, text, where) for item in marked]
+    if (entities := entities_of(row, text, where)) is not None:
         mentions = frozenset((entity.type, entity.span) for entity in entities)
         data = _lists(entities) if data is None else data
     elif isinstance(spans, Mapping):
@@ -78,6 +78,13 @@ def _read(row: Mapping[str, Json], where: str, text: str | None) -> Annotation:
     return Annotation(name, data, mentions, confidence, text, status)
 
 
+def entities_of(row: Mapping[str, Json], text: str | None, where: str) -> list[Entity] | None:
+    """Return the entities that a row marks in its text, None where it is not of that kind. Raise InputError, and what
+    `read_annotation` turns into one, for those that are none."""
+    marked = next((row[key] for key in _ENTITIES if isinstance(row.get(key), list)), None)
+    return None if marked is None else [_entity(item, text, where) for item in marked]
+
+
 def _span(pair: Sequence[int]) -> Span:
     start, end = pair
     if not 0 <= start < end:
@@ -85,7 +92,7 @@ def _span(pair: Sequence[int]) -> Span:
     return int(start), int(end)
 
 
-def _entity(item: Json, text: str | None, where: str) -> _Entity:
+def _entity(item: Json, text: str | None, where: str) -> Entity:
     if isinstance(item, Mapping):
         kind = next(item[key] for key in ("type", "label", "entity_group") if key in item)
         span, written = _span((item["start"], item["end"])), item.get("text")
@@ -97,10 +104,10 @@ def _entity(item: Json, text: str | None, where: str) -> _Entity:
         raise InputError(f"{where}: {kind} {span[0]}:{span[1]} should be {written!r}, but the text has {actual!r}.")
     if written is None and actual is None:
         raise ValueError("an entity needs its `text`, or the row the document's")
-    return _Entity(str(kind), span, str(actual if written is None else written))
+    return Entity(str(kind), span, str(actual if written is None else written))
 
 
-def _lists(entities: Sequence[_Entity]) -> dict[str, Json]:
+def _lists(entities: Sequence[Entity]) -> dict[str, Json]:
     """Return the distinct values of each type."""
     data: dict[str, dict[str, None]] = {}
     for entity in entities:

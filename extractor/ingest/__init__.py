@@ -17,11 +17,12 @@ from extractor.data import Document, FailedDocument
 from extractor.ingest import discovery, dispatch, stdin
 from extractor.ingest.discovery import Excluded, InputPath
 from extractor.ingest.registry import formats
+from extractor.ingest.watch import TooLate, Watch
 from extractor.ingest.worker_pool import WorkerPool
-from extractor.readers._support.files import File, ReadOptions
+from extractor.readers._support.files import OCR, File, ReadOptions
 from extractor.readers._support.protocol import Reader
 
-__all__ = ["File", "ReadOptions", "Reader", "estimate", "formats", "read"]
+__all__ = ["OCR", "File", "ReadOptions", "Reader", "estimate", "formats", "read"]
 
 DEFAULTS = ReadOptions()
 LOOK_AHEAD = 64
@@ -59,9 +60,9 @@ def _count(file: File | FailedDocument, options: ReadOptions) -> int:
 
 def _read_all(paths: Iterable[InputPath], options: ReadOptions) -> Iterator[Document | FailedDocument]:
     """Yield documents in the order of the files. Small texts are read when their turn comes, all else ahead of it."""
-    with WorkerPool(options) as pool:
+    with WorkerPool(options) as pool, Watch(options) as watch:
         begun: deque[Iterator[Document | FailedDocument]] = deque()
-        for documents in _begin(paths, pool, options):
+        for documents in _begin(paths, pool, watch, options):
             begun.append(documents)
             while begun and (pool.is_full or len(begun) > LOOK_AHEAD):
                 yield from begun.popleft()
@@ -70,23 +71,34 @@ def _read_all(paths: Iterable[InputPath], options: ReadOptions) -> Iterator[Docu
 
 
 def _begin(
-    paths: Iterable[InputPath], pool: WorkerPool, options: ReadOptions
+    paths: Iterable[InputPath], pool: WorkerPool, watch: Watch, options: ReadOptions
 ) -> Iterator[Iterator[Document | FailedDocument]]:
     """Yield the documents of each file, those of an isolated one as soon as it is submitted to the pool."""
     exclude = Excluded(options.exclude)
     for path in paths:
         if path.location == discovery.STDIN:
-            yield _stdin(options)
+            yield _stdin(watch, options)
             continue
         for file in discovery.files(path, exclude):
             if isinstance(file, FailedDocument):
                 yield iter((file,))
             else:
-                yield pool.submit(file) if dispatch.is_isolated(file) else dispatch.read_here(file, options)
+                yield pool.submit(file) if _is_isolated(file, watch) else _read_here(file, watch, options)
 
 
-def _stdin(options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    for item in stdin.read(options):
+def _is_isolated(file: File, watch: Watch) -> bool:
+    try:
+        return watch.limited(lambda: dispatch.is_isolated(file))
+    except TooLate:  # where it is read, there is a limit as well
+        return True
+
+
+def _read_here(file: File, watch: Watch, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    return watch.documents(file, dispatch.read_here(file, options))
+
+
+def _stdin(watch: Watch, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    for item in stdin.read(options, watch):
         if isinstance(item, File):
             with WorkerPool(options) as pool:
                 yield from pool.submit(item)

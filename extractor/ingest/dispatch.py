@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from extractor.data import Document, FailedDocument
-from extractor.errors import Problem
+from extractor.errors import ExtractorError, Problem
+from extractor.failures import internal
 from extractor.ingest.registry import InputFormat, formats
 from extractor.ingest.sniffing import EMPTY, HEAD_BYTES, Content, by_head, identify
 from extractor.readers._support.files import File, ReadOptions, hash_of, io_message
@@ -47,12 +48,13 @@ def _size(stream: BinaryIO) -> int:
 
 
 def read_here(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    """Yield the documents of a file, and a failure for what its reader does not expect, as in a process of its own."""
+    """Yield the documents of a file, and a failure for what its reader does not expect."""
     try:
         yield from read(file, options)
-    except (RecursionError, MemoryError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        message = f"reading it ended the reader ({type(error).__name__}: {str(error)[:200]}): look at the file"
-        yield file.failed(Problem("crashed", message), hash_of(file, options.max_bytes))
+    except ExtractorError:
+        raise
+    except Exception as error:  # the boundary: a bug over one file costs that file
+        yield file.failed(internal(file.id, error), hash_of(file, options.max_bytes))
 
 
 def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument]:
@@ -93,6 +95,8 @@ def _format_of(file: File) -> InputFormat:
     if content is EMPTY:
         raise ReadError("empty", "no text: the file is empty (0 bytes)")
     found = by_suffix or content.format
+    if by_suffix and by_suffix.is_by_content and (content.format or content.code != "unsupported"):
+        found = content.format
     if found is None:
         raise _no_reader(file, content)
     # A format without a signature (rows, JSON) reports itself what is wrong with a file of its suffix.
@@ -110,4 +114,4 @@ def _no_reader(file: File, content: Content) -> ReadError:
     if content.code != "unsupported":
         return ReadError(content.code, f"{content.name}: {content.advice}")
     what = f"no reader for {file.suffix or 'files without a suffix'}, and it is not text but {content.name}"
-    return ReadError("unsupported", f"{what}: {content.advice}; known: {' '.join(sorted(formats()))}")
+    return ReadError("unsupported", f"{what}: {content.advice}")

@@ -51,7 +51,8 @@ def from_line(line: bytes) -> Document | FailedDocument:
         fields: dict[str, Json] = orjson.loads(line)
     except orjson.JSONDecodeError:
         fields = json.loads(line)
-    source = Source(*fields["source"])
+    path, sha256, encoding, chars, notes = fields["source"]
+    source = Source(path, sha256, encoding, chars, tuple(notes))
     if "code" in fields:
         return FailedDocument(fields["id"], source, Problem(fields["code"], fields["message"]))
     return Document(fields["id"], fields["text"], source, tuple(Segment(*each) for each in fields["segments"]))

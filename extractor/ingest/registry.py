@@ -30,6 +30,7 @@ class InputFormat:
     signatures: tuple[Signature, ...]
     is_isolated: bool
     is_trusted: bool
+    is_by_content: bool
     extra: str
     count: Callable[[File, ReadOptions], int]
 
@@ -47,6 +48,7 @@ class InputFormat:
             signatures=tuple(getattr(reader, "SIGNATURES", ())),
             is_isolated=getattr(reader, "ISOLATED", False),
             is_trusted=getattr(reader, "TRUSTED", False),
+            is_by_content=getattr(reader, "BY_CONTENT", False),
             extra=getattr(reader, "EXTRA", ""),
             count=getattr(reader, "count", _one),
         )

@@ -59,23 +59,16 @@ UNKNOWN = Content("data of an unknown kind")
 TAR = Content("a tar archive", advice="unpack it and give the folder")
 OLD_OFFICE = Content("an old Office document", advice="save it in a format of today and run again")
 
+MIMETYPE, MIMETYPE_BYTES = "mimetype", 256
 SAVE_AS = "save it as {} and run again"
 TYPES = "[Content_Types].xml"
 UNREAD_PACKAGES = (
-    (ZipPackage((TYPES, "xl/workbook.bin")), Content("a binary Excel workbook", advice=SAVE_AS.format(".xlsx"))),
-    (ZipPackage((TYPES, "ppt/")), Content("a PowerPoint presentation", advice=SAVE_AS.format(".pdf"))),
-    (ZipPackage(("mimetype", "META-INF/container.xml")), Content("an EPUB book", advice=SAVE_AS.format(".html"))),
-    (ZipPackage(("mimetype", "content.xml")), Content("an OpenDocument file", advice=SAVE_AS.format(".docx or .xlsx"))),
+    (ZipPackage(("mimetype", "content.xml")), Content("an OpenDocument file", advice=SAVE_AS.format(".pdf"))),
     (ZipPackage(("META-INF/MANIFEST.MF",)), Content("a Java archive")),
 )
-LOCKED = "it is encrypted: give it the suffix .docx or .xlsx, and its password with --password"
+LOCKED = "it is encrypted: give it the suffix of its program, such as .docx or .xlsx, and its password with --password"
 UNREAD_STREAMS = (
     (OleStream("EncryptedPackage"), Content("an encrypted Office document", advice=LOCKED, code="locked")),
-    (OleStream("WordDocument"), Content("an old Word document", advice=SAVE_AS.format(".docx"))),
-    (OleStream("Workbook"), Content("an old Excel workbook", advice=SAVE_AS.format(".xlsx"))),
-    (OleStream("Book"), Content("an old Excel workbook", advice=SAVE_AS.format(".xlsx"))),
-    (OleStream("PowerPoint Document"), Content("an old PowerPoint presentation", advice=SAVE_AS.format(".pdf"))),
-    (OleStream("__properties_version1.0"), Content("an Outlook message", advice=SAVE_AS.format(".eml"))),
 )
 
 
@@ -142,13 +135,22 @@ def _in_zip(stream: BinaryIO, archive: Content, suffix: str) -> Content:
     try:
         with zipfile.ZipFile(stream) as opened:
             names = opened.namelist()
-    except (*DAMAGE, NotImplementedError, ValueError):
+            mimetype = _mimetype(opened)
+    except (*DAMAGE, NotImplementedError, ValueError, RuntimeError):  # zipfile raises that for an encrypted member
         own = formats().get(suffix)
         return Content("a damaged ZIP archive", own if own and _is_zip(own) else archive.format)
-    claims = (format for format in distinct() if any(each.matches(names) for each in _packages(format)))
+    claims = (format for format in distinct() if any(each.matches(names, mimetype) for each in _packages(format)))
     if found := _only(list(claims), suffix):
         return Content.of(found)
-    return next((content for package, content in UNREAD_PACKAGES if package.matches(names)), archive)
+    return next((content for package, content in UNREAD_PACKAGES if package.matches(names, mimetype)), archive)
+
+
+def _mimetype(archive: zipfile.ZipFile) -> str:
+    """Return what an archive says it is, as OpenDocument files and books do; empty for others."""
+    if MIMETYPE not in archive.NameToInfo:
+        return ""
+    with archive.open(MIMETYPE) as stream:
+        return stream.read(MIMETYPE_BYTES).decode("ascii", "replace").strip()
 
 
 def _packages(format: InputFormat) -> list[ZipPackage]:

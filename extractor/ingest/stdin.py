@@ -5,14 +5,15 @@ from __future__ import annotations
 import codecs
 import functools
 import io
+import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from extractor.data import Document, FailedDocument
-from extractor.errors import Problem
+from extractor.errors import InputError, Problem
 from extractor.ingest.sniffing import HEAD_BYTES, by_head
+from extractor.ingest.watch import Watch
 from extractor.readers import json_file, jsonl
 from extractor.readers._support import json_rows, plain_text
 from extractor.readers._support.files import File, ReadOptions, open_regular, read_up_to, too_large
@@ -44,18 +45,21 @@ class PrefixedStream(io.RawIOBase):
         return count
 
 
-def read(options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
+def read(options: ReadOptions, watch: Watch) -> Iterator[Document | FailedDocument | File]:
     """Yield the documents on standard input, with `stdin` (or `stdin#line`) as ids.
 
-    What is not text comes as a File on the disk, which exists until the next item is asked for.
+    What is not text comes as a File in memory, which exists until the next item is asked for. Waiting for input has no
+    limit, and neither has a row, whose JSON takes a time linear in its length.
     """
+    if sys.stdin is None:  # Python's word for a descriptor that the shell has closed
+        raise InputError("Standard input is closed. Pipe documents into it, or name files.")
     stream = sys.stdin.buffer
     head = b"" if options.stdin == "text" else _first_lines(stream, options.max_bytes)
     if options.stdin == "jsonl" or (options.stdin == "auto" and _is_row(head)):
         whole = io.BufferedReader(PrefixedStream(head, stream))
         yield from jsonl.read(File(NAME, NAME, lambda: cast(BinaryIO, whole)), options)
     else:
-        yield from _whole(head, stream, options)
+        yield from _whole(head, stream, options, watch)
 
 
 def _first_lines(stream: BinaryIO, limit: int) -> bytes:
@@ -85,18 +89,21 @@ def _is_list_of_rows(data: bytes) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-def _whole(head: bytes, stream: BinaryIO, options: ReadOptions) -> Iterator[Document | FailedDocument | File]:
+def _whole(
+    head: bytes, stream: BinaryIO, options: ReadOptions, watch: Watch
+) -> Iterator[Document | FailedDocument | File]:
     limit = options.max_bytes
     data = head + read_up_to(stream, limit + 1 - len(head))
     file = File(NAME, NAME, lambda: cast(BinaryIO, io.BytesIO(data)))
     if len(data) > limit:
         yield file.failed(Problem("too-large", too_large("standard input", limit)))
     elif options.stdin == "auto" and _is_list_of_rows(data):
-        yield from json_file.read(file, options)
+        yield from watch.documents(file, json_file.read(file, options))
     elif by_head(data[:HEAD_BYTES]).may_be_text:
-        yield plain_text.from_bytes(file, data)
+        yield from watch.documents(file, map(plain_text.from_bytes, (file,), (data,)))
     else:
-        with tempfile.NamedTemporaryFile() as kept:
+        with open(os.memfd_create(NAME), "wb") as kept:  # needs no folder for temporary files, and leaves nothing there
             kept.write(data)
             kept.flush()
-            yield File(NAME, NAME, functools.partial(open_regular, kept.name), kept.name)
+            location = f"/proc/{os.getpid()}/fd/{kept.fileno()}"
+            yield File(NAME, NAME, functools.partial(open_regular, location), location)

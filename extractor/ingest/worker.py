@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, TypeVar
 
 from extractor.ingest import dispatch, ipc
+from extractor.readers._support import time_limit
 
 T = TypeVar("T")
 
@@ -37,9 +38,9 @@ def _with_timeout(items: Iterable[T], seconds: float) -> Iterator[T]:
     """Yield items that take at most so many seconds each; the kernel ends the process at the first that takes more."""
     waiting = iter(items)
     while True:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        time_limit.OF_PROCESS.start(seconds)
         item = next(waiting, None)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        time_limit.OF_PROCESS.stop()
         if item is None:
             return
         yield item
@@ -52,7 +53,8 @@ def _limit_resources() -> None:
     for number, limit in limits.items():
         hard = resource.getrlimit(number)[1]
         lower = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(number, (lower, lower))
+        # A program that converts documents writes files: for it the limit of files can be lifted again.
+        resource.setrlimit(number, (lower, hard if number == resource.RLIMIT_FSIZE else lower))
 
 
 def _take_stdout() -> BinaryIO:

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from extractor.data import Document, FailedDocument
 from extractor.errors import ExtractorError, Problem
 from extractor.ingest import ipc
 from extractor.readers._support.files import File, ReadOptions, hash_of
+from extractor.readers._support.time_limit import exceeded
 
 PROCESSES = 4
 QUEUE = 4
@@ -107,8 +107,7 @@ class WorkerSlot:
         code, errors = process.end()
         sha256 = hash_of(file, self._options.max_bytes)
         if code == -signal.SIGALRM:
-            message = f"not read within {self._options.timeout:g} seconds: look at the file, or raise --read-timeout"
-            return file.failed(Problem("timeout", message), sha256)
+            return file.failed(exceeded(self._options.timeout), sha256)
         message = f"reading it ended the reader ({_last_words(code, errors)}): look at the file"
         return file.failed(Problem("crashed", message), sha256)
 
@@ -128,7 +127,7 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         """Start it. Raises ExtractorError where the system has no room for one."""
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
+        self._errors = open(os.memfd_create("errors"), "w+b")  # noqa: SIM115  # needs no folder for temporary files
         try:
             with _signals_held():
                 self._popen = subprocess.Popen(

@@ -1,10 +1,10 @@
 /* Products y = x W^T with weights in AMX tiles, in bfloat16, int8 or int4, fused with the norm before them and with
-   what follows: scales, bias, residual, gate. Called by amx.py.
+   what follows: scales, bias, residual, gate. Called by tiled.py.
 
                  steps along the sum ->              A tile is 16 rows of 64 bytes. A step is 64 bytes of the
                s0     s1          sN                 sum: 32 numbers in bfloat16, 64 in int8; in int4 32 columns.
    input    [32 rows][step][2 tiles of 16 rows]      written by take_row(): norm, quantise, pad with zeros
-   weight   [16 outputs][step][1 tile]               written once by amx.py: 4 bytes of the sum for 16 outputs in a row
+   weight   [16 outputs][step][1 tile]               written once by tiled.py: 4 bytes of the sum for 16 outputs in a row
    sums     [2 tiles of rows][2 tiles of outputs]    tiles 0 .. 3; input in 4 and 5, weight in 6 and 7
 
    Loops, from the outside: a task is a group of panels (32 outputs each) and a chunk of input blocks (32 rows each)
@@ -29,7 +29,7 @@
 #define GROUP 32           /* columns of int4 that share scale and zero */
 #define INLINE static inline __attribute__((always_inline))
 
-enum kind { HALF, INT8, INT4 }; /* amx.py counts them alike */
+enum kind { HALF, INT8, INT4 }; /* tiled.py counts them alike */
 
 /* A tile of a weight in int4: 16 outputs by 32 columns, with a scale and a zero for each output. A byte holds two
    columns, the even one low; four bytes, so eight columns, of each output are adjacent: [8 columns][output]. The weight

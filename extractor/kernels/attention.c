@@ -96,51 +96,73 @@ struct state {
     float largest[MOST_HEADS], sum[MOST_HEADS], mixed[MOST_HEADS][MOST_SIZE];
 };
 
-/* The product of a query and a key of `size` channels. */
-static inline __attribute__((always_inline)) float dot(const uint16_t *restrict query, const uint16_t *restrict key,
-                                                       int64_t size) {
-    float sum = 0;
-    int64_t i = 0;
-#if defined(__AVX512BF16__) && defined(__AVX512VL__)
-    __m512 sums = _mm512_setzero_ps();
-    for (; i + 32 <= size; i += 32)
-        sums = _mm512_dpbf16_ps(sums, (__m512bh)_mm512_loadu_si512(query + i), (__m512bh)_mm512_loadu_si512(key + i));
-    sum = _mm512_reduce_add_ps(sums);
+#ifdef __AVX512BW__
+#define LANES 16  /* floats of a vector */
+#define VECTORS 4 /* of channels whose sums for HEADS heads stay in registers */
+#else
+#define LANES 8
+#define VECTORS 2
 #endif
-    for (; i < size; i++) sum += wide(query[i]) * wide(key[i]);
-    return sum;
-}
+#define HEADS 4
 
-typedef float floats __attribute__((vector_size(64)));
-typedef uint32_t words __attribute__((vector_size(64)));
-typedef uint16_t halves __attribute__((vector_size(32)));
+typedef float lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES)));
+typedef float four __attribute__((vector_size(16)));
 
-#define LANES 16 /* floats of a vector */
-#define TILE 4   /* heads and vectors of channels whose sums stay in registers */
-
-static inline floats widen(const uint16_t *source) {
+static inline lanes widen(const uint16_t *source) {
     halves half;
     memcpy(&half, source, sizeof half);
-    return (floats)(__builtin_convertvector(half, words) << 16);
+    return (lanes)(__builtin_convertvector(half, words) << 16);
+}
+
+static inline float total(lanes values) {
+    four parts[LANES / 4], sum = {0};
+    memcpy(parts, &values, sizeof parts);
+    for (int i = 0; i < LANES / 4; i++) sum += parts[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* Scores of some heads (known when compiled) with `count` keys of `size` channels. Queries are widened. */
+static inline __attribute__((always_inline)) void score_heads(const float *queries, int heads, int64_t size,
+                                                              const uint16_t *keys, int64_t stride, int64_t count,
+                                                              float scale, float (*scores)[BLOCK]) {
+    for (int64_t k = 0; k < count; k += 2) {
+        const uint16_t *one = keys + k * stride, *other = k + 1 < count ? one + stride : one;
+        lanes sums[HEADS][2];
+        for (int h = 0; h < heads; h++) sums[h][0] = sums[h][1] = (lanes){0};
+        for (int64_t i = 0; i < size; i += LANES) {
+            lanes first = widen(one + i), second = widen(other + i);
+            for (int h = 0; h < heads; h++) {
+                lanes query = *(const lanes *)(queries + h * size + i);
+                sums[h][0] += query * first;
+                sums[h][1] += query * second;
+            }
+        }
+        for (int h = 0; h < heads; h++) {
+            scores[h][k] = total(sums[h][0]) * scale;
+            if (k + 1 < count) scores[h][k + 1] = total(sums[h][1]) * scale;
+        }
+    }
 }
 
 /* mixed = mixed * shrink + scores * values, for some heads and some vectors of channels (known when compiled). */
 static inline __attribute__((always_inline)) void mix_tile(float (*mixed)[MOST_SIZE], const float *shrink,
                                                            const float (*scores)[BLOCK], int heads, int vectors,
                                                            const uint16_t *values, int64_t stride, int64_t count) {
-    floats sums[TILE][TILE];
+    lanes sums[HEADS][VECTORS];
     for (int h = 0; h < heads; h++)
         for (int v = 0; v < vectors; v++) {
-            memcpy(&sums[h][v], &mixed[h][v * LANES], sizeof(floats));
+            memcpy(&sums[h][v], &mixed[h][v * LANES], sizeof(lanes));
             sums[h][v] *= shrink[h];
         }
     for (int64_t k = 0; k < count; k++)
         for (int v = 0; v < vectors; v++) {
-            floats value = widen(values + k * stride + v * LANES);
+            lanes value = widen(values + k * stride + v * LANES);
             for (int h = 0; h < heads; h++) sums[h][v] += scores[h][k] * value;
         }
     for (int h = 0; h < heads; h++)
-        for (int v = 0; v < vectors; v++) memcpy(&mixed[h][v * LANES], &sums[h][v], sizeof(floats));
+        for (int v = 0; v < vectors; v++) memcpy(&mixed[h][v * LANES], &sums[h][v], sizeof(lanes));
 }
 
 /* The same for all channels (a multiple of LANES) of some heads. */
@@ -148,24 +170,26 @@ static inline __attribute__((always_inline)) void mix(float (*mixed)[MOST_SIZE],
                                                       const float (*scores)[BLOCK], int heads, int64_t size,
                                                       const uint16_t *values, int64_t stride, int64_t count) {
     int64_t i = 0;
-    for (; i + TILE * LANES <= size; i += TILE * LANES)
-        mix_tile((float (*)[MOST_SIZE])(mixed[0] + i), shrink, scores, heads, TILE, values + i, stride, count);
+    for (; i + VECTORS * LANES <= size; i += VECTORS * LANES)
+        mix_tile((float (*)[MOST_SIZE])(mixed[0] + i), shrink, scores, heads, VECTORS, values + i, stride, count);
     for (; i < size; i += LANES)
         mix_tile((float (*)[MOST_SIZE])(mixed[0] + i), shrink, scores, heads, 1, values + i, stride, count);
 }
 
 /* Take `count` (at most BLOCK) keys and values, `stride` apart, into the softmax of the heads of a group. */
-static inline __attribute__((always_inline)) void take_block(struct state *restrict state,
-                                                             const uint16_t *restrict query, float scale,
-                                                             int64_t heads, int64_t size, const uint16_t *restrict keys,
+static inline __attribute__((always_inline)) void take_block(struct state *restrict state, const float *restrict queries,
+                                                             float scale, int64_t heads, int64_t size,
+                                                             const uint16_t *restrict keys,
                                                              const uint16_t *restrict values, int64_t stride,
                                                              int64_t count) {
     float scores[MOST_HEADS][BLOCK], shrink[MOST_HEADS];
-    /* 1. scores of all heads with all keys */
-    for (int64_t h = 0; h < heads; h++)
-        for (int64_t k = 0; k < count; k++) scores[h][k] = dot(query + h * size, keys + k * stride, size) * scale;
+    int64_t h = 0;
+    /* 1. scores with all keys, for HEADS heads at a time while there are as many */
+    for (; h + HEADS <= heads; h += HEADS)
+        score_heads(queries + h * size, HEADS, size, keys, stride, count, scale, scores + h);
+    for (; h < heads; h++) score_heads(queries + h * size, 1, size, keys, stride, count, scale, scores + h);
     /* 2. scores to weights, relative to the new maximum; `shrink` makes up for the old one */
-    for (int64_t h = 0; h < heads; h++) {
+    for (h = 0; h < heads; h++) {
         float largest = state->largest[h], sum = 0;
 #pragma omp simd reduction(max : largest)
         for (int64_t k = 0; k < count; k++) largest = scores[h][k] > largest ? scores[h][k] : largest;
@@ -178,15 +202,14 @@ static inline __attribute__((always_inline)) void take_block(struct state *restr
         state->largest[h] = largest;
         state->sum[h] = state->sum[h] * shrink[h] + sum;
     }
-    /* 3. values, for TILE heads at a time while there are as many */
-    int64_t h = 0;
-    for (; h + TILE <= heads; h += TILE)
-        mix(state->mixed + h, shrink + h, scores + h, TILE, size, values, stride, count);
+    /* 3. values, in the same way */
+    for (h = 0; h + HEADS <= heads; h += HEADS)
+        mix(state->mixed + h, shrink + h, scores + h, HEADS, size, values, stride, count);
     for (; h < heads; h++) mix(state->mixed + h, shrink + h, scores + h, 1, size, values, stride, count);
 }
 
 /* Take `count` keys and values into the softmax, block by block; the next block is prefetched meanwhile. */
-static void take(struct state *state, const uint16_t *query, float scale, int64_t heads, int64_t size,
+static void take(struct state *state, const float *queries, float scale, int64_t heads, int64_t size,
                  const uint16_t *keys, const uint16_t *values, int64_t stride, int64_t count) {
     for (int64_t k = 0; k < count; k += BLOCK) {
         int64_t some = count - k < BLOCK ? count - k : BLOCK;
@@ -197,9 +220,9 @@ static void take(struct state *state, const uint16_t *query, float scale, int64_
                 __builtin_prefetch(values + next * stride + i);
             }
         if (size == 128) /* a constant when compiled, which halves the time */
-            take_block(state, query, scale, heads, 128, key, value, stride, some);
+            take_block(state, queries, scale, heads, 128, key, value, stride, some);
         else
-            take_block(state, query, scale, heads, size, key, value, stride, some);
+            take_block(state, queries, scale, heads, size, key, value, stride, some);
     }
 }
 
@@ -216,18 +239,20 @@ void attend_segments(const uint16_t *states, const struct sizes *sizes, const st
     for (int64_t task = 0; task < count * sizes->groups; task++) {
         int64_t n = task / sizes->groups, group = task % sizes->groups, shift = group * size;
         struct state state;
+        float queries[each * size];
         for (int64_t t = 0; t < segments[n].count; t++) {
             int64_t token = segments[n].first + t;
             const uint16_t *query = states + token * row + group * each * size;
+            for (int64_t i = 0; i < each * size; i++) queries[i] = wide(query[i]);
             for (int64_t h = 0; h < each; h++) {
                 for (int64_t i = 0; i < size; i++) state.mixed[h][i] = 0;
                 state.largest[h] = -INFINITY;
                 state.sum[h] = 0;
             }
             if (prefix_length[n])
-                take(&state, query, scale, each, size, prefix_keys[n] + shift, prefix_values[n] + shift, stride,
+                take(&state, queries, scale, each, size, prefix_keys[n] + shift, prefix_values[n] + shift, stride,
                      prefix_length[n]);
-            take(&state, query, scale, each, size, keys[n] + shift, values[n] + shift, stride, segments[n].start + t + 1);
+            take(&state, queries, scale, each, size, keys[n] + shift, values[n] + shift, stride, segments[n].start + t + 1);
             for (int64_t h = 0; h < each; h++) {
                 uint16_t *mine = output + (token * sizes->heads + group * each + h) * size;
                 for (int64_t i = 0; i < size; i++) mine[i] = narrow(state.mixed[h][i] / state.sum[h]);
@@ -462,6 +487,49 @@ void pick_rows(const uint16_t *logits, int64_t rows, int64_t size, const uint32_
         }
         picked[2 * r] = place < 0 ? 0 : (double)place;
         picked[2 * r + 1] = place < 0 || unordered || isinf(top) ? NAN : -log(_mm512_reduce_add_ps(total));
+    }
+}
+#else
+/* Numbers i .. i + 31 of a row in float32, -infinity for those whose bit is not set. */
+static inline __attribute__((always_inline)) void allowed_of(const uint16_t *row, uint32_t word, int64_t count, float *found) {
+    if (count >= 32)
+        for (int j = 0; j < 32; j++) found[j] = word >> j & 1 ? wide(row[j]) : -INFINITY;
+    else
+        for (int j = 0; j < 32; j++) found[j] = j < count && word >> j & 1 ? wide(row[j]) : -INFINITY;
+}
+
+/* As above, without the matrix unit. */
+void pick_rows(const uint16_t *logits, int64_t rows, int64_t size, const uint32_t *bits, int64_t words, double *picked) {
+#pragma omp parallel for schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const uint16_t *row = logits + r * size;
+        const uint32_t *mine = bits ? bits + r * words : bits;
+        float found[32], top = -INFINITY, sum = 0;
+        int64_t place = -1;
+        int unordered = 0; /* a maximum forgets NaN, so they are looked for */
+        for (int64_t i = 0; i < size; i += 32) {
+            if (mine && !mine[i / 32]) continue;
+            allowed_of(row + i, mine ? mine[i / 32] : ~0u, size - i, found);
+            float most = -INFINITY;
+#pragma omp simd reduction(max : most) reduction(| : unordered)
+            for (int j = 0; j < 32; j++) {
+                most = found[j] > most ? found[j] : most;
+                unordered |= found[j] != found[j];
+            }
+            top = most > top ? most : top;
+        }
+        /* second pass: where the largest is, and the sum of exponentials relative to it */
+        for (int64_t i = 0; i < size; i += 32) {
+            uint32_t word = mine ? mine[i / 32] : ~0u;
+            if (!word) continue;
+            allowed_of(row + i, word, size - i, found);
+            for (int j = 0; place < 0 && j < 32 && j < size - i; j++)
+                if (word >> j & 1 && found[j] == top) place = i + j;
+#pragma omp simd reduction(+ : sum)
+            for (int j = 0; j < 32; j++) sum += found[j] == -INFINITY ? 0.0f : exponential(found[j] - top);
+        }
+        picked[2 * r] = place < 0 ? 0 : (double)place;
+        picked[2 * r + 1] = place < 0 || unordered || isinf(top) ? NAN : -log(sum);
     }
 }
 #endif

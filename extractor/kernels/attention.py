@@ -1,4 +1,4 @@
-"""The functions of `attention.c`: norms, rotation with the write into the KV cache, attention, and greedy sampling.
+"""The functions of `attention.c` and `prefill.c`: norms, rotation into the KV cache, attention, and greedy sampling.
 
 A step's rows are the tokens of its segments, one after another; a segment continues one sequence, whose keys and values
 are in a slot of the cache and, before them, in a shared prefix. Slots and prefixes are passed as addresses, which this
@@ -29,6 +29,8 @@ SIGNATURES = {
     "pick_rows": Signature((_P, _N, _N, _P, _N, _P)),
 }
 
+PREFILL_SIGNATURES = {"attend_prefill": Signature((_P, _P, _P, _N, _P, _P, _P, _P, _P, _P, _P))}
+
 TILE_KEYS = 32
 """Keys that lie together in a slot which is laid out for AMX: its capacity is a multiple of them."""
 
@@ -36,7 +38,7 @@ TILED_HEAD_SIZE = 128
 """The channels of a head that attention on AMX tiles is written for (HEAD)."""
 
 _MOST_HEADS, _MOST_SIZE, _SIZE_MULTIPLE = 64, 256, 16  # MOST_HEADS, MOST_SIZE, LANES
-_TASK_ROWS = 128  # TOGETHER * ROWS
+_TASK_ROWS = 128  # TOGETHER * ROWS of attention.c, TOGETHER of prefill.c
 
 _ADDRESS_BYTES = 8
 
@@ -69,17 +71,22 @@ class AttentionStep:
         self._sizes = np.array([heads, groups, size], dtype=np.int64)
         self.sizes = array_pointer("sizes", self._sizes, 3)
         self._segments, self._prefix_lengths = segments, prefix_lengths  # alive as long as their addresses are used
+        self._tasks_from: tuple[int, Int64Array] | None = None
 
-    @cached_property
-    def tasks(self) -> int:
-        """The address of where each segment's tasks on AMX begin, and of their number: int64 (segments + 1,)."""
-        return array_pointer("tasks", self._tasks, self.count + 1)
+    def tasks_from(self, first: int) -> int:
+        """Return the address of where the tasks of each segment begin, and of their number: int64 (segments + 1,).
 
-    @cached_property
-    def _tasks(self) -> Int64Array:
-        rows = self._segments[:, 1] * (self.heads // self.groups)
+        Segments before `first` have none.
+        """
+        if self._tasks_from is None or self._tasks_from[0] != first:
+            rows = self._segments[:, 1].copy()
+            rows[:first] = 0
+            self._tasks_from = first, self._count_tasks(rows)
+        return array_pointer("tasks", self._tasks_from[1], self.count + 1)
+
+    def _count_tasks(self, rows: Int64Array) -> Int64Array:
         tasks = np.zeros(self.count + 1, dtype=np.int64)
-        np.cumsum(-(-rows // _TASK_ROWS), out=tasks[1:])
+        np.cumsum(-(-rows * (self.heads // self.groups) // _TASK_ROWS), out=tasks[1:])
         return tasks
 
     @cached_property
@@ -94,10 +101,8 @@ class AttentionKernels:
     All raise TypeError for a wrong dtype and ValueError for a wrong shape, stride or device, before C is called.
     """
 
-    def __init__(self, library: ctypes.CDLL) -> None:
-        self._library = library
-        self.picks = hasattr(library, "pick_rows")
-        """Whether `pick_rows` is there (AVX-512)."""
+    def __init__(self, library: ctypes.CDLL, prefill: ctypes.CDLL) -> None:
+        self._library, self._prefill = library, prefill
 
     def has_tiles(self) -> bool:
         """Return whether the processor has AMX and Linux grants it; asking is what enables it."""
@@ -156,6 +161,25 @@ class AttentionKernels:
             _output(output, states, step),
         )
 
+    def attend_prefill(
+        self, states: Tensor, step: AttentionStep, count: int, slots: Addresses, prefixes: Addresses, output: Tensor
+    ) -> None:
+        """Do the same with products of vectors, for the segments from `count` on: those of many tokens."""
+        require(0 <= count <= step.count, f"at most {step.count} segments, not {count}")
+        arguments = _addresses("slot addresses", slots, step), _addresses("prefix addresses", prefixes, step)
+        operands = _states(states, step), _output(output, states, step)
+        self._prefill.attend_prefill(
+            operands[0],
+            step.sizes,
+            step.segments,
+            step.count,
+            step.tasks_from(count),
+            *arguments[0],
+            *arguments[1],
+            step.prefix_lengths,
+            operands[1],
+        )
+
     def attend_segments_tiled(
         self, states: Tensor, step: AttentionStep, slots: Addresses, prefixes: Addresses, output: Tensor
     ) -> None:
@@ -168,7 +192,7 @@ class AttentionKernels:
             step.sizes,
             step.segments,
             step.count,
-            step.tasks,
+            step.tasks_from(0),
             *arguments[0],
             *arguments[1],
             step.prefix_lengths,
@@ -190,7 +214,7 @@ class AttentionKernels:
 
     def _function(self, name: str) -> ctypes._NamedFuncPointer:
         if not hasattr(self._library, name):
-            raise RuntimeError(f"{name} needs instructions that this processor lacks: check has_tiles() or picks first")
+            raise RuntimeError(f"{name} needs instructions that this processor lacks: check has_tiles() first")
         function: ctypes._NamedFuncPointer = getattr(self._library, name)
         return function
 
@@ -198,8 +222,8 @@ class AttentionKernels:
 @cache
 def kernels() -> AttentionKernels | None:
     """Return the kernels of this machine; None where they are switched off or gcc is missing."""
-    library = load("attention", SIGNATURES)
-    return None if library is None else AttentionKernels(library)
+    library, prefill = load("attention", SIGNATURES), load("prefill", PREFILL_SIGNATURES)
+    return None if library is None or prefill is None else AttentionKernels(library, prefill)
 
 
 def _states(states: Tensor, step: AttentionStep) -> int:

@@ -65,7 +65,7 @@ def _physical_lines(source: Iterator[TextLine]) -> Iterator[TextLine]:
     """Split lines at lone carriage returns too, with which old spreadsheets end them."""
     numbers = itertools.count(1)
     for line in source:
-        for part in LONE_RETURN.split(line.text) if "\r" in line.text[:-2] else (line.text,):
+        for part in LONE_RETURN.split(line.text) if "\r" in line.text.removesuffix("\r\n") else (line.text,):
             if part or line.problem:
                 yield dataclasses.replace(line, number=next(numbers), text=part)
 

@@ -1,7 +1,8 @@
 """Mail: the headers that people read, the text, and a list of attachments, which are documents of their own.
 
-Of a text in two forms the plain one is taken, else the visible text of the HTML. Pictures that belong to the text and
-signatures are only listed. Mail often declares no encoding or a wrong one: see `encodings.declared`.
+Of a text in two forms the plain one is taken, else the visible text of the HTML. Signatures are only listed, and so are
+recordings and pictures, which a note names; attached pictures are documents where OCR is on. Mail often declares no
+encoding or a wrong one: see `encodings.declared`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from typing import Any, BinaryIO, TypeAlias, cast
 from extractor.data import Document, FailedDocument
 from extractor.encodings import declared
 from extractor.encodings.detect import Decoded, Undecodable
-from extractor.readers._support import html_text
+from extractor.readers._support import html_text, media
 from extractor.readers._support.files import File, ReadOptions, read_bytes
 from extractor.readers._support.limits import ReadError, damaged
+from extractor.readers._support.mail_text import MailText
 from extractor.readers._support.rows import SURROGATE
 from extractor.readers._support.segments import TextBuilder
 from extractor.readers._support.signatures import TextStart
@@ -72,13 +74,15 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
         raise ReadError("mislabelled", "a mail by its name, but it has no header: rename it to .txt if it is text")
     mail = Mail.of(message)
     digest = sha256(data).hexdigest()
+    unread = media.unread(mail.attached, options)
     try:
-        builder, encoding = _text_of(mail)
-        yield file.document(builder.text, digest, encoding, builder.segments)
+        builder, encoding, hidden = _text_of(mail, options)
+        notes = (*hidden, *media.notes(unread, options))
+        yield file.document(builder.text, digest, encoding, builder.segments, notes)
     except ReadError as failed:
         yield file.failed(failed.problem, digest)
     for attached in mail.attached:
-        if attached.is_document:
+        if attached.is_document and attached not in unread:
             yield file.inside(attached.name, functools.partial(_open, attached.part))
 
 
@@ -98,6 +102,11 @@ class Attachment:
     number: str
     name: str
     is_document: bool
+
+    @property
+    def medium(self) -> str:
+        """What a note calls a part that holds no text to read; empty for all others."""
+        return media.kind_of(self.name, self.part.get_content_type())
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,27 +169,20 @@ def _is_document(part: Part) -> bool:
 # The text of a mail
 
 
-def _text_of(mail: Mail) -> tuple[TextBuilder, str | None]:
-    """Return the text of a mail, and the encoding of its first part."""
-    builder = TextBuilder()
-    texts = [(text, _decoded(text.part)) for text in mail.texts]
+def _text_of(mail: Mail, options: ReadOptions) -> tuple[TextBuilder, str | None, list[str]]:
+    """Return the text of a mail, the encoding of its first part, and notes on what is hidden in it."""
+    shown = MailText()
+    texts = [(text, *_decoded(text.part, options)) for text in mail.texts]
     hint = texts[0][1].encoding if texts else None
     for name in HEADERS:
         for value in _values(mail.message, name, hint):
-            builder.write(f"\n{name}: " if builder else f"{name}: ")
-            builder.add(value, {"part": "header", "header": name})
-    for text, decoded in texts:
-        body = decoded.text.replace("\r\n", "\n").strip("\n")
-        if body.strip():
-            builder.write("\n\n" if builder else "")
-            builder.add(body, {"part": text.number, "type": text.part.get_content_type()})
-    for index, attached in enumerate(mail.attached):
-        builder.write(("\n" if index else "\n\n") if builder else "")
-        builder.write("Attachment: ")
-        builder.add(attached.name, {"part": attached.number, "type": attached.part.get_content_type()})
-    if not builder.text.strip():
-        raise ReadError("empty", "no text: the mail has neither the usual headers nor a text")
-    return builder, hint
+            shown.add_header(name, value)
+    for text, decoded, _ in texts:
+        shown.add_body(decoded.text, text.number, text.part.get_content_type())
+    for attached in mail.attached:
+        shown.add_attachment(attached.name, attached.number, attached.part.get_content_type())
+    shown.check()
+    return shown.builder, hint, [note for *_, notes in texts for note in notes]
 
 
 def _values(message: Part, wanted: str, hint: str | None) -> list[str]:
@@ -188,18 +190,19 @@ def _values(message: Part, wanted: str, hint: str | None) -> list[str]:
     return [shown for value in values if (shown := _header(value, hint))]
 
 
-def _decoded(part: Part) -> Decoded:
-    """Return the text of a part. Raises ReadError where its encoding is not clear."""
+def _decoded(part: Part, options: ReadOptions) -> tuple[Decoded, tuple[str, ...]]:
+    """Return the text of a part, and notes on what is hidden. Raises ReadError where its encoding is not clear."""
     data, label = _bytes(part), part.get_content_charset()
     if not data.strip():
-        return Decoded("", "utf-8")
+        return Decoded("", "utf-8"), ()
     is_html = part.get_content_type() == "text/html"
     decoded = html_text.decode(data, label) if is_html else declared.decode(data, label)
     if isinstance(decoded, Undecodable):
         raise ReadError(decoded.code, f"the text of the mail: {decoded.message}")
     if is_html:
-        return Decoded(html_text.visible_text(decoded.text), decoded.encoding)
-    return Decoded(_flowing(part, decoded.text), decoded.encoding)
+        page = html_text.render(decoded.text, hidden=options.hidden)
+        return Decoded(page.text, decoded.encoding), page.notes
+    return Decoded(_flowing(part, decoded.text), decoded.encoding), ()
 
 
 def _flowing(part: Part, text: str) -> str:

@@ -29,7 +29,8 @@ def read(file: File, options: ReadOptions) -> Iterator[Document]:
     decoded = html_text.decode(data)
     if isinstance(decoded, Undecodable):
         raise ReadError.of(decoded)
-    text = html_text.visible_text(decoded.text)
-    if not text.strip():
-        raise ReadError("empty", "no text: nothing on the page is visible without running its scripts")
-    yield file.document(text, sha256(data).hexdigest(), decoded.encoding)
+    page = html_text.render(decoded.text, hidden=options.hidden)
+    if not page.text.strip():
+        message = "nothing on the page is visible without running its scripts (what is hidden: --hidden)"
+        raise ReadError("empty", f"no text: {message}")
+    yield file.document(page.text, sha256(data).hexdigest(), decoded.encoding, notes=page.notes)

@@ -162,7 +162,8 @@ def _about(record: Record) -> dict[str, Json]:
         "tokens written": usage.completion_tokens,
         "seconds": round(usage.seconds, 3),
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    noted = {"notes": "; ".join(source.notes)} if source.notes else {}
+    return {name: value for name, value in facts.items() if value is not None} | noted
 
 
 def _highlights(record: Record, numbers: Mapping[str, int]) -> list[Highlight]:

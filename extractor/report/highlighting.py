@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from extractor.data import Json, Span
+from extractor.text.utf16 import Utf16Offsets
 
 CONTEXTS = (2000, 800, 300, 120, 40)
 """Characters shown on either side of a highlight where not all of a text is; the widest that fits is taken."""
@@ -35,11 +36,7 @@ class Excerpt:
 
     def in_utf16(self) -> dict[str, Json]:
         """Return the piece as JSON; offsets count UTF-16 units, like strings of JavaScript."""
-        wide = [at for at, char in enumerate(self.text) if char > "\uffff"]
-
-        def place(at: int) -> int:
-            return at + bisect_right(wide, at - 1)
-
+        place = Utf16Offsets.of(self.text).encode
         highlights = [
             [place(each.start), place(each.end), each.value, *([1] if each.other else [])] for each in self.highlights
         ]

@@ -2,28 +2,34 @@
 
 Spreadsheets take a cell that begins with `=`, `+`, `-` or `@` for a formula, and documents come from strangers. Such a
 cell, numbers apart, gets an apostrophe in front, the sign for text; one that begins with apostrophes before such a
-character gets one more, so that taking one off gives the value back, always. The other formats hold values as they are.
+character gets one more, so that taking one off gives the value back, always. So do names of columns, which are those of
+a schema. The other formats hold values as they are.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import os
 import re
 from collections.abc import Iterator, Sequence
 
 from extractor.data import RECORD_VERSION, Json, Record
-from extractor.sinks import Sink, SinkOptions
+from extractor.errors import InputError, OutputError
+from extractor.sinks import Rows, Sink, SinkOptions
 from extractor.sinks._support.columns import Columns
+from extractor.sinks._support.stored_rows import stored_row
 from extractor.storage.append_log import AppendLog
-from extractor.storage.compression import LineReader, with_codecs
+from extractor.storage.compression import LineReader, codec_of, with_codecs
 from extractor.storage.resumable_file import ResumableSink
-from extractor.storage.resume import RowSummary, foreign, other_rows, other_version
+from extractor.storage.resume import ResumeState, RowSummary, foreign, other_rows, other_version
 
 SUFFIXES = with_codecs(".csv")
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 NUMBER = re.compile(r"[+-][\d\s.,()-]*\d[\d\s.,()-]*")
 LARGEST_CELL = 2**31 - 1
+BOM = codecs.BOM_UTF8
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:
@@ -31,24 +37,74 @@ def open_sink(path: str, options: SinkOptions) -> Sink:
     return ResumableSink(path, options, CsvRows(path, options))
 
 
+def read_rows(path: str) -> Rows:
+    """Yield the rows of a file; a cell without text is null. Raises InputError."""
+    csv.field_size_limit(LARGEST_CELL)
+    try:
+        with codec_of(path).open(path) as lines:
+            yield from _read_records(lines, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except OutputError as error:  # a codec tells those who write what to do
+        raise InputError(f"{path} is damaged, or not compressed as its suffix says ({error.__cause__}).") from error
+
+
+def _read_records(lines: LineReader, path: str) -> Rows:
+    header: list[str] = []
+    size, number = 0, 0
+    for number, (raw, written) in enumerate(_records(lines), 1):
+        size += len(raw)
+        cells = [unescape_formula(cell) for cell in written]
+        if number == 1:
+            header = [name.removeprefix("\ufeff") for name in cells]
+        elif cells:
+            row = {name: cell or None for name, cell in zip(header, cells, strict=False)}
+            yield number, stored_row(row, f"{path} record {number}")
+    if size < lines.size:
+        yield number + 1, None
+
+
 class CsvRows(AppendLog):
-    """A header, then a CSV record for each row."""
+    """A header, then a CSV record for each row. A byte order mark that is asked for is put before them, also in a file
+    that an earlier run began without; one that is there stays."""
 
     def __init__(self, path: str, options: SinkOptions) -> None:
         super().__init__(path, options)
         csv.field_size_limit(LARGEST_CELL)
         self._columns = Columns.of(options)
-        self.header = _written([list(self._columns.types)])
+        self._names = _written([[escape_formula(name) for name in self._columns.types]])
+        self.header = self._wanted = (BOM if options.bom else b"") + self._names
+
+    def resume(self) -> ResumeState:
+        self.header = (BOM if self._has_mark() else b"") + self._names
+        state = super().resume()
+        if not state.table:
+            self.header = self._wanted
+        elif len(self.header) < len(self._wanted):
+            self.header = self._wanted
+            self._compact()
+            return super().resume()
+        return state
+
+    def _has_mark(self) -> bool:
+        if not os.path.exists(self._path):
+            return False
+        with self._codec.open(self._path) as lines:
+            return lines.peek(len(BOM)).startswith(BOM)
+
+    def clear(self) -> None:
+        super().clear()
+        self.header = self._wanted
 
     def encode(self, record: Record) -> bytes:
         return _written([[escape_formula(value) for value in row] for row in self._columns.rows(record)])
 
     def documents(self, lines: LineReader) -> Iterator[tuple[bytes, RowSummary]]:
-        start = lines.peek(len(self.header))
-        if not (start.startswith(b"id,status,") or b"id,status,".startswith(start)):
+        start = lines.peek(len(self.header)).removeprefix(BOM)
+        if not (start.startswith(b"id,status,") or b"id,status,".startswith(start) or BOM.startswith(start)):
             raise foreign(self._path, "Line 1")
         records = _records(lines)
-        header = next(records, (b"", []))[1]
+        header = [name.removeprefix("\ufeff") for name in next(records, (b"", []))[1]]
         if "sha256" in header and "record" not in header:
             raise other_version(self._path, 1)
         held, first = b"", None

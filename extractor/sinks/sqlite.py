@@ -11,16 +11,20 @@ import errno
 import os
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 from extractor.data import Json, Record
-from extractor.errors import OutputError
-from extractor.sinks import Sink, SinkOptions
+from extractor.errors import InputError, OutputError
+from extractor.sinks import Rows, Sink, SinkOptions
 from extractor.sinks._support.cell_types import LARGEST
 from extractor.sinks._support.columns import Columns
+from extractor.sinks._support.stored_rows import stored_row
+from extractor.storage.present import Present
 from extractor.storage.resumable_file import ResumableSink
 from extractor.storage.resume import ADVICE, ResumeState, RowSummary, foreign, other_version
 
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
+TABLES = ("records", "entities")
 BESIDE = ("-wal", "-shm", "-journal")
 TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "INTEGER", "json": "TEXT"}
 
@@ -28,6 +32,26 @@ TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "I
 def open_sink(path: str, options: SinkOptions) -> Sink:
     """Return a resumable table of a file."""
     return ResumableSink(path, options, SqliteTable(path, options))
+
+
+def read_rows(path: str) -> Rows:
+    """Yield the rows of the table of a file, of documents or else of values. Raises InputError."""
+    if not os.path.isfile(path):
+        raise InputError(f"{path} cannot be read: there is no such file.")
+    uri = f"{Path(path).absolute().as_uri()}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            there = {name for (name,) in found}
+            tables = [table for table in TABLES if table in there]
+            if not tables:
+                raise InputError(f"{path} has none of the tables {' and '.join(TABLES)}: no run has written it.")
+            cursor = database.execute(f"SELECT * FROM {tables[0]} ORDER BY rowid")
+            names = [name for name, *_ in cursor.description]
+            for number, values in enumerate(cursor, 1):
+                yield number, stored_row(dict(zip(names, values, strict=True)), f"{path} row {number}")
+    except sqlite3.Error as error:
+        raise InputError(f"{path} cannot be read as a SQLite database: {error}.") from error
 
 
 @contextlib.contextmanager
@@ -84,6 +108,10 @@ class SqliteTable:
     def _column_names(self) -> list[str]:
         return [name for _, name, *_ in self._connection.execute(f"PRAGMA table_info({self._table})")]
 
+    def rows(self) -> Iterator[RowSummary]:
+        with _as_os_error():
+            yield from self._rows()
+
     def _rows(self) -> Iterator[RowSummary]:
         """Yield what the table holds. Raises OutputError for one of other columns, OutputMismatch for one of 0.1."""
         names = self._column_names()
@@ -92,7 +120,7 @@ class SqliteTable:
         if "record" not in names:
             raise other_version(self._path, 1)
         first = "WHERE row = 1" if self._options.flatten else ""
-        columns = "id, sha256, status, fingerprint, coalesce(code, ''), prompt_tokens, completion_tokens, record"
+        columns = "id, sha256, status, fingerprint, coalesce(code, ''), prompt_tokens, completion_tokens, record, path"
         for values in self._connection.execute(f"SELECT {columns} FROM {self._table} {first} ORDER BY rowid"):
             yield RowSummary(*values)
 
@@ -142,15 +170,24 @@ class SqliteTable:
         with _as_os_error():
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def finish(self, state: ResumeState) -> ResumeState:
+    def finish(self, state: ResumeState, present: Present | None) -> ResumeState:
         """Fold the log into the one file, which anybody can copy then."""
         with _as_os_error():
             if not self._exists():
                 self._begin()
+            if present is not None:
+                self._prune(present)
             if self._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._connection.execute("PRAGMA journal_mode = DELETE")
-            return self._recount() if state.stale else state
+            return self._recount() if state.stale or present else state
+
+    def _prune(self, present: Present) -> None:
+        """Delete the rows of documents that are not `present`, in one transaction."""
+        gone = [row.id for row in self._rows() if not present.holds(row.id, row.path)]
+        with self._connection as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany(f"DELETE FROM {self._table} WHERE id = ?", ([id] for id in gone))
 
     def _recount(self) -> ResumeState:
         state = ResumeState()
@@ -170,7 +207,7 @@ def _storable(value: Json) -> Json:
 
 
 def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""').replace("\0", "") + '"'
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _name(error: sqlite3.Error) -> str:

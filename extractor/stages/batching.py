@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Generic, TypeVar
 
 from extractor.data import Backend, Completion, Document, FailedDocument, Outcome, Prompt, Rejection
+from extractor.failures import contain
 
 T = TypeVar("T")
 Judge = Callable[[Completion], Outcome]
@@ -22,6 +23,12 @@ FollowUp = Callable[[Outcome], Sequence[Prompt]]
 
 _FILL_DELAY = 0.02  # seconds that a batch with room waits for the next document before it goes without
 _POLL = 0.1  # seconds between looks at whether to stop
+
+
+class Stop(threading.Event):
+    """Set from outside, it ends a run after what is in flight; `in_flight` says how many documents that is."""
+
+    in_flight = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +50,30 @@ class Result:
 
 @dataclass(slots=True)
 class _Pending:
-    """A document with prompts that have no final outcome yet, and how many those are."""
+    """A document with prompts that have no final outcome yet, and how many those are.
+
+    One that has failed waits for the prompts of it that are in flight, whatever their answers are.
+    """
 
     index: int
     document: Document | FailedDocument
     unanswered: int
     outcomes: list[Outcome] = field(default_factory=list)
 
+    def fail(self, document: FailedDocument) -> None:
+        self.document = document
+        self.outcomes.clear()
+
+    @property
+    def has_failed(self) -> bool:
+        return isinstance(self.document, FailedDocument)
+
     def result(self) -> Result:
         return Result(self.index, self.document, tuple(self.outcomes))
 
 
 def generate(
-    jobs: Iterable[Job], backend: Backend, judge: Judge, follow_up: FollowUp, window: int, stop: threading.Event
+    jobs: Iterable[Job], backend: Backend, judge: Judge, follow_up: FollowUp, window: int, stop: Stop
 ) -> Iterator[Result]:
     """Yield each document once all its prompts have a final outcome; documents may overtake each other.
 
@@ -63,36 +81,75 @@ def generate(
     final; or further prompts beside an extraction, which stays. At most `window` prompts are in flight, a few more when
     an answer that was cut off is asked for in parts. After `stop` no new document begins.
     """
-    # By identity: a completion holds the very prompt that was submitted, and equal prompts are different requests.
-    # A prompt in flight is kept alive by the backend, so its id is not given to another.
-    in_flight: dict[int, _Pending] = {}
-
-    def submit(prompt: Prompt, pending: _Pending) -> None:
-        in_flight[id(prompt)] = pending
-        backend.submit(prompt)
-
+    in_flight = _InFlight(backend, judge, follow_up)
     with Prefetcher(_prompts(jobs), window, stop) as prefetched:
         while True:
             # Wait for input only when nothing else is left to do: slow reading never holds up finished answers.
-            while len(in_flight) < window and (item := prefetched.get(block=not in_flight)) is not None:
+            while len(in_flight) < window and (item := prefetched.get(block=not len(in_flight))) is not None:
                 pending, prompt = item
-                if prompt is None:
-                    yield pending.result()
-                else:
-                    submit(prompt, pending)
-            if not in_flight:
-                return
-            for completion in backend.collect():
-                pending = in_flight.pop(id(completion.prompt))
-                outcome = judge(completion)
-                prompts = follow_up(outcome)
-                for prompt in prompts:
-                    submit(prompt, pending)
-                replaced = bool(prompts) and isinstance(outcome, Rejection)  # the prompts carry it on in `rejected`
-                pending.unanswered += len(prompts) - 1
-                pending.outcomes.extend(() if replaced else (outcome,))
+                if prompt is not None:
+                    in_flight.submit(prompt, pending)
                 if not pending.unanswered:
                     yield pending.result()
+            stop.in_flight = in_flight.documents
+            if not len(in_flight):
+                return
+            for completion in backend.collect():
+                answered = in_flight.settle(completion)
+                if answered is not None and not answered.unanswered:
+                    yield answered.result()
+
+
+class _InFlight:
+    """The prompts that the backend works on. What a document makes this program raise fails that document."""
+
+    def __init__(self, backend: Backend, judge: Judge, follow_up: FollowUp) -> None:
+        self._backend = backend
+        self._judge = judge
+        self._follow_up = follow_up
+        # By identity: a completion holds the very prompt that was submitted, and equal prompts are different requests.
+        # A prompt in flight is kept alive by the backend, so its id is not given to another.
+        self._documents: dict[int, _Pending] = {}
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    @property
+    def documents(self) -> int:
+        """The number of documents whose prompts these are."""
+        return len({id(pending) for pending in self._documents.values()})
+
+    def submit(self, prompt: Prompt, pending: _Pending) -> None:
+        """Hand a prompt to the backend, unless its document has failed meanwhile."""
+        failed = None if pending.has_failed else contain(pending.document, lambda: self._backend.submit(prompt))
+        if failed is not None:
+            pending.fail(failed)
+        if pending.has_failed:
+            pending.unanswered -= 1
+        else:
+            self._documents[id(prompt)] = pending
+
+    def settle(self, completion: Completion) -> _Pending | None:
+        """Take in an answer and submit what follows from it. Return its document; None for one of no interest."""
+        pending = self._documents.pop(id(completion.prompt), None)
+        if pending is None:  # of a prompt that the backend took and then raised over
+            return None
+        settled = contain(pending.document, lambda: self._outcome(completion)) if not pending.has_failed else None
+        pending.unanswered -= 1
+        if isinstance(settled, FailedDocument):
+            pending.fail(settled)
+        elif settled is not None:
+            outcome, prompts = settled
+            replaced = bool(prompts) and isinstance(outcome, Rejection)  # the prompts carry it on in `rejected`
+            pending.outcomes.extend(() if replaced else (outcome,))
+            pending.unanswered += len(prompts)
+            for prompt in prompts:
+                self.submit(prompt, pending)
+        return pending
+
+    def _outcome(self, completion: Completion) -> tuple[Outcome, Sequence[Prompt]]:
+        outcome = self._judge(completion)
+        return outcome, self._follow_up(outcome)
 
 
 def in_order(results: Iterable[Result]) -> Iterator[Result]:

@@ -1,6 +1,7 @@
 """Stage 3: a Chunk and a Task become a Prompt.
 
-A template is Jinja2 source of the user's turn, rendered in a sandbox; an optional block `system` is the system turn.
+A template is Jinja2 source of the user's turn, rendered in a sandbox with limits (`task.rendering`); an optional block
+`system` is the system turn.
 Its variables: `document` (the chunk's text), `fields` (name, title, description, type of each entity type), `schema`,
 `examples` (text, data, answer); on a retry `previous` (`answer`, `errors`) and on a further pass `found` (JSON text of
 what the earlier ones found), else none. Text goes in as a value and is never parsed as a template. This module does not
@@ -12,23 +13,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import product
-
-import jinja2
-import jinja2.meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from extractor.data import Chunk, Document, Json, Message, Prompt, Rejection, Source
 from extractor.errors import PromptError
+from extractor.task import rendering
 from extractor.task.task import Task
 
 TURN_TOKENS = 8
 """Tokens: what a chat turn adds to its content, with a little to spare."""
-
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +92,7 @@ def check(task: Task, *, further: bool = False) -> Prompt:
     Return the first, with which the size of the instructions is measured; with `further` that of a further pass.
     Raises PromptError where the template is wrong, or shows no examples though there are some.
     """
-    if task.examples and "examples" not in jinja2.meta.find_undeclared_variables(_ENVIRONMENT.parse(task.template)):
+    if task.examples and "examples" not in rendering.variable_names(task.prompt, task.template):
         raise PromptError(f"The prompt {task.prompt!r} shows no `examples`. Put a loop over them into it.")
     _messages(task, "", _History({"answer": "{}", "errors": ("",)}))
     later = _messages(task, "", _History(found="{}"))
@@ -120,7 +113,6 @@ def _found(known: Mapping[str, Json]) -> str:
 
 
 def _messages(task: Task, text: str, history: _History = _History()) -> tuple[Message, ...]:
-    template = _compile(task.template)
     variables = {
         "document": text,
         "fields": [_field(field.name, field.title, field.description, field.type) for field in task.fields],
@@ -129,25 +121,10 @@ def _messages(task: Task, text: str, history: _History = _History()) -> tuple[Me
         "previous": history.previous,
         "found": history.found,
     }
-    try:
-        system = "".join(_block(template, "system", variables)).strip("\n")
-        user = "".join(_outside(template, variables)).rstrip("\n")
-    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise PromptError(f"The prompt {task.prompt!r} does not render: {error}.") from error
+    turns = rendering.render(task.prompt, task.template, variables)
+    system, user = turns.system.strip("\n"), turns.user.rstrip("\n")
     turn = Message("user", user.lstrip("\n") if system else user)
     return (Message("system", system), turn) if system else (turn,)
-
-
-def _block(template: jinja2.Template, name: str, variables: Mapping[str, Json]) -> Iterator[str]:
-    if name in template.blocks:
-        yield from template.blocks[name](template.new_context(dict(variables)))
-
-
-def _outside(template: jinja2.Template, variables: Mapping[str, Json]) -> Iterator[str]:
-    """Render the template apart from its system block."""
-    context = template.new_context(dict(variables))
-    context.blocks["system"] = [lambda _context: iter(())]
-    yield from template.root_render_func(context)
 
 
 def _previous(chunk: Chunk, rejected: tuple[Rejection, ...]) -> Mapping[str, Json] | None:
@@ -158,11 +135,3 @@ def _previous(chunk: Chunk, rejected: tuple[Rejection, ...]) -> Mapping[str, Jso
 
 def _field(name: str, title: str, description: str, kind: str) -> dict[str, str]:
     return {"name": name, "title": title, "description": description, "type": kind}
-
-
-@cache
-def _compile(source: str) -> jinja2.Template:
-    try:
-        return _ENVIRONMENT.from_string(source)
-    except jinja2.TemplateSyntaxError as error:
-        raise PromptError(f"The prompt does not parse, line {error.lineno}: {error.message}.") from error

@@ -6,6 +6,7 @@
     length (cut off)                    with twice the tokens; in halves of the chunk where these do not fit
     overflow (the prompt is too long)   in halves of the chunk
     numerics (NaN or infinity)          never: the model would compute the same
+    internal (a bug)                    never
 
 Each chunk is asked about at most `max_attempts` times, the attempts before it was halved among them. The prompts are
 drafts: this module does not know how they are rendered, nor how an answer is sampled.
@@ -32,7 +33,7 @@ def after(outcome: Outcome, max_attempts: int, fits: Fits, halve: Halve) -> tupl
     """Return the drafts that replace a rejected prompt; none after an extraction, or when the rejection is final."""
     if not isinstance(outcome, Rejection) or outcome.completion.prompt.attempt >= max_attempts:
         return ()
-    if outcome.code == "numerics":
+    if outcome.code in ("numerics", "internal"):
         return ()
     rejected = outcome.completion.prompt
     only_missing = all(problem.code == "required" for problem in outcome.problems)

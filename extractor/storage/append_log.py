@@ -15,6 +15,7 @@ from extractor.data import Record
 from extractor.storage import atomic_files
 from extractor.storage.compression import Codec, Compressor, LineReader, codec_of
 from extractor.storage.digest_table import DigestTable, digest
+from extractor.storage.present import Present
 from extractor.storage.resume import ResumeState, RowSummary
 from extractor.storage.sink import SinkOptions
 
@@ -48,6 +49,9 @@ class AppendLog(ABC):
         with self._codec.open(self._path) as lines:
             yield from self.documents(lines)
 
+    def rows(self) -> Iterator[RowSummary]:
+        return (row for _, row in self.read())
+
     def resume(self) -> ResumeState:
         if not os.path.exists(self._path):
             return ResumeState()
@@ -68,7 +72,7 @@ class AppendLog(ABC):
         return state, not lines.torn and (lines.size == end or self._codec.truncate(self._path, end))
 
     def open(self) -> None:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | atomic_files.BINARY
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | atomic_files.BINARY
         self._descriptor = os.open(self._path, flags, 0o644)
 
     def clear(self) -> None:
@@ -85,23 +89,24 @@ class AppendLog(ABC):
     def sync(self) -> None:
         os.fsync(self._descriptor)
 
-    def finish(self, state: ResumeState) -> ResumeState:
+    def finish(self, state: ResumeState, present: Present | None) -> ResumeState:
         if not os.fstat(self._descriptor).st_size:
             self._append(b"")
         if self._compressor is not None:
             atomic_files.append(self._descriptor, self._compressor.end())
             self._compressor = None
-        return self._compact() if state.stale else state
+        return self._compact(present) if state.stale or present else state
 
     def close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
 
-    def _compact(self) -> ResumeState:
-        """Keep the last rows of each id, in the order of the file, in one step; return what is left."""
+    def _compact(self, present: Present | None = None) -> ResumeState:
+        """Keep the last rows of each id that is `present`, in their order, in one step; return what is left."""
         last = DigestTable()
         for number, (_, row) in enumerate(self.read()):
-            last.set(digest(row.id), number)
+            if present is None or present.holds(row.id, row.path):
+                last.set(digest(row.id), number)
         state = ResumeState()
         atomic_files.replace(self._path, self._compacted(last, state))
         return state

@@ -45,7 +45,7 @@ def replacing(path: str) -> Iterator[BinaryIO]:
     is there. After an exception it is the old one."""
     temporary = f"{path}.tmp"
     try:
-        with open(temporary, "wb") as stream:
+        with _new(temporary) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -57,6 +57,13 @@ def replacing(path: str) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     sync_folder(path)
+
+
+def _new(path: str) -> BinaryIO:
+    """Open a file that was not there before: what a killed run left is removed, and a link is never followed."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return open(path, "xb")
 
 
 def sync_folder(path: str) -> None:

@@ -63,6 +63,12 @@ class LineReader:
         """Return the first bytes, fewer where the file is shorter; they come again as part of the lines."""
         return self._stream.peek(size)[:size]
 
+    def read(self, limit: int) -> bytes:
+        """Return what follows, at most `limit` bytes."""
+        data = self._stream.read(limit)
+        self.size += len(data)
+        return data
+
     def __iter__(self) -> Iterator[bytes]:
         for line in self._stream:
             self.size += len(line)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections.abc import Iterator
 
 SMALLEST = 1024
 
@@ -27,6 +28,10 @@ class DigestTable:
 
     def __len__(self) -> int:
         return self._used
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield the keys."""
+        return (key for key in self._keys if key)
 
     def get(self, key: int) -> int | None:
         """Return the value of a key; None where there is none."""

@@ -8,11 +8,11 @@ the first one, so that sums are right.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from extractor.data import Json, Record
-from extractor.text.json_pointer import escape_pointer
+from extractor.text.json_pointer import escape_pointer, unescape_pointer
 
 COLUMNS = {
     "id": "string",
@@ -37,6 +37,9 @@ COLUMNS = {
     "completion_tokens": "integer",
 }
 """The columns, each with its JSON type."""
+
+UNKNOWN = ("model", "schema", "prompt")
+"""What flat rows do not say of a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +111,76 @@ def _placed(record: Record, value: _Value) -> Iterator[dict[str, Json]]:
         yield {**row, "start": start, "end": end, "page": location.get("page"), "location": shown_location}
     if not spans:
         yield row
+
+
+def whole_rows(
+    rows: Iterable[tuple[int, dict[str, Json] | None]],
+) -> Iterator[tuple[int, dict[str, Json] | None]]:
+    """Yield rows that are flat as one for each document again, others as they are, each with the number of its first.
+
+    What flat rows do not hold is left out: nulls, errors but the last, how values were found. A value is text. None is
+    a torn row.
+    """
+    held: list[dict[str, Json]] = []
+    first = 0
+    for number, row in rows:
+        if row is None or not {"row", "rows", "pointer", "fingerprint"} <= row.keys():
+            yield number, row
+            continue
+        if held and held[0]["id"] != row["id"]:
+            yield first, _whole_row(held)
+            held = []
+        first = first if held else number
+        held.append(row)
+        if row["row"] == row["rows"]:
+            yield first, _whole_row(held)
+            held = []
+    if held:
+        yield first, _whole_row(held)
+
+
+def _whole_row(rows: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    values = [row for row in rows if row["pointer"] is not None]
+    spans: dict[str, list[list[int]]] = {}
+    for row in values:
+        if row["start"] is not None:
+            spans.setdefault(row["pointer"], []).append([row["start"], row["end"]])
+    first = rows[0]
+    tokens = {name: first[name] or 0 for name in ("prompt_tokens", "completion_tokens")}
+    errors = [{"code": first["code"], "message": first["message"] or ""}] if first["code"] else []
+    return {
+        "id": first["id"],
+        "status": first["status"],
+        "data": _data(values) if values or first["status"] != "failed" else None,
+        "spans": spans,
+        "locations": {},
+        "confidence": {row["pointer"]: row["confidence"] for row in values if row["confidence"] is not None},
+        "errors": errors,
+        "conflicts": {},
+        "provenance": {},
+        "attempts": 1 if values else 0,
+        "source": {"path": first["path"] or "", "sha256": first["sha256"] or ""},
+        "run": {"fingerprint": first["fingerprint"], "record": first["record"], **dict.fromkeys(UNKNOWN, "")},
+        "usage": {**tokens, "seconds": 0.0},
+    }
+
+
+def _data(values: Iterable[Mapping[str, Json]]) -> Json:
+    tree: dict[str, Json] = {}
+    for row in values:
+        *parts, last = map(unescape_pointer, row["pointer"].removeprefix("/").split("/"))
+        node = tree
+        for part in parts:
+            node = node.setdefault(part, {})
+        node[last] = row["value"]
+    return {name: _with_lists(value) for name, value in tree.items()}
+
+
+def _with_lists(value: Json) -> Json:
+    """Return a tree whose objects with the keys 0, 1, 2 and so on are lists, null where a null was left out."""
+    if not isinstance(value, dict):
+        return value
+    items = {name: _with_lists(item) for name, item in value.items()}
+    if not all(name.isascii() and name.isdecimal() and len(name) < 7 for name in items):
+        return items
+    return [items.get(str(index)) for index in range(max(map(int, items)) + 1)]

@@ -93,7 +93,7 @@ def read_rows(lines: Iterable[bytes], name: str) -> Iterator[tuple[int, dict[str
 def _row(line: bytes, where: str) -> dict[str, Json] | None:
     try:
         row = from_line(line.removeprefix(b"\xef\xbb\xbf"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         if line.endswith(b"\n"):
             raise InputError(f"{where} is not JSON: {error}.") from error
         return None

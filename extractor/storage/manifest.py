@@ -1,11 +1,11 @@
 """`results.run.json` beside `results.jsonl`: the settings by name, so that a refusal can say what changed; what the
-rows add up to; what the runs that ended cleanly did in which time; and the versions of what made them."""
+rows add up to; what the runs that ended cleanly did in which time; how far the run is, or how the last one ended; and
+the versions of what made them."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,15 +19,17 @@ from extractor.data import STATUSES, Json, Status
 from extractor.storage import atomic_files
 
 LONGEST = 60
-PLAIN = (".jsonl", ".ndjson")
+PLAIN = ".jsonl"
 PACKAGES = ("torch", "transformers", "llguidance", "jsonschema")
 """What can make answers differ, beside the model and this program."""
 
 
 def path_of(output: str) -> str:
-    """Return the file beside an output: `rows.run.json` for `rows.jsonl`, `rows.csv.run.json` for `rows.csv`."""
-    stem, suffix = os.path.splitext(output)
-    return f"{stem if suffix.lower() in PLAIN else output}.run.json"
+    """Return the file beside an output: `rows.run.json` for `rows.jsonl`, `rows.csv.run.json` for `rows.csv`.
+
+    No two files of rows share one, `rows.ndjson` and `rows.JSONL` among them.
+    """
+    return f"{output.removesuffix(PLAIN)}.run.json"
 
 
 class Work(NamedTuple):
@@ -71,10 +73,16 @@ def writer_version(output: str) -> str | None:
     return str(noted["extractor"]) if isinstance(noted, dict) and "extractor" in noted else None
 
 
-def add_work(output: str, fingerprint: str, work: Work, totals: Totals) -> None:
-    """Add what a run has done, and note what the rows add up to now. Raises OSError.
+def note_run(output: str, fingerprint: str, run: Mapping[str, Json]) -> None:
+    """Note how far a run is; all else stays. Raises OSError."""
+    if content := _of_run(output, fingerprint):
+        _replace(output, {**content, "run": run})
 
-    A run that wrote nothing changes neither versions nor work.
+
+def add_work(output: str, fingerprint: str, work: Work, totals: Totals, run: Mapping[str, Json] | None = None) -> None:
+    """Add what a run has done, and note what the rows add up to now and how the run ended. Raises OSError.
+
+    A run that wrote nothing changes neither versions nor work, nor what is noted of the last one that ended as it did.
     """
     before, content = read_work(output, fingerprint), _of_run(output, fingerprint)
     rows, seconds = before.rows + work.rows, round(before.seconds + work.seconds, 3)
@@ -85,6 +93,8 @@ def add_work(output: str, fingerprint: str, work: Work, totals: Totals) -> None:
         "work": {"rows": rows, "seconds": seconds},
         "documents_per_second": round(rows / seconds, 3) if seconds else None,
     }
+    if run is not None and (work.rows or content.get("run", {}).get("state") != run["state"]):
+        noted["run"] = run
     if noted != content:
         _replace(output, noted)
 

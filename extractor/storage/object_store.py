@@ -20,8 +20,9 @@ from extractor.errors import OutputError
 from extractor.storage import atomic_files, manifest
 from extractor.storage.addresses import as_os_errors, file_system
 from extractor.storage.locks import locked
+from extractor.storage.present import Present
 from extractor.storage.resumable_file import files_of
-from extractor.storage.sink import Sink, SinkOptions
+from extractor.storage.sink import PrunableSink, Sink, SinkOptions
 
 
 class RemoteSink:
@@ -110,6 +111,14 @@ class RemoteSink:
     def done(self, id: str, sha256: str) -> Status | None:
         return self._sink.done(id, sha256)
 
+    def count_stale(self, present: Present) -> int:
+        return self._sink.count_stale(present) if isinstance(self._sink, PrunableSink) else 0
+
+    def prune(self, present: Present) -> None:
+        if isinstance(self._sink, PrunableSink):
+            self._changed = True
+            self._sink.prune(present)
+
     def write(self, record: Record) -> None:
         self._changed = True
         self._sink.write(record)
@@ -117,4 +126,4 @@ class RemoteSink:
 
 def _cache() -> Path:
     """Return where outputs are while a run is under way."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "extractor" / "outputs"
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "extractor" / "outputs"

@@ -20,8 +20,10 @@ from extractor.storage import atomic_files, json_lines, manifest
 from extractor.storage.compression import PLAIN
 from extractor.storage.digest_table import DigestTable, digest
 from extractor.storage.locks import locked
-from extractor.storage.resume import ResumeState, RowSummary
+from extractor.storage.present import Present
+from extractor.storage.resume import ResumeState, RowSummary, count_stale
 from extractor.storage.rows import from_line, from_row, to_line
+from extractor.storage.run_progress import ProgressNotes
 from extractor.storage.sink import SinkOptions
 
 PREFIX, SUFFIX = "part-", ".jsonl"
@@ -62,11 +64,13 @@ class PartsFolder:
         self.state = ResumeState()
         self.run = 1
         self._options = options
+        self._notes = ProgressNotes(self.path, options)
         self._resources = contextlib.ExitStack()
         self._to_drop: list[str] = []
         self._added: set[str] = set()
         self._rows = 0
         self._begun = False
+        self._present: Present | None = None
         self._opened = 0.0
 
     def __enter__(self) -> PartsFolder:
@@ -83,6 +87,7 @@ class PartsFolder:
     def _open(self, resources: contextlib.ExitStack) -> None:
         os.makedirs(self.path, exist_ok=True)
         resources.enter_context(locked(self.path))
+        resources.callback(self._notes.stop)
         found = parts(self.path)
         self.run = 1 + max(map(_run_of, found), default=0)
         self._to_drop = found if self._options.overwrite else []
@@ -103,6 +108,7 @@ class PartsFolder:
             self._begin()
         except OSError as error:
             raise self._error(error) from error
+        self._notes.begin()
         self._added.add(path)
         for record in records:
             self.state.add(RowSummary.of(record))
@@ -113,6 +119,18 @@ class PartsFolder:
         for path in parts(self.path):
             if _run_of(path) == self.run and path not in self._added:
                 yield path, list(records_of(path))
+
+    def count_stale(self, present: Present) -> int:
+        """Return of how many documents that the input no longer holds there are rows. Raises OutputError."""
+        try:
+            found = itertools.chain.from_iterable(map(_rows, parts(self.path)))
+            return count_stale((row for _, row in found), present) if self.state.may_be_stale(present) else 0
+        except OSError as error:
+            raise self._error(error) from error
+
+    def prune(self, present: Present) -> None:
+        """Have the rows of documents that the input no longer holds removed on leaving: each part in one step."""
+        self._present = present
 
     def _begin(self) -> None:
         """Note the settings, and drop the parts that are to be overwritten."""
@@ -130,17 +148,18 @@ class PartsFolder:
                 return
             try:
                 self._begin()
-                if self.state.stale:
-                    self.state = _compact(self.path)
-                if self._rows:
+                _sweep(self.path)
+                if self.state.stale or self._present:
+                    self.state = _compact(self.path, self._present)
+                if self._rows or self._present:
                     self._note()
             except OSError as error:
                 raise self._error(error) from error
 
     def _note(self) -> None:
         """Note how long the rows took, and what the folder holds now."""
-        work = manifest.Work(self._rows, time.monotonic() - self._opened)
-        manifest.add_work(self.path, self._options.fingerprint, work, self.state.totals)
+        work = manifest.Work(self._rows, time.monotonic() - self._opened if self._rows else 0.0)
+        manifest.add_work(self.path, self._options.fingerprint, work, self.state.totals, self._notes.end("ended"))
 
     def _error(self, error: OSError) -> OutputError:
         return atomic_files.output_error(self.path, error, f"{len(self.state.table)} rows are safe")
@@ -158,7 +177,7 @@ def _rows(path: str) -> Iterator[tuple[bytes, RowSummary]]:
 
 
 def _sweep(folder: str) -> None:
-    """Remove what workers of a killed run had not finished writing."""
+    """Remove what workers that were killed had not finished writing."""
     for name in os.listdir(folder):
         if name.startswith(f".{PREFIX}"):
             with contextlib.suppress(FileNotFoundError):
@@ -170,12 +189,16 @@ def _run_of(path: str) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _compact(folder: str) -> ResumeState:
-    """Keep the last row of each id; a part that has none left goes. Return what is left. Raises OSError."""
+def _compact(folder: str, present: Present | None = None) -> ResumeState:
+    """Keep the last row of each id that is `present`; a part that has none left goes. Return what is left.
+
+    Raises OSError.
+    """
     last, state = DigestTable(), ResumeState()
     found = itertools.chain.from_iterable(map(_rows, parts(folder)))
     for place, (_, row) in enumerate(found):
-        last.set(digest(row.id), place)
+        if present is None or present.holds(row.id, row.path):
+            last.set(digest(row.id), place)
     place = 0
     for path in parts(folder):
         rows = list(_rows(path))

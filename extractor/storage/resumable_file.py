@@ -8,14 +8,16 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from extractor.data import Record, Status
 from extractor.errors import OutputError, OutputMismatch
 from extractor.storage import atomic_files, manifest
 from extractor.storage.locks import locked
-from extractor.storage.resume import ResumeState, RowSummary
+from extractor.storage.present import Present
+from extractor.storage.resume import ResumeState, RowSummary, count_stale
+from extractor.storage.run_progress import ProgressNotes
 from extractor.storage.sink import SinkOptions
 
 
@@ -46,8 +48,13 @@ class Format(Protocol):
         """Make the disk itself take what was written."""
         ...
 
-    def finish(self, state: ResumeState) -> ResumeState:
-        """Make the file whole at a clean end, superseded rows dropped; return what it holds then."""
+    def rows(self) -> Iterator[RowSummary]:
+        """Yield what the rows of each document say, superseded ones among them."""
+        ...
+
+    def finish(self, state: ResumeState, present: Present | None) -> ResumeState:
+        """Make the file whole at a clean end, superseded rows dropped, and those of documents that are not `present`;
+        return what it holds then."""
         ...
 
     def close(self) -> None:
@@ -63,8 +70,10 @@ class ResumableSink:
         self._path = path
         self._options = options
         self._format = format
+        self._notes = ProgressNotes(path, options)
         self._resources = contextlib.ExitStack()
         self._state = ResumeState()
+        self._present: Present | None = None
         self._begun = False
         self._opened = self._synced = 0.0
         self._rows = 0
@@ -84,6 +93,7 @@ class ResumableSink:
         os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
         resources.enter_context(locked(self._path))
         resources.callback(self._format.close)
+        resources.callback(self._notes.stop)
         if not self._options.overwrite:
             self._state = self._format.resume()
         else:
@@ -119,7 +129,7 @@ class ResumableSink:
             try:
                 if clean:
                     self._begin()
-                    self._state = self._format.finish(self._state)
+                    self._state = self._format.finish(self._state, self._present)
                 self._format.sync()
             except OSError as error:
                 raise self._error(error) from error
@@ -130,7 +140,7 @@ class ResumableSink:
         """Note what the rows add up to. No row depends on it, so a full disk does not make it an error."""
         work = manifest.Work(self._rows, time.monotonic() - self._opened if self._rows else 0.0)
         with contextlib.suppress(OSError):
-            manifest.add_work(self._path, self._options.fingerprint, work, self._state.totals)
+            manifest.add_work(self._path, self._options.fingerprint, work, self._state.totals, self._notes.end("ended"))
 
     def done(self, id: str, sha256: str) -> Status | None:
         return self._state.status(id, sha256)
@@ -138,12 +148,22 @@ class ResumableSink:
     def write(self, record: Record) -> None:
         try:
             self._begin()
+            self._notes.begin()
             self._format.append(record)
             self._sync()
         except OSError as error:
             raise self._error(error) from error
         self._rows += 1
         self._state.add(RowSummary.of(record))
+
+    def count_stale(self, present: Present) -> int:
+        try:
+            return count_stale(self._format.rows(), present) if self._state.may_be_stale(present) else 0
+        except OSError as error:
+            raise self._error(error) from error
+
+    def prune(self, present: Present) -> None:
+        self._present = present
 
     def _sync(self) -> None:
         now = time.monotonic()
@@ -157,4 +177,5 @@ class ResumableSink:
 
 def files_of(path: str, beside: Sequence[str] = ()) -> tuple[str, ...]:
     """Return an output and all that may lie beside it, now or after a kill; `beside` are suffixes of its format."""
-    return (*(f"{path}{suffix}" for suffix in ("", ".lock", ".tmp", *beside)), manifest.path_of(path))
+    noted = manifest.path_of(path)
+    return (*(f"{path}{suffix}" for suffix in ("", ".lock", ".tmp", *beside)), noted, f"{noted}.tmp")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -18,6 +18,7 @@ from extractor.data import RECORD_VERSION, STATUSES, Json, Record, Status
 from extractor.errors import OutputError, OutputMismatch
 from extractor.storage import manifest
 from extractor.storage.digest_table import DigestTable, digest
+from extractor.storage.present import Present
 from extractor.storage.sink import SinkOptions
 
 ADVICE = "Choose another -o, move the file away, or use --overwrite to start it again."
@@ -42,6 +43,7 @@ class RowSummary:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     record: int = RECORD_VERSION
+    path: str = ""
 
     @classmethod
     def of(cls, record: Record) -> RowSummary:
@@ -49,7 +51,14 @@ class RowSummary:
         usage, run = record.usage, record.run
         tokens = usage.prompt_tokens, usage.completion_tokens
         return cls(
-            record.id, record.source.sha256, record.status, run.fingerprint, record.code or "", *tokens, run.record
+            record.id,
+            record.source.sha256,
+            record.status,
+            run.fingerprint,
+            record.code or "",
+            *tokens,
+            run.record,
+            record.source.path,
         )
 
     @classmethod
@@ -61,7 +70,7 @@ class RowSummary:
         names = _texts(row["id"], row["source"]["sha256"]), _status(row["status"]), _texts(row["run"]["fingerprint"])
         (id, sha256), status, (fingerprint,) = names
         tokens = usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
-        return cls(id, sha256, status, fingerprint, code, *tokens, version)
+        return cls(id, sha256, status, fingerprint, code, *tokens, version, str(row["source"].get("path") or ""))
 
     @classmethod
     def from_columns(cls, row: Mapping[str, Json]) -> RowSummary:
@@ -69,7 +78,8 @@ class RowSummary:
         id, sha256, fingerprint = _texts(row["id"], row["sha256"], row["fingerprint"])
         tokens = int(row["prompt_tokens"] or 0), int(row["completion_tokens"] or 0)
         version, status = int(row.get("record") or 1), _status(row["status"])
-        return cls(id, sha256, status, fingerprint, row.get("code") or "", *tokens, version)
+        code, path = row.get("code") or "", str(row.get("path") or "")
+        return cls(id, sha256, status, fingerprint, code, *tokens, version, path)
 
 
 @dataclass(slots=True)
@@ -115,9 +125,22 @@ class ResumeState:
                 self.problems[row.code] += 1
             self.tokens.update(prompt=row.prompt_tokens, completion=row.completion_tokens)
 
+    def may_be_stale(self, present: Present) -> bool:
+        """Tell whether there are rows of documents that the input does not hold, or may not."""
+        return any(present.ids.get(key) is None for key in self.table)
+
     @property
     def totals(self) -> manifest.Totals:
         return manifest.Totals(dict(self.statuses), dict(self.problems.most_common()), dict(self.tokens))
+
+
+def count_stale(rows: Iterable[RowSummary], present: Present) -> int:
+    """Return of how many documents that the input does not hold there are rows."""
+    stale = DigestTable()
+    for row in rows:
+        if not present.holds(row.id, row.path):
+            stale.set(digest(row.id), 1)
+    return len(stale)
 
 
 def check(path: str, row: RowSummary, options: SinkOptions) -> None:

@@ -9,12 +9,14 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from types import NoneType
 from typing import TypeVar
 
 import orjson
 
 from extractor.data import (
     RECORD_VERSION,
+    STATUSES,
     Conflict,
     Json,
     Provenance,
@@ -47,7 +49,7 @@ def to_row(record: Record) -> dict[str, Json]:
         "conflicts": {pointer: [each.as_json() for each in found] for pointer, found in record.conflicts.items()},
         "provenance": record.provenance.as_json(),
         "attempts": record.attempts,
-        "source": asdict(record.source),
+        "source": {**asdict(record.source), "notes": list(record.source.notes)},
         "run": asdict(record.run),
         "usage": {
             "prompt_tokens": usage.prompt_tokens,
@@ -93,11 +95,12 @@ def from_line(line: bytes) -> Json:
 def from_row(row: Mapping[str, Json]) -> Record:
     """Return the record that a row was made of. Raises ValueError for another row; unknown keys are left out."""
     try:
+        _check(row)
         if (version := row["run"].get("record", 1)) != RECORD_VERSION:
             raise ValueError(f"record version {version}, which another version of this program wrote and reads")
         return Record(
             **{name: row[name] for name in ("id", "status", "data", "confidence", "attempts")},
-            source=_part(Source, row["source"]),
+            source=_source(row["source"]),
             run=_part(RunInfo, row["run"]),
             spans={pointer: tuple(map(_span, found)) for pointer, found in row["spans"].items()},
             locations={pointer: tuple(found) for pointer, found in row["locations"].items()},
@@ -110,8 +113,38 @@ def from_row(row: Mapping[str, Json]) -> Record:
         raise ValueError(f"not a record ({type(error).__name__}: {error})") from error
 
 
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("spans", "locations", "confidence", "conflicts", "provenance", "source", "run", "usage"), (dict,)),
+    **dict.fromkeys(("id", "path", "sha256", "fingerprint", "model", "schema", "prompt", "code", "message"), (str,)),
+    **dict.fromkeys(("prompt_tokens", "completion_tokens", "attempts", "chunks", "passes"), (int,)),
+    **dict.fromkeys(("errors", "notes"), (list,)),
+    "data": (dict, NoneType),
+    "encoding": (str, NoneType),
+    "chars": (int, NoneType),
+    "seconds": (int, float),
+}
+"""What the values of a row and of its parts must be, where a wrong one would come to light only later."""
+
+
+def _check(row: Mapping[str, Json]) -> None:
+    """Raise TypeError unless a row and its parts have the kinds of values that a record has."""
+    parts = [row, row["source"], row["run"], row["usage"], *row["errors"]]
+    for part in parts:
+        for name, value in part.items():
+            if not isinstance(value, _KINDS.get(name, (object,))):
+                raise TypeError(f"{name} is {type(value).__name__}")
+    if row["status"] not in STATUSES:
+        raise TypeError(f"status is {row['status']!r}")
+    if not all(isinstance(each, dict) for found in row["locations"].values() for each in found):
+        raise TypeError("a location is not an object")
+    if not all(isinstance(each, float | int | NoneType) for each in row["confidence"].values()):
+        raise TypeError("a confidence is not a number")
+
+
 def _span(pair: Json) -> Span:
     start, end = pair
+    if not (isinstance(start, int) and isinstance(end, int)):
+        raise TypeError("a span is not two integers")
     return start, end
 
 
@@ -142,6 +175,10 @@ def _withheld(entry: Mapping[str, Json]) -> Withheld:
 def _sampled(entry: Mapping[str, Json]) -> SampledAnswer:
     sampling = Sampling(entry["temperature"], entry["seed"])
     return SampledAnswer(entry["chunk"], entry["attempt"], entry.get("pass", 1), sampling)
+
+
+def _source(row: Mapping[str, Json]) -> Source:
+    return _part(Source, {**row, "notes": tuple(row.get("notes", ()))})
 
 
 def _part(kind: type[Part], value: Mapping[str, Json]) -> Part:

@@ -69,6 +69,6 @@ def _example(row: Json, where: str) -> Example:
         raise UsageError(f"{where} has no `data`. {_SHAPE}")
     if not isinstance(row.get("text"), str) or not row["text"].strip():
         raise UsageError(f"{where} has no `text`. {_SHAPE}")
-    if unknown := set(row) - {"id", "text", "data"}:
+    if unknown := set(row) - {"id", "text", "data", "spans"}:
         raise UsageError(f"{where} has the unknown key {min(map(str, unknown))!r}. {_SHAPE}")
     return Example(row["text"], row["data"], where)

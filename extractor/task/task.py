@@ -25,6 +25,7 @@ from extractor.task.schema_source import Schema, SchemaSource, check_text, norma
 from extractor.task.validation import SchemaValidator
 from extractor.task.validation_messages import problems
 from extractor.task.walk import Leaf, Walk
+from extractor.text.json_pointer import escape_pointer
 
 __all__ = ["Field", "Leaf", "Schema", "Task", "digest", "load_task", "make_task"]
 
@@ -161,6 +162,11 @@ class Task:
         """Return the messages of what the schema has against `data`."""
         return tuple(problem.message for problem in self.problems(data))
 
+    def misfits(self, data: Json) -> frozenset[str]:
+        """Return the pointers of the values that the schema has something against."""
+        paths = (error.absolute_path for error in self.validator.errors(self.without_nulls(data)))
+        return frozenset("".join(f"/{escape_pointer(str(part))}" for part in path) for path in paths)
+
     def without_nulls(self, data: Json) -> Json:
         """Return `data` without the optional properties that are null, at every depth."""
         return self.walk.without_nulls(data, self.compiled.root_name)
@@ -173,6 +179,10 @@ class Task:
     def leaves(self, data: Mapping[str, Json]) -> Iterator[Leaf]:
         """Yield all scalar values of `data` in order, null ones included."""
         return self.walk.leaves(data)
+
+    def entries(self, data: Mapping[str, Json]) -> frozenset[str]:
+        """Return the pointers of the members of `data` that the schema does not name: a map's."""
+        return frozenset(self.walk.entries(data))
 
 
 @lru_cache(maxsize=16)

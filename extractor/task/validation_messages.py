@@ -79,5 +79,7 @@ def _meant(context: Sequence[jsonschema.ValidationError]) -> list[jsonschema.Val
     """Return the errors of the alternative that was meant: it breaks fewest of the rules that tell them apart."""
     branches: dict[Json, list[jsonschema.ValidationError]] = {}
     for error in context:
-        branches.setdefault(error.schema_path[0], []).append(error)
+        branches.setdefault(error.schema_path[0] if error.schema_path else None, []).append(error)
+    if len(branches) > 1:
+        branches.pop(None, None)  # `false`, which allows nothing, has no path
     return min(branches.values(), key=lambda errors: (sum(each.validator in _TELLING for each in errors), len(errors)))

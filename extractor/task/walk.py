@@ -102,19 +102,28 @@ class Walk:
 
     def leaves(self, data: Json, name: Name | None = None) -> Iterator[Leaf]:
         """Yield all scalars of data in order, null ones included."""
-        yield from self._leaves("", data, self.schema.root_name if name is None else name, None)
+        for each in self._visit("", data, self.schema.root_name if name is None else name, None):
+            if not isinstance(each.value, Mapping | list | tuple):
+                yield each
 
-    def _leaves(self, pointer: str, value: Json, name: Name | None, passed: Ungrounded | None) -> Iterator[Leaf]:
+    def entries(self, data: Json) -> Iterator[str]:
+        """Yield the pointers of the members that the schema does not name, which are those of maps."""
+        for each in self._visit("", data, self.schema.root_name, None):
+            if isinstance(each.value, Mapping):
+                unnamed = (member for member in each.value if member not in each.node.properties)
+                yield from (f"{each.pointer}/{escape_pointer(member)}" for member in unnamed)
+
+    def _visit(self, pointer: str, value: Json, name: Name | None, passed: Ungrounded | None) -> Iterator[Leaf]:
+        """Yield a value and all that is in it, each as a leaf is."""
         node = UNKNOWN if name is None else self.settle(name, value)
+        yield Leaf(pointer, value, node, passed)
         passed = node.annotations.ungrounded or passed
         if isinstance(value, Mapping):
             for member, inner in value.items():
-                yield from self._leaves(f"{pointer}/{escape_pointer(member)}", inner, self.member(node, member), passed)
+                yield from self._visit(f"{pointer}/{escape_pointer(member)}", inner, self.member(node, member), passed)
         elif isinstance(value, Sequence) and not isinstance(value, str):
             for index, inner in enumerate(value):
-                yield from self._leaves(f"{pointer}/{index}", inner, self.item(node, index), passed)
-        else:
-            yield Leaf(pointer, value, node, passed)
+                yield from self._visit(f"{pointer}/{index}", inner, self.item(node, index), passed)
 
     def _affinity(self, node: SchemaNode, value: Json) -> tuple[int, int, int]:
         """Tell how near a value is to a node: by its type, the constants of its members, and the names of these."""

@@ -35,9 +35,9 @@ class Fault:
 
 @dataclass
 class ChatServer:
-    """`write` gives the text for a request; `refuses` are words in a request that is answered with 400;
-    `key` is asked for where there is one; `longest` is the context in characters of the prompt; a prompt that holds
-    `breaks_on` gets a 500; after `ends_after` completions every connection breaks."""
+    """`write` gives the text for a request; `refuses` are words in a request that is answered with 400; `key` is asked
+    for where there is one; `longest` is the context in characters of the prompt; a prompt that holds `breaks_on` gets a
+    500; `complete` answers at llama.cpp's own /completion; after `ends_after` completions every connection breaks."""
 
     write: Callable[[Body], str]
     models: tuple[Body, ...] = ({"id": "small", "object": "model", "owned_by": "someone", "max_model_len": 2048},)
@@ -49,6 +49,7 @@ class ChatServer:
     breaks_on: str | None = None
     ends_after: int | None = None
     counts: bool = False
+    complete: Callable[[Body], Body] | None = None
     delay: float = 0.0
     requests: list[Body] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
@@ -128,6 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if self.path == "/tokenize" and self.server_state.counts:
             self._send(200, {"count": len(request["prompt"])})
+        elif self.path == "/completion" and self.server_state.complete:
+            self._send(200, self.server_state.complete(request))
         elif self.path == "/v1/chat/completions":
             self._complete(request)
         else:

@@ -4,17 +4,21 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 
 import openai
 import pytest
 
 from extractor import Extractor, ModelConfig, RunConfig, ServerConfig, backends
 from extractor.backends.openai import Backend
-from extractor.backends.openai.server import reason
+from extractor.backends.openai.connection import reason
+from extractor.backends.openai.replies import Refusal, read_refusal
+from extractor.backends.openai.request_mode import RequestMode
 from extractor.backends.openai.token_counting import TokenEstimator
 from extractor.chatglm3 import Tokenizer
 from extractor.data import Document, Record, Source
 from extractor.errors import ModelError, UsageError
+from extractor.task.answer_gbnf import MOST_CHARACTERS
 from tests.backends.chat_server import FIELDS, PHONE, Body, ChatServer, Fault, prompt_of, read, serving
 from tests.cli.conftest import ROOT, SAMPLES
 
@@ -92,6 +96,109 @@ def test_what_a_server_refuses_is_not_asked_for_again_and_that_is_logged(
     assert all(record.provenance.decoding == (capability,) for record in found.values())
     assert len(server.requests) == asked
     assert "does not take json_schema" in caplog.text
+
+
+MAX_TOKENS = (
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+)
+UNKNOWN = "Failed to deserialize the JSON body into the target type: unknown field `{}`"
+
+
+@pytest.mark.parametrize(
+    ("refuses", "refusal", "left"),
+    [
+        (('"max_tokens"',), MAX_TOKENS, {"max_completion_tokens": 256, "temperature": 0, "seed": 0}),
+        (('"max_tokens"', '"max_completion_tokens"'), "{} 参数不支持", {"temperature": 0, "seed": 0}),
+        (('"temperature": 0',), "Only the default (1) value of temperature is supported", {"seed": 0}),
+        (('"seed"',), UNKNOWN, {"max_tokens": 256, "temperature": 0}),
+        (('"seed"', '"temperature"'), UNKNOWN, {"max_tokens": 256}),
+    ],
+    ids=["max_tokens", "both limits", "temperature", "seed", "two"],
+)
+def test_a_parameter_that_a_server_refuses_is_asked_without_once_and_that_is_remembered(
+    refuses: tuple[str, ...], refusal: str, left: Body, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "extractor")
+    server = ChatServer(read, refuses=refuses, refusal=refusal)
+    found = _records(server, PHONE, PHONE, PHONE, concurrency=1)
+    assert [record.status for record in found.values()] == ["ok"] * 3
+    assert all(record.provenance.decoding == ("json_schema",) for record in found.values())
+    assert len(server.requests) == len(refuses) + 3
+    names = ("max_tokens", "max_completion_tokens", "temperature", "seed")
+    assert {name: server.requests[-1][name] for name in names if name in server.requests[-1]}.items() >= left.items()
+    assert not [word for word in refuses if word in json.dumps(server.requests[-1])]
+    assert len(caplog.records) == len(refuses)
+
+
+def test_a_parameter_is_recognised_where_a_server_names_it_apart() -> None:
+    prompt = "the request is wrong"
+    mode = RequestMode("json_schema")
+    assert mode.find_refused(Refusal(400, prompt, param="seed")) == "seed"
+    assert (
+        mode.find_refused(read_refusal(422, {}, b'{"detail": [{"loc": ["body", "seed"], "msg": "extra"}]}')) == "seed"
+    )
+    assert mode.find_refused(Refusal(400, "field temperature: no minLength", param="response_format")) is None
+    assert mode.find_refused(Refusal(400, "a seedling at room temperatures")) is None
+
+
+def test_a_server_that_insists_on_a_temperature_gets_its_default() -> None:
+    mode = RequestMode("none")
+    for _ in range(2):
+        refused = mode.find_refused(Refusal(400, "temperature must be 1"))
+        assert refused == "temperature"
+        mode = mode.without(refused)
+    assert mode.sent("temperature") == "temperature=1"
+    assert mode.find_refused(Refusal(400, "temperature must be 1")) is None
+
+
+QUOTA = {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": "insufficient_quota"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (402, {"error": {"message": "Insufficient Balance"}}),
+        (429, {"error": QUOTA}),
+        (429, {"error": {"message": "您的账户已欠费，请充值后重试。", "code": "1113"}}),
+        (403, {"message": "Sorry, your account balance is insufficient", "code": 30001}),
+        (400, {"error": {"message": "Access denied", "code": "Arrearage"}}),
+    ],
+)
+def test_an_account_without_funds_ends_the_run_with_the_words_of_the_server(status: int, body: Body) -> None:
+    server = ChatServer(read, faults=[Fault(status, body=json.dumps(body))] * 8)
+    error = body.get("error", body)
+    with pytest.raises(ModelError, match="until somebody pays") as failure:
+        _records(server, *[PHONE] * 5, retries=5, concurrency=1)
+    assert error["message"].rstrip("。") in str(failure.value)
+    assert "the same line resumes" in str(failure.value)
+    assert len(server.requests) == 1
+
+
+def test_a_quota_that_comes_back_is_waited_for() -> None:
+    body = json.dumps({"error": {"message": "You exceeded your current quota, retry in 1 s"}})
+    server = ChatServer(read, faults=[Fault(429, headers={"Retry-After": "1"}, body=body)])
+    assert [record.status for record in _records(server, PHONE, retries=1).values()] == ["ok"]
+
+
+@pytest.mark.parametrize("thought", [{"reasoning_content": "{}"}, {"reasoning": "{}"}])
+def test_reasoning_is_not_the_answer(thought: Body) -> None:
+    def reply(**message: object) -> Fault:
+        return Fault(200, body=json.dumps({"choices": [{"finish_reason": "stop", "message": message}]}))
+
+    faults = [reply(content=None, **thought), reply(content=json.dumps(FIELDS), **thought)]
+    found = _records(ChatServer(read, faults=faults), PHONE, PHONE, attempts=1, concurrency=1)
+    assert [record.status for record in found.values()] == ["failed", "ok"]
+    assert "reasoning and no answer" in found["0"].errors[0].problem.message
+    assert found["1"].data == FIELDS
+
+
+def test_a_fence_that_a_server_cuts_off_the_text_alone_costs_no_confidence() -> None:
+    tokens = ["```", "json\n", '{"手机号": ', '"18888888888"', ', "邮箱": null, "账号": null, "密码": null}', "\n```"]
+    logprobs = {"content": [{"token": token, "bytes": list(token.encode()), "logprob": -0.5} for token in tokens]}
+    choice = {"finish_reason": "stop", "message": {"content": "".join(tokens[2:5])}, "logprobs": logprobs}
+    server = ChatServer(read, faults=[Fault(200, body=json.dumps({"choices": [choice]}))])
+    (record,) = _records(server, PHONE).values()
+    assert record.confidence["/手机号"] == pytest.approx(math.exp(-0.5), abs=1e-4)
 
 
 def test_without_log_probabilities_there_is_no_confidence_and_nothing_else_changes() -> None:
@@ -269,3 +376,49 @@ def test_options_that_do_not_go_together_are_refused(backend: str, config: Model
 def test_a_base_url_must_be_a_url() -> None:
     with pytest.raises(UsageError, match="base URL"):
         ServerConfig("localhost:8000")
+
+
+LLAMA = ({"id": "small", "object": "model", "owned_by": "llamacpp", "meta": {"n_ctx": 2048}},)
+
+
+def _llama(*, shown: str, keeps: bool) -> Callable[[Body], Body]:
+    """What a llama.cpp says at /completion: the rules that it makes of a schema, and whether it keeps to a grammar."""
+
+    def complete(request: Body) -> Body:
+        text = '{"a": "b c"}' if keeps and "grammar" in request else "1 2 3"
+        return {"content": text, "generation_settings": {"grammar": request.get("grammar", shown)}}
+
+    return complete
+
+
+@pytest.mark.parametrize(
+    ("shown", "begins"),
+    [('%llguidance {}\nstart: %json {"type":"object"}', "%llguidance {}\nstart: "), ("root ::= object", "root ::= ")],
+    ids=["llguidance", "gbnf"],
+)
+def test_llama_cpp_is_sent_a_grammar_in_the_notation_that_it_shows(shown: str, begins: str) -> None:
+    server = ChatServer(read, models=LLAMA, complete=_llama(shown=shown, keeps=True))
+    (record,) = _records(server, PHONE).values()
+    assert (record.status, record.provenance.decoding) == ("ok", ("grammar",))
+    (request,) = server.requests
+    assert request["grammar"].startswith(begins)
+    assert "18888888888" in request["grammar"]
+    assert "response_format" not in request
+
+
+@pytest.mark.parametrize(
+    "complete",
+    [None, _llama(shown="", keeps=True), _llama(shown="root ::= object", keeps=False), lambda _: {"content": 5}],
+    ids=["no such address", "shows none", "does not keep to it", "nonsense"],
+)
+def test_a_llama_cpp_that_does_not_keep_to_a_grammar_is_sent_none(complete: Callable[[Body], Body] | None) -> None:
+    server = ChatServer(read, models=LLAMA, complete=complete)
+    (record,) = _records(server, PHONE).values()
+    assert (record.status, record.provenance.decoding) == ("ok", ("json_schema",))
+
+
+def test_a_text_whose_gbnf_would_be_too_long_is_sent_with_the_schema_alone() -> None:
+    models = ({**LLAMA[0], "meta": {"n_ctx": 100_000}},)
+    server = ChatServer(read, models=models, complete=_llama(shown="root ::= object", keeps=True))
+    found = _records(server, PHONE, PHONE + " 无" * MOST_CHARACTERS)
+    assert [record.provenance.decoding for record in found.values()] == [("grammar",), ("json_schema",)]

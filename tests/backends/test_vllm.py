@@ -130,7 +130,7 @@ def test_a_server_of_vllm_takes_every_capability_for_every_bundled_schema(served
         prompt = rendered(task, Chunk(Document("d", text, Source("", "")), 0, 0, len(text)), 512)
         messages = [{"role": each.role, "content": each.content} for each in prompt.messages]
         fields = dict(RequestMode(capability).fields(prompt))
-        reply = client.chat.completions.create(model="glm", messages=messages, max_tokens=300, temperature=0, **fields)  # type: ignore[call-overload]
+        reply = client.chat.completions.create(model="glm", messages=messages, extra_body=fields)  # type: ignore[arg-type]
         if reply.choices[0].finish_reason == "stop":
             whole += 1
             answer = json.loads(reply.choices[0].message.content)

@@ -8,7 +8,8 @@ import torch
 
 from benchmarks.checkpoints import Layout, cached_checkpoint, config, write_checkpoint
 from extractor.chatglm3 import load_model
-from extractor.chatglm3.model_dims import CHATGLM3_6B, read_dims
+from extractor.chatglm3.layouts import read_dims
+from extractor.chatglm3.model_dims import CHATGLM3_6B
 
 
 def test_it_loads_and_its_logits_spread(checkpoint: Path) -> None:

@@ -44,7 +44,9 @@ def test_job_and_report_survive_the_way_between_processes(job: Job, tmp_path: Pa
 
 
 def test_every_contender_has_a_name_and_the_slow_ones_a_limit() -> None:
-    assert {"book-bfloat16", "batches-16", "ours-verbatim", "vllm-guidance"} <= set(contenders.names())
+    assert {"book-bfloat16", "batches-16", "ours-verbatim", "vllm-guidance", "openvino-int8-schema"} <= set(
+        contenders.names()
+    )
     assert contenders.most_documents("book-bfloat16") == 16
     assert contenders.most_documents("ours-verbatim") is None
 

@@ -1,14 +1,15 @@
 """The table says what the rounds gave, and a round is a process of its own."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import workload
+from benchmarks import contenders, openvino_model, throughput, workload
 from benchmarks.bound import Rates
 from benchmarks.contenders.job import Report
-from benchmarks.rounds import Bench, compare
+from benchmarks.rounds import ROOT, Bench, compare, interpreter
 from benchmarks.throughput import HEAD, Limits, Row, limits
 
 REPORT = Report(
@@ -64,3 +65,37 @@ def test_a_contender_that_fails_ends_the_run_with_its_last_words(tmp_path: Path,
         (broken / name).write_bytes((checkpoint / name).read_bytes())
     with pytest.raises(SystemExit, match="(?s)book-float32 failed.*has no weights"):
         compare(Bench(broken, broken, "float32"), ["book-float32"], workload.documents(1), rounds=1)
+
+
+def test_an_engine_with_an_environment_of_its_own_runs_in_it(tmp_path: Path) -> None:
+    (tmp_path / "preload.txt").write_text("libfast.so\n", "utf-8")
+    bench = Bench(tmp_path, tmp_path, "half", vllm=tmp_path, openvino=tmp_path / "openvino")
+    python, environment = interpreter(bench, "vllm-free")
+    assert (python, environment["LD_PRELOAD"]) == (str(tmp_path / "bin" / "python"), "libfast.so")
+    python, environment = interpreter(bench, "openvino-int8-schema")
+    assert python == str(tmp_path / "openvino" / "bin" / "python")
+    assert environment["PYTHONPATH"] == str(ROOT)
+    assert environment.get("LD_PRELOAD") != "libfast.so"
+    assert interpreter(bench, "ours-free")[0] == sys.executable
+
+
+@pytest.mark.parametrize("engine", ["vllm", "openvino"])
+def test_what_is_run_by_default_are_contenders_and_each_engine_asks_for_its_environment(
+    engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = {"vllm": throughput.VLLM, "openvino": throughput.OPENVINO}[engine]
+    assert set(usual) <= set(contenders.names())
+    monkeypatch.setattr(sys, "argv", ["throughput", "--only", "ours-schema", usual[0]])
+    with pytest.raises(SystemExit, match=rf"benchmarks/{engine}_env\.sh and name it with --{engine}"):
+        throughput.main()
+
+
+def test_a_model_that_is_converted_is_left_as_it_is_and_half_a_one_is_not_taken_for_it(tmp_path: Path) -> None:
+    half, small = openvino_model.forms(tmp_path / "plain")
+    half.with_name(f"{half.name}.part").mkdir()
+    assert not openvino_model.complete(half)
+    for folder in (half, small):
+        folder.mkdir()
+        (folder / openvino_model.MODEL).write_text("", "utf-8")
+    openvino_model.convert(tmp_path / "plain")  # where anything was to be made, this would want OpenVINO
+    assert [path.read_bytes() for path in sorted(tmp_path.glob(f"*/{openvino_model.MODEL}"))] == [b"", b""]

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from extractor.chatglm3 import read_dims
+from extractor.chatglm3.layouts import weight_mapping
 from extractor.chatglm3.model_dims import CHATGLM3_6B, ModelDims
 from extractor.chatglm3.parameters import Parameters
-from extractor.chatglm3.weight_mapping import weight_mapping
 from tests.chatglm3.conftest import REFERENCE
 
 TINY = read_dims(REFERENCE / "chatglm3-tiny")

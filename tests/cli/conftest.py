@@ -1,4 +1,4 @@
-"""Runs the real command line in a process of its own, on the bundled demo model where nothing else is said."""
+"""Runs the real command line, each line in a process of its own, on the bundled demo model if nothing else is said."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.command_client import Line
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "data" / "samples"
@@ -29,12 +32,12 @@ def environment() -> dict[str, str]:
 
 
 @pytest.fixture
-def extractor(tmp_path: Path) -> Run:
+def extractor(program: Path, tmp_path: Path) -> Run:
     """Call the command line in an empty directory; `stdin` is text or bytes, output comes back as text."""
 
     def run(*arguments: str | Path, stdin: str = "", timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(*arguments),
+            [program, *map(str, arguments)],
             input=stdin,
             capture_output=True,
             text=True,
@@ -46,6 +49,36 @@ def extractor(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+class Started:
+    """A line that was started in the present directory, and is waited for like a `Popen`; its output is discarded."""
+
+    def __init__(self, program: Path, *arguments: str | Path) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `communicate`
+        line, socket = list(map(str, arguments)), program.with_name("socket")
+        with open(os.devnull, "r+b") as null:
+            streams = (null.fileno(), null.fileno(), self._errors.fileno())
+            self._line = Line(str(socket), line, environment(), streams) if socket.exists() else _Cold(line, streams)
+        self.returncode: int | None = None
+
+    def send_signal(self, number: int) -> None:
+        self._line.send_signal(number)
+
+    def communicate(self, timeout: float = 60) -> tuple[bytes, bytes]:
+        """Wait for the end; return the output, which is empty, and the messages."""
+        self.returncode = self._line.wait(timeout)
+        with self._errors:
+            self._errors.seek(0)
+            return b"", self._errors.read()
+
+
+class _Cold(subprocess.Popen[bytes]):
+    """The same without a server of commands."""
+
+    def __init__(self, line: list[str], streams: tuple[int, int, int]) -> None:
+        stdin, stdout, stderr = streams
+        super().__init__(command(*line), env=environment(), stdin=stdin, stdout=stdout, stderr=stderr)
 
 
 def rows(path: Path) -> list[Row]:

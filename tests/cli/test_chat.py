@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from extractor import diagnostics
 from extractor.chatglm3 import generation
+from extractor.chatglm3.registry import KNOWN_MODELS
 from extractor.cli import main
 from extractor.cli.chat import command as chat
 from extractor.cli.doctor import command as doctor_command
@@ -99,7 +100,8 @@ def test_offline_without_the_model_names_the_three_ways(monkeypatch: pytest.Monk
 def test_models_are_listed_shown_and_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path))
     listed = CliRunner().invoke(models, ["list"], catch_exceptions=False).stdout.splitlines()
-    assert [line.split()[0] for line in listed] == ["demo", "chatglm3-6b", "chatglm3-6b-base", "chatglm3-6b-32k"]
+    assert [line.split()[0] for line in listed] == ["demo", *KNOWN_MODELS]
+    assert "chatglm3-6b" in KNOWN_MODELS
     shown = CliRunner().invoke(models, ["show", "chatglm3-6b"], catch_exceptions=False).stdout
     assert "ZhipuAI/chatglm3-6b" in shown
     assert "v1.0.0" in shown

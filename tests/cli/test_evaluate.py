@@ -186,14 +186,14 @@ def test_gold_that_cannot_be_used_is_a_usage_error(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("content", ["[1, 2]\n", "not json\n"])
-def test_a_line_that_is_not_a_row_is_a_usage_error_that_names_it(
-    tmp_path: Path, extractor: Run, gold: Path, content: str
+@pytest.mark.parametrize(("content", "place"), [("[1, 2]\n", "item 1"), ("not json\n", "line 1")])
+def test_what_is_not_a_row_is_a_usage_error_that_names_it(
+    tmp_path: Path, extractor: Run, gold: Path, content: str, place: str
 ) -> None:
     (tmp_path / "bad.jsonl").write_text(content, encoding="utf-8")
     done = extractor("evaluate", "bad.jsonl", gold)
     assert done.returncode == 2
-    assert "bad.jsonl line 1" in done.stderr
+    assert f"bad.jsonl {place}" in done.stderr
     assert extractor("evaluate", "no-such.jsonl", gold).returncode == 2
 
 

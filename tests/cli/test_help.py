@@ -1,11 +1,13 @@
 """Every command explains itself, with examples, and the README names it."""
 
+import re
 from pathlib import Path
 
 import click
 import pytest
 
-from extractor.cli import cli
+from extractor.cli._commands import cli
+from extractor.ingest.registry import distinct
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,3 +59,17 @@ def test_no_line_of_the_list_of_commands_is_cut_off() -> None:
     commands = cli.get_help(context).partition("Commands:")[2]
     assert "evaluate" in commands
     assert "..." not in commands
+
+
+@pytest.mark.parametrize("name", ["run", "read"])
+def test_help_lists_the_formats_that_are_read(name: str) -> None:
+    listed = (_command((name,)).epilog or "").partition("Formats")[2].replace(",", "").split()
+    own = [format for format in distinct() if format.read.__module__.startswith("extractor.")]
+    assert [format.suffixes[0] for format in own if format.suffixes[0][1:] not in listed] == []
+
+
+@pytest.mark.parametrize("page", ["docs/documents.md", "docs/zh/documents.md"])
+def test_the_documentation_lists_every_suffix_that_is_read(page: str) -> None:
+    words = set(re.findall(r"`(\.\w+)`", (ROOT / page).read_text("utf-8")))
+    own = [format for format in distinct() if format.read.__module__.startswith("extractor.")]
+    assert [suffix for format in own for suffix in format.suffixes if suffix not in words] == []

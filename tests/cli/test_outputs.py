@@ -34,12 +34,12 @@ def test_outputs_in_the_folder_that_is_read_are_not_documents(inbox: Path, extra
         again = extractor("run", inbox, *LINE, "-o", output)
         assert "0 documents" in again.stderr
         assert "4 done before, 1 of them failed (--retry-failed tries again)" in again.stderr
-        assert json.loads((inbox / f"{name}.run.json").read_text("utf-8"))["problems"] == {"unsupported": 1}
+        assert json.loads((inbox / f"{name}.run.json").read_text("utf-8"))["problems"] == {"damaged": 1}
         for path in (output, inbox / f"{name}.run.json"):
             path.unlink()
 
 
-def test_evaluate_and_report_read_packed_rows_and_name_what_they_do_not_read(tmp_path: Path, extractor: Run) -> None:
+def test_evaluate_and_report_read_packed_rows_and_name_what_is_not_there(tmp_path: Path, extractor: Run) -> None:
     (tmp_path / "a.txt").write_text("无", encoding="utf-8")
     gold = tmp_path / "gold.jsonl"
     gold.write_text('{"id": "a.txt", "data": {"手机号": null}}\n', encoding="utf-8")
@@ -51,8 +51,7 @@ def test_evaluate_and_report_read_packed_rows_and_name_what_they_do_not_read(tmp
     for name in ("evaluate", "report"):
         refused = extractor(name, "rows.parquet", *([gold] if name == "evaluate" else []))
         assert refused.returncode == 2
-        assert ".jsonl.gz" in refused.stderr
-        assert "-o results.jsonl" in refused.stderr
+        assert refused.stderr.startswith("Error: rows.parquet ")
 
 
 def test_flattened_rows_have_the_status_of_every_document(inbox: Path, extractor: Run, tmp_path: Path) -> None:
@@ -62,7 +61,7 @@ def test_flattened_rows_have_the_status_of_every_document(inbox: Path, extractor
         found = {row["id"]: (row["status"], row["code"], row["field"]) for row in csv.DictReader(stream)}
     assert found == {
         **{f"inbox/{number}.txt": ("ok", "", "") for number in range(3)},
-        "inbox/bad.png": ("failed", "unsupported", ""),
+        "inbox/bad.png": ("failed", "damaged", ""),
     }
     rows = extractor("run", inbox / "0.txt", *LINE, "--flatten", "-o", "-").stdout.splitlines()
     assert [json.loads(row)["row"] for row in rows] == [1]

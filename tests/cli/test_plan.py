@@ -38,7 +38,7 @@ def test_the_plan_counts_what_the_run_then_does_and_changes_nothing(
     assert plan["documents"] == len(found) == 5
     assert plan["files"] == {".txt": 2, ".jsonl": 1, ".png": 1}
     assert plan["encodings"]["gb18030"] == 1
-    assert [(each["id"], each["code"]) for each in plan["unreadable"]] == [("inbox/picture.png", "unsupported")]
+    assert [(each["id"], each["code"]) for each in plan["unreadable"]] == [("inbox/picture.png", "damaged")]
     chunks = {row["id"]: row["provenance"].get("chunks", 1) for row in found if row["data"] is not None}
     assert {each["id"]: each["chunks"] for each in plan["do_not_fit"]} == {"inbox/long.txt": chunks["inbox/long.txt"]}
     assert plan["prompts"] == sum(chunks.values())

@@ -44,11 +44,12 @@ CHANGES: dict[str, dict[str, Json]] = {
     "unsure.txt": {
         "confidence": {"/账号": 0.99, "/手机号": 0.31},
         "conflicts": {"/账号": (Conflict("13900000000", (16, 27)),)},
-        "provenance": Provenance(grounded={"/账号": "label"}),
+        "provenance": Provenance(("strict",), {"/账号": "label"}),
     },
     "nested.txt": {
         "provenance": Provenance(
-            grounded={"/城市": "example"},
+            ("strict",),
+            {"/城市": "example"},
             withheld=(Withheld("行/邮编", "<i>200120", "confidence", 0.41), Withheld("电话", 110, "ungrounded")),
         )
     },

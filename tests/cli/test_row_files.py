@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from extractor.cli._row_files import rows
+from extractor.annotation_formats import rows
 from extractor.data import Json
 from extractor.errors import InputError
 from extractor.storage.rows import to_row

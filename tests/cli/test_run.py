@@ -93,7 +93,7 @@ def test_a_folder_of_bad_files_gives_a_row_for_each_and_never_ends_the_run(tmp_p
     assert codes == {
         "in/binary.txt": ["binary"],
         "in/empty.txt": ["empty"],
-        "in/picture.png": ["unsupported"],
+        "in/picture.png": ["damaged"],
         "in/broken.jsonl#2": ["malformed"],
     }
 

@@ -3,15 +3,16 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import ROOT, SAMPLES, Row, Run, assert_same_rows, by_id, command, environment, rows
+from tests.cli.conftest import ROOT, SAMPLES, Row, Run, Started, assert_same_rows, by_id, command, environment, rows
 
 COUNT = 24
 LINE = ["-s", "contact", "--precision", "float32", "--batch-size", "2", "--max-attempts", "1"]
@@ -34,20 +35,20 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(documents: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
+def undisturbed(program: Path, documents: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     output = tmp_path_factory.mktemp("undisturbed") / "rows.jsonl"
-    subprocess.run(command("run", documents, *LINE, "-o", output), env=environment(), check=False, timeout=300)
+    Started(program, "run", documents, *LINE, "-o", output).communicate()
     assert len(by_id(rows(output))) == COUNT
     return rows(output)
 
 
-def _start(documents: Path, output: Path) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        command("run", documents, *LINE, "-o", output),
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+Start = Callable[[Path], Started]
+
+
+@pytest.fixture
+def start(program: Path, documents: Path) -> Start:
+    """Start a run over the documents into an output."""
+    return lambda output: Started(program, "run", documents, *LINE, "-o", output)
 
 
 def _wait_for_rows(output: Path, count: int, seconds: float = 60) -> None:
@@ -61,25 +62,25 @@ def _wait_for_rows(output: Path, count: int, seconds: float = 60) -> None:
 
 @pytest.mark.slow
 def test_a_run_killed_at_twenty_random_moments_ends_as_an_undisturbed_one(
-    documents: Path, undisturbed: list[Row], tmp_path: Path
+    start: Start, undisturbed: list[Row], tmp_path: Path
 ) -> None:
     output = tmp_path / "rows.jsonl"
     moments = random.Random(20)
     kills = 0
     while kills < 20:
-        child = _start(documents, output)
+        child = start(output)
         done_before = output.read_bytes().count(b"\n") if output.exists() else 0
         if kills % 2 and done_before < COUNT - 1:  # half of the kills fall while rows are being written
             _wait_for_rows(output, done_before + 1)
             time.sleep(moments.uniform(0, 0.2))
         else:
-            time.sleep(moments.uniform(0, 3))
+            time.sleep(moments.uniform(0, 1.2))
         child.send_signal(signal.SIGKILL)
         child.communicate()
         kills += 1
         if done_before == COUNT:
             output.write_bytes(output.read_bytes()[: -moments.randrange(1, 3000)])  # as a crash of the machine might
-    last = _start(documents, output)
+    last = start(output)
     last.communicate(timeout=120)
     assert last.returncode == (1 if any(row["status"] == "failed" for row in undisturbed) else 0)
     assert_same_rows(rows(output), undisturbed)
@@ -87,26 +88,27 @@ def test_a_run_killed_at_twenty_random_moments_ends_as_an_undisturbed_one(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_first_signal_finishes_what_is_in_flight(
-    documents: Path, undisturbed: list[Row], tmp_path: Path, number: signal.Signals
+    start: Start, undisturbed: list[Row], tmp_path: Path, number: signal.Signals
 ) -> None:
     output = tmp_path / "rows.jsonl"
-    child = _start(documents, output)
+    child = start(output)
     _wait_for_rows(output, 1)
     child.send_signal(number)
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
     assert b"Traceback" not in errors
-    assert b"Finishing what is in flight" in errors
+    assert re.search(rb"Finishing what is in flight: [0-4] documents?(, about \d+ s)?\. A second signal", errors)
+    assert json.loads(output.with_name("rows.run.json").read_text("utf-8"))["run"]["state"] == "interrupted"
     written = rows(output)
     assert 1 <= len(written) < COUNT
-    again = _start(documents, output)
+    again = start(output)
     again.communicate(timeout=120)
     assert_same_rows(rows(output), undisturbed)
 
 
-def test_a_second_signal_ends_within_a_second(documents: Path, tmp_path: Path) -> None:
+def test_a_second_signal_ends_within_a_second(start: Start, tmp_path: Path) -> None:
     output = tmp_path / "rows.jsonl"
-    child = _start(documents, output)
+    child = start(output)
     _wait_for_rows(output, 1)
     child.send_signal(signal.SIGINT)
     time.sleep(0.05)
@@ -258,9 +260,3 @@ def test_a_stdout_that_cannot_be_written_is_an_error_with_a_reason(line: str, sa
     assert done.returncode == 4
     assert said in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_an_empty_folder_is_reported_as_such(tmp_path: Path, extractor: Run) -> None:
-    (tmp_path / "inbox").mkdir()
-    done = extractor("run", "inbox", "-s", "contact", "-o", "rows.jsonl")
-    assert (done.returncode, done.stderr) == (0, "No document was found in the input.\n")

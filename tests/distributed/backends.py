@@ -3,6 +3,7 @@
 import functools
 import itertools
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -27,6 +28,12 @@ def answer(log: Path, prompt: Prompt) -> str:
 
 def make(log: Path) -> Backend:
     return Backend(answer=functools.partial(answer, log), batch=2)
+
+
+def make_on_a_full_disk(log: Path) -> Backend:
+    """A backend whose worker can write no file of more than 2 KB, as if there were no space for more."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    return make(log)
 
 
 _made = itertools.count()

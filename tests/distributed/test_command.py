@@ -11,7 +11,7 @@ import pytest
 import ray
 from click.testing import CliRunner, Result
 
-from extractor.cli import cli
+from extractor.cli._commands import cli
 from extractor.distributed.resources import NodeResources
 from extractor.storage.parts_folder import parts
 from tests.cli.conftest import Row, assert_same_rows, command, environment, rows

@@ -116,11 +116,28 @@ def test_workers_that_are_killed_lose_no_document_and_cost_those_in_flight_one_r
 @pytest.mark.slow
 def test_a_document_that_kills_or_breaks_its_worker_fails_alone(working: Working) -> None:
     (working.folder / "010.txt").write_text("单10: kills", encoding="utf-8")
-    (working.folder / "030.txt").write_text("单30: breaks", encoding="utf-8")
+    (working.folder / "011.txt").write_text("单11: breaks", encoding="utf-8")  # lost with the batch of the other
     found = {record.id: record for record in working.records(workers=1)}
     assert len(found) == len(working.rows) == COUNT + 1
     failed = {name: record.errors[0].problem.code for name, record in found.items() if record.status == "failed"}
-    assert failed == {"inbox/010.txt": "crashed", "inbox/030.txt": "crashed", "inbox/bad.txt": "binary"}
+    assert failed == {"inbox/010.txt": "crashed", "inbox/011.txt": "crashed", "inbox/bad.txt": "binary"}
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_full_ends_the_run_and_the_same_line_completes_it(working: Working) -> None:
+    (working.folder / "020.txt").write_text("单20: " + "长" * 4000, encoding="utf-8")
+    room = working.make_backend
+    working.make_backend = functools.partial(backends.make_on_a_full_disk, working.log)
+    with pytest.raises(OutputError, match="cannot be written.*Run the same line again"):
+        list(working.records())
+    kept = {path: Path(path).read_bytes() for path in parts(str(working.output))}
+    assert len(working.rows) < COUNT
+    assert not [name for name in working.output.glob(".*") if name.suffix == ".tmp"]
+    working.make_backend = room
+    list(working.records())
+    assert {path: Path(path).read_bytes() for path in kept} == kept
+    (working.log / "alone").mkdir()
+    assert_same_rows(working.rows, working.alone)
 
 
 def _worked(working: Working) -> BatchResult:

@@ -15,6 +15,7 @@ UNDECLARED = {
     "shift_jis": ["こんにちは", "日本語のテスト\rです\r"],
     "euc_kr": ["안녕하세요", "서울특별시 강남구"],
     "iso2022_kr": ["회의는 세 시입니다."],
+    "johab": ["안녕하세요. 서울특별시 강남구", "연락처는 010-1234-5678 입니다."],
     "cp1252": [
         "Price: £7.50", "30 °C", "Straße 9", "café", "naïve", "€100",
         "Le dossier, complété, a été déposé à la préfecture.",
@@ -27,6 +28,14 @@ UNDECLARED = {
 }  # fmt: skip
 UNCLEAR = {"big5": "謝謝", "euc_jp": "東京都", "cp1255": "שלום עולם"}
 """As likely in another encoding."""
+WORDS = ["目前", "学校", "症状", "小雪"]
+"""Whose bytes in GB18030 are well-formed UTF-8 of no language."""
+EUC_TW = {
+    "聯絡電話：0912345678，王小明": "f4fae1bee7d9e6e3a1a830393132333435363738a1a2c5dec4d1cdfc",
+    "今天天氣很好，我們一起去公園散步吧。": "c4f4c5b2c5b2d6b4d0fec7efa1a2cabcd4afc4a1d8c4c6aac4fce3d0dfd7cae3c9c3a1a4",
+    "姓名：陳大文": "ccefc7d8a1a8ddf3c4cbc5c6",
+}
+"""Their bytes: Python cannot encode to it."""
 SIGNS = ["Wait\u2026", "£5.00", "25 °C", "It\u2019s", "café", "© 2024", "total\u00a0price", "Ø 25 mm", "½ cup",
          "§ 12", "Straße 5", "10 × 20", "±5 %", "Señor", "10 µm", "A \u2013 B"]  # fmt: skip
 
@@ -43,6 +52,19 @@ def test_what_may_be_several_things_is_refused_with_their_names(encoding: str, t
     found = decode(text.encode(encoding))
     assert isinstance(found, Undecodable)
     assert encoding in found.message
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_that_may_be_utf8_is_refused(word: str) -> None:
+    found = decode(word.encode("gb18030"))
+    assert isinstance(found, Undecodable)
+    assert "utf-8 or gb18030" in found.message
+
+
+@pytest.mark.parametrize(("text", "data"), EUC_TW.items())
+def test_euc_tw_is_read_and_believed_where_it_is_declared(text: str, data: str) -> None:
+    assert decode(bytes.fromhex(data)) == Decoded(text, "euc_tw")
+    assert declared.decode(bytes.fromhex(data)[-6:], "EUC-TW") == Decoded(text[-3:], "euc_tw")
 
 
 @pytest.mark.parametrize("text", SIGNS)

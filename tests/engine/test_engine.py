@@ -379,6 +379,13 @@ def test_sampling_depends_on_its_seed_and_on_nothing_else() -> None:
     assert alone.ids != different.ids
 
 
+def test_a_constrained_sample_does_not_depend_on_what_the_others_may_write() -> None:
+    """Beside other documents the logits have columns for their tokens as well."""
+    asked = [request(text, constrain=True, sampling=Sampling(1.5, seed)) for seed, text in enumerate(TEXTS)]
+    alone = [answer_all([each])[0].ids for each in asked]
+    assert [answer.ids for answer in answer_all(asked)] == alone
+
+
 @pytest.mark.parametrize("most", [1, 3, 20])
 def test_an_answer_that_reaches_its_limit_of_tokens_says_so(most: int) -> None:
     (answer,) = answer_all([request(TEXTS[1], constrain=True, max_tokens=most)])

@@ -16,7 +16,7 @@ from extractor.chatglm3.checkpoint import load_parameters
 from extractor.engine.batch import Batch, Segment
 from extractor.engine.kv_cache import KVCache, Slot
 from extractor.engine.model_runner import ModelRunner
-from extractor.kernels import amx, attention
+from extractor.kernels import attention, tiled
 
 SHAPE = {
     "num_layers": 2,
@@ -65,7 +65,7 @@ def test_logits_are_those_of_float32_up_to_what_a_precision_loses(
 ) -> None:
     """A shared prefix, a prompt in two chunks, and the last tokens of two sequences beside each other."""
     if machine != "all kernels":
-        monkeypatch.setattr(amx, "_library", lambda: None)
+        monkeypatch.setattr(tiled, "_amx", lambda: None)
     if machine == "no kernels":
         monkeypatch.setattr(attention, "kernels", lambda: None)
     long, short = _sequences()

@@ -1,4 +1,4 @@
-"""Masks as they are sent to a device, and greedy sampling in one kernel."""
+"""Masks as they are sent to a device, drawing from probabilities, and greedy sampling in one kernel."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from extractor.engine.kv_cache import KVShape
 from extractor.engine.operations import CompiledOperations
-from extractor.engine.sampler import unpack_bits
+from extractor.engine.sampler import draw, unpack_bits
 from extractor.kernels import attention
 
 KERNELS = attention.kernels()
@@ -22,9 +22,28 @@ def test_bits_are_unpacked_as_numpy_unpacks_them(bits: np.ndarray, size: int) ->
     assert torch.equal(unpack_bits(torch.from_numpy(octets), size), torch.from_numpy(expected))
 
 
-needs_kernels = pytest.mark.skipif(
-    KERNELS is None or not KERNELS.picks, reason="this machine has no kernel for greedy sampling"
-)
+def _draws(logits: list[float], temperature: float, count: int) -> list[int]:
+    generator = torch.Generator().manual_seed(3)
+    return [draw(np.float32(logits), temperature, generator) for _ in range(count)]
+
+
+def test_tokens_are_drawn_as_often_as_their_probability_says() -> None:
+    logits = [0.0, -np.inf, 1.0, 2.0, -np.inf]
+    found = np.bincount(_draws(logits, 0.5, 4000), minlength=5) / 4000
+    expected = np.exp(np.array(logits) / 0.5)
+    assert np.abs(found - expected / expected.sum()).max() < 0.02
+    assert found[1] == found[4] == 0
+
+
+@given(st.lists(st.floats(-30, 30, width=32), min_size=1, max_size=40), st.data())
+def test_columns_that_only_others_ask_for_change_no_draw(logits: list[float], data: st.DataObject) -> None:
+    places = sorted(data.draw(st.permutations(range(2 * len(logits))))[: len(logits)])
+    wider = np.full(2 * len(logits), -np.inf)
+    wider[places] = logits
+    assert [places[each] for each in _draws(logits, 0.7, 20)] == _draws(list(wider), 0.7, 20)
+
+
+needs_kernels = pytest.mark.skipif(KERNELS is None, reason="this machine has no kernel for greedy sampling")
 
 
 @needs_kernels

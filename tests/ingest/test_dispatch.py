@@ -136,7 +136,7 @@ def test_every_file_gives_a_document_or_a_problem() -> None:
         "in/a.txt": "read",
         "in/b.txt": "empty",
         "in/c.txt": "binary",
-        "in/d.jpg": "unsupported",
+        "in/d.jpg": "damaged",
         "in/e": "read",
         "in/f.xyz": "read",
         "in/g.txt": "encoding",
@@ -144,13 +144,13 @@ def test_every_file_gives_a_document_or_a_problem() -> None:
     }
 
 
-def test_the_message_for_an_unknown_format_lists_the_known_ones() -> None:
-    _make({"photo.jpg": b"\xff\xd8\xff\xe0\x00\x10JFIF"})
-    failure = _only("photo.jpg")
+def test_the_message_for_an_unknown_format_names_it_and_what_to_do() -> None:
+    _make({"photo.xcf": b"gimp xcf v011\0\0\0"})
+    failure = _only("photo.xcf")
     assert failure.problem.code == "unsupported"
-    assert ".jpg" in failure.problem.message
-    assert ".csv" in failure.problem.message
-    assert ".txt" in failure.problem.message
+    assert failure.problem.message == (
+        "no reader for .xcf, and it is not text but data of an unknown kind: leave it out"
+    )
 
 
 def test_a_document_above_the_limit_is_not_read_and_the_message_names_the_option() -> None:

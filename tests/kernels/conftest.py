@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from extractor.kernels import amx
+from extractor.kernels import tiled
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,6 +17,6 @@ def _one_thread() -> None:
 def with_and_without_amx(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run a test twice on a processor with AMX: as it is, and as on one without."""
     if request.param == "without AMX":
-        if not amx.has_tiles():
+        if not tiled.has_amx():
             pytest.skip("this machine has no AMX anyway")
-        monkeypatch.setattr(amx, "_library", lambda: None)
+        monkeypatch.setattr(tiled, "_amx", lambda: None)

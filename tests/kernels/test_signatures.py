@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import re
-from types import ModuleType
 
 import pytest
 
-from extractor.kernels import amx, attention, jit, quantized
+from extractor.kernels import attention, jit, tiled
 from extractor.kernels.jit import FLOAT, INT64, POINTER, SOURCES, Signature
 
-MODULES = {"amx": amx, "attention": attention, "quantized": quantized}
+SIGNATURES = {
+    "amx": tiled.AMX_SIGNATURES,
+    "attention": attention.SIGNATURES,
+    "integers": tiled.SIGNATURES,
+    "prefill": attention.PREFILL_SIGNATURES,
+    "vectors": tiled.SIGNATURES,
+}
 PROTOTYPE = re.compile(r"^(void|int|int64_t) (\w+)\(([^)]*)\)\s*\{", re.MULTILINE)
 """A function at the beginning of a line, without `static` or `INLINE`: the library exports it."""
 
@@ -40,26 +45,31 @@ def _type(parameter: str) -> type:
 
 
 def test_the_prototypes_are_found() -> None:
-    assert {name: len(_exported(name)) for name in MODULES} == {"amx": 4, "attention": 6, "quantized": 6}
-    assert {path.stem for path in SOURCES.glob("*.c")} == set(MODULES)
+    assert {name: len(_exported(name)) for name in SIGNATURES} == {
+        "amx": 4,
+        "attention": 6,
+        "integers": 3,
+        "prefill": 1,
+        "vectors": 3,
+    }
+    assert {path.stem for path in SOURCES.glob("*.c")} == set(SIGNATURES)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", SIGNATURES)
 def test_the_declared_signatures_are_those_of_the_source(name: str) -> None:
-    assert _exported(name) == MODULES[name].SIGNATURES
+    assert _exported(name) == SIGNATURES[name]
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", SIGNATURES)
 def test_a_loaded_library_knows_its_signatures(name: str) -> None:
-    module: ModuleType = MODULES[name]
-    library = jit.load(name, module.SIGNATURES)
+    library = jit.load(name, SIGNATURES[name])
     if library is None:
         pytest.skip("this machine has no gcc, or no x86-64 processor")
-    compiled = [function for function in module.SIGNATURES if hasattr(library, function)]
+    compiled = [function for function in SIGNATURES[name] if hasattr(library, function)]
     assert compiled
     for function in compiled:
         declared = getattr(library, function)
         assert (tuple(declared.argtypes), declared.restype) == (
-            module.SIGNATURES[function].parameters,
-            module.SIGNATURES[function].result,
+            SIGNATURES[name][function].parameters,
+            SIGNATURES[name][function].result,
         )

@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from extractor.kernels import amx, attention, quantized
-from extractor.kernels.amx import Norm, TiledWeight
+from extractor.kernels import attention, tiled
 from extractor.kernels.attention import AttentionKernels, AttentionStep
-from extractor.kernels.quantized import QuantizedKernels
+from extractor.kernels.tiled import Norm, TiledWeight
 
 Operands = dict[str, Any]
 
@@ -35,7 +34,7 @@ class _Library:
 LIBRARY: Any = _Library()
 
 ROWS, COLUMNS, OUTPUTS = 4, 64, 32
-INTEGERS, ATTENTION = QuantizedKernels(LIBRARY), AttentionKernels(LIBRARY)
+ATTENTION = AttentionKernels(LIBRARY, LIBRARY)
 STEP = AttentionStep(4, 2, 128, np.array([[0, 1, 5], [1, 3, 0]]), np.array([0, 7]))
 
 
@@ -44,19 +43,13 @@ def _half(*shape: int) -> Tensor:
 
 
 def _weight(outputs: int, columns: int) -> TiledWeight:
-    return TiledWeight(amx.to_tiles(_half(outputs, columns)), columns)
+    return TiledWeight(tiled.to_tiles(_half(outputs, columns)), columns)
 
 
 def _addresses() -> np.ndarray:
     return np.zeros((2, 2), dtype=np.int64)
 
 
-INT4 = {
-    "codes": torch.zeros(OUTPUTS, COLUMNS // 2, dtype=torch.uint8),
-    "scales": _half(OUTPUTS, COLUMNS // 32),
-    "zeros": _half(OUTPUTS, COLUMNS // 32),
-}
-SCALED = {"product": _half(ROWS, COLUMNS), "scales": torch.zeros(ROWS, 1)}
 STATES, OUTPUT = {"states": _half(ROWS, STEP.state_width)}, {"output": _half(ROWS, 512)}
 SLOTS, PREFIXES = {"slots": _addresses()}, {"prefixes": _addresses()}
 
@@ -69,31 +62,30 @@ def _attend(states: Tensor, output: Tensor, slots: np.ndarray, prefixes: np.ndar
     ATTENTION.attend_segments(states, STEP, 2, slots, prefixes, output)
 
 
+def _attend_prefill(states: Tensor, output: Tensor, slots: np.ndarray, prefixes: np.ndarray) -> None:
+    ATTENTION.attend_prefill(states, STEP, 1, slots, prefixes, output)
+
+
 def _attend_tiled(states: Tensor, output: Tensor, slots: np.ndarray, prefixes: np.ndarray) -> None:
     ATTENTION.attend_segments_tiled(states, STEP, slots, prefixes, output)
 
 
 def _multiply(x: Tensor, norm: Tensor, residual: Tensor) -> None:
-    amx.multiply(x, _weight(OUTPUTS, COLUMNS), norm=Norm(norm, 1e-5), residual=residual)
+    tiled.multiply(x, _weight(OUTPUTS, COLUMNS), norm=Norm(norm, 1e-5), residual=residual)
 
 
 def _mlp(x: Tensor, norm: Tensor) -> None:
-    amx.mlp(x, Norm(norm, 1e-5), _weight(2 * OUTPUTS, COLUMNS), _weight(COLUMNS, OUTPUTS))
+    tiled.mlp(x, Norm(norm, 1e-5), _weight(2 * OUTPUTS, COLUMNS), _weight(COLUMNS, OUTPUTS))
 
 
 CALLS: dict[str, tuple[Callable[..., object], Operands]] = {
-    "quantize_rows": (INTEGERS.quantize_rows, {"x": _half(ROWS, COLUMNS)}),
-    "scale_rows": (INTEGERS.scale_rows, {**SCALED, "target": _half(ROWS, COLUMNS)}),
-    "add_rows": (INTEGERS.add_rows, {**SCALED, "residual": _half(ROWS, COLUMNS), "target": _half(ROWS, COLUMNS)}),
-    "gate_rows": (INTEGERS.gate_rows, {**SCALED, "target": _half(ROWS, COLUMNS // 2)}),
-    "multiply_int4": (INTEGERS.multiply_int4, {"x": _half(ROWS, COLUMNS), **INT4}),
-    "unpack_int4": (INTEGERS.unpack_int4, INT4),
     "norm_rows": (
         lambda x, weight: ATTENTION.norm_rows(x, weight, 1e-5),
         {"x": _half(ROWS, COLUMNS), "weight": _half(COLUMNS)},
     ),
     "rotate_and_store": (_rotate, {**STATES, "cos": _half(ROWS, 32), "sin": _half(ROWS, 32), **SLOTS}),
     "attend_segments": (_attend, {**STATES, **OUTPUT, **SLOTS, **PREFIXES}),
+    "attend_prefill": (_attend_prefill, {**STATES, **OUTPUT, **SLOTS, **PREFIXES}),
     "attend_segments_tiled": (_attend_tiled, {**STATES, **OUTPUT, **SLOTS, **PREFIXES}),
     "pick_rows": (ATTENTION.pick_rows, {"logits": _half(ROWS, 64), "bits": np.zeros((ROWS, 2), dtype=np.uint32)}),
     "multiply_tiles": (
@@ -130,7 +122,6 @@ CHANGES: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
     ),
 }
 ACCEPTED = {
-    ("quantize_rows", "x", "with a column more"),  # of any size
     ("pick_rows", "bits", "with a column more"),  # words that no token needs
     ("multiply_tiles", "x", "with gaps between columns"),  # made contiguous
     ("mlp_tiles", "x", "with gaps between columns"),
@@ -148,11 +139,13 @@ def _wrong() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def _amx(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amx, "_library", lambda: LIBRARY)
+    monkeypatch.setattr(tiled, "_library", lambda tiles: LIBRARY)
 
 
 def test_every_exported_function_has_a_wrapper_here() -> None:
-    exported = {name for module in (amx, attention, quantized) for name in module.SIGNATURES}
+    exported = {
+        name for each in (tiled.AMX_SIGNATURES, attention.SIGNATURES, attention.PREFILL_SIGNATURES) for name in each
+    }
     assert exported == CALLS.keys() | WITHOUT_OPERANDS
 
 
@@ -171,7 +164,7 @@ def test_an_operand_that_does_not_fit_is_an_error(name: str, operand: str, chang
         call(**operands | {operand: changed(operands[operand])})
 
 
-TILES, SCALES = amx.to_tiles(torch.zeros(32, 64, dtype=torch.int8)), torch.zeros(32)
+TILES, SCALES = tiled.to_tiles(torch.zeros(32, 64, dtype=torch.int8)), torch.zeros(32)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +179,7 @@ TILES, SCALES = amx.to_tiles(torch.zeros(32, 64, dtype=torch.int8)), torch.zeros
         (lambda: TiledWeight(TILES, 64, SCALES.double()), TypeError),
         (lambda: TiledWeight(TILES, 64, SCALES, _half(16)), ValueError),
         (lambda: TiledWeight(TILES.transpose(2, 3), 64, SCALES), ValueError),
-        (lambda: TiledWeight(amx.to_tiles(_half(32, 64)), 64, SCALES), ValueError),
+        (lambda: TiledWeight(tiled.to_tiles(_half(32, 64)), 64, SCALES), ValueError),
         (lambda: TiledWeight(torch.zeros(2, 2, 300, dtype=torch.uint8), 64), ValueError),
     ],
     ids=["float32", "no scales", "columns", "odd columns", "outputs", "scales", "float64 scales", "bias", "strides"]
@@ -202,19 +195,19 @@ def test_a_weight_in_tiles_that_does_not_fit_together_is_an_error(
 def test_the_weights_of_an_mlp_must_belong_together() -> None:
     x, norm = _half(ROWS, COLUMNS), Norm(_half(COLUMNS), 1e-5)
     with pytest.raises(ValueError, match="second weight"):
-        amx.mlp(x, norm, _weight(2 * OUTPUTS, COLUMNS), _weight(COLUMNS, 2 * OUTPUTS))
+        tiled.mlp(x, norm, _weight(2 * OUTPUTS, COLUMNS), _weight(COLUMNS, 2 * OUTPUTS))
     with pytest.raises(ValueError, match="one kind"):
-        amx.mlp(
+        tiled.mlp(
             x,
             norm,
             _weight(64, 64),
-            TiledWeight(amx.to_tiles(torch.zeros(64, 32, dtype=torch.int8)), 32, torch.zeros(64)),
+            TiledWeight(tiled.to_tiles(torch.zeros(64, 32, dtype=torch.int8)), 32, torch.zeros(64)),
         )
 
 
 def test_scratch_memory_of_a_negative_size_is_an_error() -> None:
     with pytest.raises(ValueError, match="not negative"):
-        amx.scratch_bytes(-1, 2, 0)
+        tiled.scratch_bytes(-1, 2, 0)
 
 
 SEGMENTS, LENGTHS = np.array([[0, 1, 5], [1, 3, 0]]), np.array([0, 7])

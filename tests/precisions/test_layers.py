@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import Tensor
@@ -85,6 +89,23 @@ def test_int8_survives_rows_of_zeros_and_rows_with_one_large_value() -> None:
     assert torch.equal(found[0], torch.zeros(96).bfloat16())
     assert _relative(found[1], expected[1]) < 0.01
     assert found.isfinite().all()
+
+
+LARGEST_CODES = """
+import torch
+from extractor.precisions._support.int8_linear import Int8Linear
+
+layer = Int8Linear.from_float(torch.tensor([[1.0, -1.0], [1.0, 1.0]]).repeat(1, 64))
+y = layer(torch.tensor([[3.0], [-3.0], [0.25]]).repeat(1, 128).bfloat16())
+exact = torch.tensor([[0.0, 384.0], [0.0, -384.0], [0.0, 32.0]])
+assert torch.allclose(y.float(), exact, rtol=0.01, atol=0.0), y
+"""
+
+
+@pytest.mark.parametrize("limit", ["AVX512_CORE", "AVX2_VNNI"])
+def test_int8_is_exact_for_the_largest_codes_whatever_instructions_onednn_may_use(limit: str) -> None:
+    environment = os.environ | {"ONEDNN_MAX_CPU_ISA": limit}
+    subprocess.run([sys.executable, "-c", LARGEST_CODES], check=True, env=environment)
 
 
 def test_weights_of_zeros_give_zeros() -> None:

@@ -13,6 +13,11 @@ from extractor.ingest import ReadOptions
 Read = Callable[..., list[Document | FailedDocument]]
 
 
+@pytest.fixture(autouse=True)
+def _readers_start_quickly(forked_readers: None) -> None:
+    """What is tested here is how files are read, not how the processes start that read them."""
+
+
 @pytest.fixture
 def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Read:
     """`read("a.pdf", data, password=...)`: what is read from a file of that name and content."""

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from email.message import EmailMessage
 from typing import Any
@@ -83,3 +84,9 @@ def zipped(members: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED
         for name, data in members.items():
             archive.writestr(name, data)
     return out.getvalue()
+
+
+def recall(text: str, reference: str) -> float:
+    """The share of the characters of a reference, white space apart, that a text has, each as often."""
+    wanted, found = (Counter("".join(each.split())) for each in (reference, text))
+    return (wanted & found).total() / wanted.total()

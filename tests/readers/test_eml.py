@@ -68,6 +68,29 @@ def test_pictures_in_the_text_are_listed_and_are_not_documents(read: Read) -> No
     assert only(read("a.eml", bytes(message))).text.endswith("见图\n\nAttachment: logo.png")
 
 
+def test_what_holds_no_text_is_named_once_in_a_note_and_a_document_that_cannot_be_read_is_a_failure(read: Read) -> None:
+    files = {"a.png": b"\x89PNG\r\n\x1a\n", "b.JPG": b"\xff\xd8\xff", "c.mp3": b"ID3", "d.txt": b"text"}
+    message = mail("x", "y")
+    message.add_related(b"\x89PNG\r\n\x1a\n", "image", "png", cid="<logo>", filename="logo.png")
+    for name, data in (files | {"e.pdf": pdf(["z"], password="secret")}).items():
+        message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    document, *others = read("m.eml", bytes(message), ocr="never")
+    assert document.source.notes[0].startswith(
+        "left out: 3 pictures (logo.png, a.png, b.JPG), 1 recording (c.mp3); OCR is"
+    )
+    assert texts(others) == {"m.eml/d.txt": "text", "m.eml/e.pdf": "!locked"}
+
+
+def test_what_is_hidden_in_a_mail_is_left_out_and_links_keep_their_target(read: Read) -> None:
+    message = EmailMessage()
+    message["From"] = "a@example.com"
+    message.set_content('<i hidden>预览</i><a href="https://a.cn/t?x=1">查看账单</a>', subtype="html")
+    document = only(read("a.eml", bytes(message)))
+    assert document.text == "From: a@example.com\n\n查看账单 (https://a.cn/t?x=1)"
+    assert document.source.notes == ("left out: 1 hidden element",)
+    assert "预览" in only(read("a.eml", bytes(message), hidden=True)).text
+
+
 def test_bodies_are_read_in_any_encoding_that_is_declared_missing_or_wrong(tmp_path: Path) -> None:
     expected = {}
     for language, encodings in USUAL.items():

@@ -122,13 +122,14 @@ def test_every_format_under_every_other_suffix_gives_a_text_or_a_problem(tmp_pat
         ("a.txt", FORMATS[".rtf"], "not text but an RTF document"),
         ("a.html", FORMATS[".pdf"], "not text but a PDF document"),
         ("a.docx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "WordDocument\0".encode("utf-16-le"), "an old Word document"),
-        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "Workbook\0".encode("utf-16-le"), "save it as .xlsx"),
-        ("a.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "__properties_version1.0\0".encode("utf-16-le"), ".eml"),
-        ("a.pptx", zipped({"[Content_Types].xml": b"", "ppt/presentation.xml": b""}), "a PowerPoint presentation"),
+        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "Workbook\0".encode("utf-16-le"), "the workbook is damaged"),
+        ("a.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "__properties_version1.0\0".encode("utf-16-le"), "is damaged"),
+        ("a.pptx", zipped({"[Content_Types].xml": b"", "ppt/presentation.xml": b""}), "presentation is damaged"),
         ("a.odt", zipped({"mimetype": b"application/vnd.oasis", "content.xml": b""}), "an OpenDocument file"),
+        ("a.odg", zipped({"mimetype": b"application/vnd.oasis", "content.xml": b""}), "save it as .pdf"),
         ("a.pdf", b"", "the file is empty (0 bytes)"),
         ("a.docx", b"", "the file is empty (0 bytes)"),
-        ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "a PNG image"),
+        ("a.png", b"\x89PNG\r\n\x1a\n\0\0", "the picture is damaged"),
     ],
 )
 def test_the_message_says_what_is_wrong_with_a_file(read: Read, name: str, content: bytes, words: str) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from extractor.readers._support.word_text import NOT_TICKED, TICKED
 from tests.readers.conftest import Read, failure, only, read_all
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples-public" / "documents" / "rtf"
@@ -29,7 +30,22 @@ CASES = [
     (rb"a{\pict\bin4 }{}\x01}{\*\shppict{\pict 0102}}b", "ab"),
     (rb"{\upr{a}{\*\ud{\u20013?}}}{\info{\upr{a}{\*\ud{b}}}}", "中"),
     (rb"\trowd a\cell b\cell\row c\cell\row", "a\tb\t\nc\t"),
-    (rb"{\header top\par}{\listtext 1.\tab}body{\footnote note}", "top\n1.\tbodynote"),
+    (rb"{\header top\par}{\listtext 1.\tab}body{\footnote note}", "top\n1.\tbody\nnote"),
+    (
+        rb"{\headerf A}{\footer\pard B\par}1{\super\chftn{\footnote\pard C\par}}2\par{\header A}{\footnote C}",
+        "A\n12\nB\nC\nC",
+    ),
+    (rb'a{\field{\*\fldinst{\rtlch HYPERLINK "https://a.cn/b" }}{\fldrslt{\ul b}}}c', "ab (https://a.cn/b)c"),
+    (rb'{\field{\*\fldinst HYPERLINK \\l "x"}{\fldrslt b}}{\field{\*\fldinst PAGE}{\fldrslt 1}}', "b1"),
+    (rb"{\field{\*\fldinst FORMCHECKBOX {\*\formfield{\fftype1\ffres25\ffdefres1}}}{\fldrslt}}a", TICKED + "a"),
+    (rb"{\field{\*\fldinst FORMCHECKBOX {\*\formfield{\fftype1\ffres0\ffdefres1}}}{\fldrslt}}a", NOT_TICKED + "a"),
+    (
+        rb"{\field{\*\fldinst FORMDROPDOWN {\*\formfield{\fftype2\ffres1{\*\ffname x}{\*\ffl no}"
+        rb"{\*\ffl \u26159?}}}}{\fldrslt}}",
+        "是",
+    ),
+    (rb"{\field{\*\fldinst FORMTEXT {\*\formfield{\fftype0{\*\ffdeftext x}}}}{\fldrslt Li}}", "Li"),
+    (rb"a{\v b}c\v d\v0 e\v f\plain g", "aceg"),
     (rb"{\*\shpinst{\sp{\sn x}{\sv 1}}{\shptxt box}}{\shprslt box}", "box"),
     (b"a\r\nb\nc", "abc"),
 ]
@@ -62,3 +78,11 @@ def test_rtf_with_the_suffix_doc_is_read(read: Read) -> None:
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the shared samples are not here")
 def test_a_document_of_an_office_program_is_read(read: Read) -> None:
     assert only(read("a.rtf", (SAMPLES / "striprtf__hello.rtf").read_bytes())).text == "Hello"
+
+
+def test_hidden_words_are_left_out_and_counted_unless_they_are_asked_for(read: Read) -> None:
+    data = rb"{\rtf1\ansi\ansicpg936 a{\v \'c3\'dc\u30721?}\par b}"
+    document = only(read("a.rtf", data))
+    assert (document.text, document.source.notes) == ("a\nb", ("left out: 2 hidden characters",))
+    found = only(read("a.rtf", data, hidden=True))
+    assert (found.text, found.source.notes) == ("a密码\nb", ())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from extractor.readers import xlsx
+from extractor.readers._support import sheets
 from extractor.readers._support.limits import Bomb
 from extractor.readers._support.number_formats import shown
 from tests.readers.conftest import Read, failure, locations, only, texts
@@ -150,9 +150,9 @@ def test_a_merged_cell_reaches_each_of_its_rows(read: Read) -> None:
 
 
 def test_merged_cells_do_not_multiply_a_sheet_without_a_limit() -> None:
-    marks = xlsx.SheetMarks(frozenset(), frozenset(), {(1, column): 10**6 for column in range(1, 1001)})
-    first = xlsx.SheetRow(1, [xlsx.Cell("A1", column, "x") for column in range(1, 1001)])
-    rows = itertools.chain([first], (xlsx.SheetRow(n, [xlsx.Cell("ZZ", 2000, "y")]) for n in itertools.count(2)))
+    marks = sheets.SheetMarks(frozenset(), frozenset(), {(1, column): 10**6 for column in range(1, 1001)})
+    first = sheets.SheetRow(1, [sheets.Cell("A1", column, "x") for column in range(1, 1001)])
+    rows = itertools.chain([first], (sheets.SheetRow(n, [sheets.Cell("ZZ", 2000, "y")]) for n in itertools.count(2)))
     with pytest.raises(Bomb):
         collections.deque(marks.spread(rows), maxlen=0)
 
@@ -177,6 +177,17 @@ def test_a_locked_workbook_opens_with_its_password_only(read: Read) -> None:
     data = locked_office(workbook(STAFF), "secret")
     assert len(read("a.xlsx", data, password="secret")) == 2
     assert failure(read("a.xlsx", data)).code == "locked"
+
+
+def test_rows_that_hide_and_never_end_take_a_time_linear_in_their_number(read: Read) -> None:
+    """A search for the value of each that went on to the end of the sheet took minutes."""
+    data = workbook({"表": [["甲", "乙"], ["1", "2"]]})
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = next(name for name in members if name.startswith("xl/worksheets/"))
+    rows = b'<row r="1" hidden="1">' * 200_000
+    members[sheet] = members[sheet].replace(b"<sheetData>", b"<sheetData>" + rows)
+    assert failure(read("a.xlsx", zipped(members), timeout=60.0)).code == "damaged"
 
 
 def test_an_empty_workbook_is_empty(read: Read) -> None:

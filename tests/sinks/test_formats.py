@@ -347,6 +347,22 @@ def test_no_cell_of_a_csv_file_is_a_formula_and_no_number_is_changed(tmp_path: P
         assert sink.done(value, sha("文")) == "ok"
 
 
+def test_no_name_of_a_csv_column_is_a_formula(tmp_path: Path) -> None:
+    out, task = (
+        tmp_path / "rows.csv",
+        make_task({"properties": {name: {"type": "string"} for name in ("=1+1", "@甲", "乙")}}),
+    )
+    options = SinkOptions("f1", {}, task=task)
+    with open_sink(str(out), options) as sink:
+        sink.write(record("a", data={"=1+1": "x", "@甲": "y", "乙": "z"}))
+    (row,) = read(out)
+    assert (row["'=1+1"], row["'@甲"], row["乙"]) == ("x", "y", "z")
+    with open_sink(str(out), options) as sink:
+        assert sink.done("a", sha("文")) == "ok"
+        sink.write(record("b", data={"=1+1": "x", "@甲": "y", "乙": "z"}))
+    assert [row["id"] for row in read(out)] == ["a", "b"]
+
+
 def test_other_tables_of_a_database_are_left_alone(tmp_path: Path) -> None:
     out = tmp_path / "shop.db"
     with closing(sqlite3.connect(out)) as database:

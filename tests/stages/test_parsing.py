@@ -265,6 +265,12 @@ def test_an_unusable_answer_is_rejected_with_a_reason(answer: str, reason: str, 
     assert (rejection.code, rejection.messages) == (reason, errors)
 
 
+def test_an_answer_longer_than_any_model_gives_is_not_read() -> None:
+    outcome = parse(an_answer('{"a": "x"}' + " " * 1_000_000, a_task(a=STRING)))
+    assert isinstance(outcome, Rejection)
+    assert [problem.code for problem in outcome.problems] == ["length"]
+
+
 def test_unknown_keys_are_rejected_where_the_schema_forbids_them() -> None:
     (message,) = _rejection('{"姓名": "a", "秘密": "b"}').messages
     assert message == "/秘密: is not known to the schema"
@@ -304,6 +310,24 @@ def test_thoughts_before_an_answer_are_no_part_of_it(finish: str) -> None:
 )
 def test_an_answer_cut_off_at_the_token_limit_is_never_repaired(answer: str) -> None:
     assert _rejection(answer, finish="length").code == "length"
+
+
+@pytest.mark.parametrize(
+    ("answer", "begun"),
+    [
+        ('{"姓名": "张三", "标签": ["a", "b', {"姓名": "张三", "标签": ["a"]}),
+        ('{"姓名": "张三", "标签": ["a"], "', {"姓名": "张三"}),
+        ('```json\n{"姓名": "张三", "年龄": 4', {"姓名": "张三"}),
+        ('<think>李四？</think>{"姓名": "张三", "标签": [', {"姓名": "张三"}),
+        ('{"姓名": null, "标签": ["a', None),
+        ('{"姓名": "张', None),
+    ],
+    ids=["list", "after a list", "fence", "thoughts", "null alone", "first value"],
+)
+def test_what_was_said_to_its_end_before_the_token_limit_is_left(answer: str, begun: dict[str, object] | None) -> None:
+    salvage = _rejection(answer, finish="length").salvage
+    said = salvage and {name: value for name, value in salvage.data.items() if value is not None}
+    assert said == begun
 
 
 def test_a_complete_answer_at_the_token_limit_counts() -> None:

@@ -21,7 +21,8 @@ from extractor.ingest import ReadOptions
 from extractor.ingest.reload import reload
 from extractor.sinks import SinkOptions, open_sink
 from extractor.storage import addresses
-from tests.cli.conftest import ROOT, command, environment
+from tests.cli.conftest import ROOT, Run
+from tests.cli.conftest import extractor as extractor  # the fixture
 from tests.readers.conftest import texts
 from tests.sinks.records import record, sha
 
@@ -67,16 +68,12 @@ def bucket(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return system
 
 
-def _extractor(*line: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command(*line), capture_output=True, text=True, env=environment(), timeout=60, check=False)
-
-
-def test_a_run_from_s3_to_s3_and_again(bucket: Any, tmp_path: Path) -> None:
+def test_a_run_from_s3_to_s3_and_again(bucket: Any, extractor: Run, tmp_path: Path) -> None:
     bucket.pipe("box/in/sub/一.txt", "手机号：13800000000".encode())
     bucket.pipe("box/in/contract.pdf", (ROOT / "data/documents/contract.pdf").read_bytes())
     bucket.pipe("box/in/.hidden", b"x")
     line = ("run", "s3://box/in", "-s", "contact", "--backend", "scripted", "-o", "s3://box/in/rows.jsonl")
-    first = _extractor(*line)
+    first = extractor(*line)
     assert first.returncode == 0, first.stderr
     rows = [json.loads(line) for line in bucket.cat("box/in/rows.jsonl").splitlines()]
     assert {row["id"]: row["source"]["path"] for row in rows} == {
@@ -85,7 +82,7 @@ def test_a_run_from_s3_to_s3_and_again(bucket: Any, tmp_path: Path) -> None:
     }
     assert json.loads(bucket.cat("box/in/rows.run.json"))["totals"]["documents"] == 2
     bucket.pipe("box/in/two.txt", b"two")
-    again = _extractor(*line)
+    again = extractor(*line)
     assert "1 document in" in again.stderr
     assert "2 done before" in again.stderr
     bucket.invalidate_cache()

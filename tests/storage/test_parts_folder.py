@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from extractor.data import Record, RecordError, Source
+from extractor.data import Document, Record, RecordError, Source
 from extractor.errors import OutputError, OutputLocked, OutputMismatch, Problem
 from extractor.sinks import SinkOptions
 from extractor.storage.parts_folder import PartsFolder, commit, part_path, parts, records_of
+from extractor.storage.present import Present
 from tests.builders import RUN
 
 OPTIONS = SinkOptions(RUN.fingerprint, {"seed": "0"})
@@ -119,6 +120,8 @@ def test_what_a_dead_worker_left_half_written_goes_and_what_it_committed_is_foun
         commit(path, [_record("a")])
         assert [(found, [record.id for record in records]) for found, records in folder.unnoticed()] == [(path, ["a"])]
         (output / ".part-00001-half").write_bytes(b'{"id": "b"')
+    assert [path.name for path in output.iterdir()] == [Path(path).name]
+    (output / ".part-00001-half").write_bytes(b'{"id": "b"')  # of a run that was killed itself
     with _open(output) as folder:
         assert list(folder.unnoticed()) == []
         assert folder.state.status("a", "a" * 64) == "ok"
@@ -145,3 +148,16 @@ def test_a_folder_that_another_run_writes_or_that_holds_other_rows_is_refused(tm
     (output / "part-00001-mine.jsonl").write_text('{"text": "a document of somebody"}\n', encoding="utf-8")
     with pytest.raises(OutputError, match="not a row of this program"), _open(output):
         pass
+
+
+def test_rows_of_documents_that_are_gone_are_pruned_from_every_part(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    with _open(output) as folder:
+        _write(folder, _record("a"), _record("b"))
+        _write(folder, _record("c"))
+    present = Present()
+    present.add(Document("b", "文", Source("b", "")))
+    with _open(output) as folder:
+        assert folder.count_stale(present) == 2
+        folder.prune(present)
+    assert (_ids(output), len(parts(str(output)))) == (["b"], 1)

@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from extractor.data import Conflict, Provenance, Record, RecordError, RunInfo, SampledAnswer, Sampling, Source, Withheld
-from extractor.errors import Problem
+from extractor.errors import CODES, Problem
 from extractor.storage.rows import from_line, from_row, to_line, to_row
 from tests.sinks.records import failed, record, sha
 
@@ -32,6 +32,7 @@ RECORDS = [
         ),
     ),
     failed("failed"),
+    record("noted", source=Source("a.xlsx", sha("文"), None, 1, ("left out: 2 hidden rows",))),
     Record(
         "io", "failed", Source("io", ""), RunInfo("f", "m", "s", "p"), errors=(RecordError(Problem("io", "not there")),)
     ),
@@ -76,7 +77,13 @@ def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
     ]
     assert row["spans"] == {"/手机号": [[86, 97]]}
     assert row["locations"] == {"/手机号": [{"page": 2}]}
-    assert row["source"] == {"path": "inbox/0001.txt", "sha256": sha("文"), "encoding": "utf-8", "chars": 1}
+    assert row["source"] == {
+        "path": "inbox/0001.txt",
+        "sha256": sha("文"),
+        "encoding": "utf-8",
+        "chars": 1,
+        "notes": [],
+    }
     assert row["run"] == {
         **{"fingerprint": "f1", "model": "demo", "schema": "contact", "prompt": "zh"},
         **{"schema_hash": "5c4e3a", "prompt_hash": "9c4a1e", "record": 2},
@@ -125,3 +132,7 @@ def test_a_row_of_another_version_is_told_as_such() -> None:
 def test_a_row_that_is_not_a_record_is_a_value_error(row: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not a record"):
         from_row(row)
+
+
+def test_the_schema_of_records_names_every_problem_code() -> None:
+    assert SCHEMA["$defs"]["error"]["properties"]["code"]["enum"] == list(CODES)

@@ -129,6 +129,13 @@ def test_a_property_that_must_not_be_there_is_told_in_words() -> None:
     assert make_task(schema).validate({"a": {"b": 1}}) == ("/a: has a value where the schema allows none",)
 
 
+@pytest.mark.parametrize("rule", ["anyOf", "oneOf"])
+@pytest.mark.parametrize("alternatives", [[False, INTEGER], [INTEGER, False, False]])
+def test_an_alternative_that_allows_nothing_is_never_meant(rule: str, alternatives: list[Json]) -> None:
+    task = make_task({"type": "object", "properties": {"a": {rule: alternatives}}})
+    assert task.validate({"a": "a"}) == ('/a: must be of type "integer"',)
+
+
 def test_a_reference_is_what_it_refers_to_but_for_what_stands_beside_it() -> None:
     schema = {
         "properties": {"a": {"$ref": "#/$defs/x", "title": "甲"}, "b": {"$ref": "#/$defs/x"}},

@@ -43,8 +43,8 @@ class SharedBackend:
             if not self._loaded:
                 self.backend.__enter__()
                 self._loaded = True
-            self._owners[id(prompt)] = owner
             self.backend.submit(prompt)
+            self._owners[id(prompt)] = owner
 
     def collect(self, owner: BackendShare) -> list[Completion]:
         """Work until there is an answer for a run, and hand over what comes for the others."""
@@ -52,7 +52,8 @@ class SharedBackend:
             while owner.waiting and not owner.answered:
                 owner.check()
                 for completion in self.backend.collect():
-                    self._owners.pop(id(completion.prompt)).answered.append(completion)
+                    if (asked := self._owners.pop(id(completion.prompt), None)) is not None:
+                        asked.answered.append(completion)
             found = list(owner.answered)
             owner.answered.clear()
             owner.waiting -= len(found)

@@ -1,7 +1,8 @@
 """Any server that speaks the OpenAI protocol (vLLM, SGLang, llama.cpp, Ollama), through the official client.
 
-The answers are judged like those of the local model, so what a server cannot constrain is caught afterwards. The client
-retries after 429, 5xx and timeouts, with exponential backoff or as long as the server's Retry-After says.
+The answers are judged like those of the local model, so what a server cannot constrain is caught afterwards. A reply of
+any shape costs its prompt at most: `replies.py` reads all of them. Exponential backoff, or as long as the server's
+Retry-After says, comes between tries.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ import re
 import time
 from concurrent.futures import Future
 from http import HTTPStatus
-from typing import cast
 from urllib.parse import urlsplit
 
-import openai
-from openai.types.chat import ChatCompletionMessageParam
-
+from extractor.backends._support.align_tokens import align_tokens
 from extractor.backends._support.escape_control_tokens import escape_control_tokens
-from extractor.backends.openai.event_loop import EventLoopThread
-from extractor.backends.openai.reply import read_reply
+from extractor.backends.openai.bounded_client import LOOPBACK
+from extractor.backends.openai.connection import Connection, Exchange, NoReply, Reply, Request
+from extractor.backends.openai.credentials import quote
+from extractor.backends.openai.grammar_dialect import find_dialect
+from extractor.backends.openai.replies import Answer, Refusal, read_answer
 from extractor.backends.openai.request_mode import ModeSelector, RequestMode
-from extractor.backends.openai.server import credentials, find_model, reason, wrapped_errors
+from extractor.backends.openai.server import check_alive, find_model, unusable
 from extractor.backends.openai.token_counting import find_counter
 from extractor.config import ModelConfig, ServerConfig
 from extractor.data import Completion, Prompt, Usage
-from extractor.errors import UsageError
+from extractor.errors import ModelError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -35,51 +36,50 @@ TAKES_SERVER = True
 USUAL_CONTEXT = 4096
 """Tokens of a context that neither the server nor the user tells: what small servers have by default."""
 
-_LIST_TIMEOUT = 30.0  # seconds that a server may take to list its models
 _TIMEOUTS_WITH_RETRIES = 3  # times --timeout: for a request with all its retries, waiting included
+_ALIVE_TIMEOUT = 10.0  # seconds
 _TOO_LONG = re.compile(
     r"context[ _]?(length|size|window)|too (long|many tokens)|max_model_len|maximum.*tokens", re.IGNORECASE
 )
+_LONGEST_ANSWER = 100_000  # characters that are parsed, whatever the limit of tokens is
+_CHARACTERS_A_TOKEN = 64  # ... and where that is more, those of each token: thinking counts, and some ignore the limit
 _LONGEST_BACKOFF = 120  # seconds of a Retry-After that the client waits by itself
-_REFUSALS = (400, 422)
+_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 _LOCAL_OPTIONS = ("revision", "precision", "device", "kv_memory")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Backend:
     """A queue in front of a server, with at most `concurrency` requests in flight.
 
     A prompt that the server gives up on comes back as an `error`, one that it finds too long as `overflow`. Creating
-    and collecting raise ModelError when the server as a whole cannot be used: gone, or closed to this key.
+    and collecting raise ModelError when the server as a whole cannot be used: gone, closed to this key, without funds,
+    or moved elsewhere.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         self._config = _checked(config)
-        self._client = openai.OpenAI(**credentials(self._config))
-        first = self._client.with_options(max_retries=1, timeout=min(_LIST_TIMEOUT, self._config.timeout))
-        served = find_model(first, self._config, _named(config))
-        self._count = find_counter(self._client, self._config, served.name)
-        self._modes = ModeSelector(served.owner)
-        self._served = served
+        self._connection = Connection(self._config)
+        self._served = find_model(self._connection, self._config, _named(config))
+        self._count = find_counter(self._connection, self._config, self._served.name)
+        self._modes = ModeSelector(find_dialect(self._connection, self._config, self._served.owner))
         self._done: queue.SimpleQueue[Future[Completion]] = queue.SimpleQueue()
         self._in_flight = 0
-        self.name = served.name
-        self.context = _context(self._config, served.context)
+        self.name = quote(self._served.name)
+        self.context = _context(self._config, self._served.context)
         log.info("%s at %s: context %d, tokens %s", self.name, self._config.address, self.context, self._count.kind)
 
     @property
     def identity(self) -> str:
-        return f"{self.name} by {self._served.owner or 'a server'}, context {self.context}, tokens {self._count.kind}"
+        owner = quote(self._served.owner) or "a server"
+        return f"{self.name} by {owner}, context {self.context}, tokens {self._count.kind}"
 
     def __enter__(self) -> Backend:
-        self._requests = openai.AsyncOpenAI(**credentials(self._config))
         self._slots = asyncio.Semaphore(self._config.concurrency)
-        self._loop = EventLoopThread(self._requests.close)
+        self._unusable: ModelError | None = None  # why nothing more is sent
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._loop.close()
-        self._client.close()
+        self._connection.close()
 
     def count_tokens(self, text: str) -> int:
         """Return the tokens of a text, counted by the server or estimated."""
@@ -88,7 +88,7 @@ class Backend:
     def submit(self, prompt: Prompt) -> None:
         """Start the request, or let it wait for a free slot."""
         self._in_flight += 1
-        self._loop.start(self._complete(prompt)).add_done_callback(self._done.put)
+        self._connection.start(self._complete(prompt)).add_done_callback(self._done.put)
 
     def collect(self) -> list[Completion]:
         """Wait for one answer."""
@@ -99,65 +99,68 @@ class Backend:
         return [finished.result()]
 
     async def _complete(self, prompt: Prompt) -> Completion:
-        """Return the answer to a prompt, or why there is none. Raise what makes the server unusable."""
+        """Return the answer to a prompt, or why there is none. Raise ModelError for an unusable server."""
         async with self._slots:
+            if self._unusable:  # until the run, in its own thread, has heard of it
+                raise self._unusable
             began = time.perf_counter()
+            mode = self._modes.for_prompt(prompt)
             try:
                 async with asyncio.timeout(_TIMEOUTS_WITH_RETRIES * self._config.timeout):
-                    return await self._ask(prompt, began)
-            except (TimeoutError, openai.APITimeoutError):
-                why = f"no answer within {self._config.timeout:g} s: raise --timeout or lower --concurrency"
-            except openai.APIConnectionError as error:
-                await self._check_alive()
-                why = f"the connection broke ({reason(error)})"
-            except (openai.APIError, ValueError) as error:
-                why = f"the server's reply cannot be read ({type(error).__name__})"
-            return _given_up(prompt, why, began)
+                    answer, mode = await self._ask(prompt, mode)
+            except TimeoutError:
+                answer = self._too_slow()
+            except ModelError as error:
+                self._unusable = error
+                raise
+            usage = Usage(answer.prompt_tokens, answer.completion_tokens, time.perf_counter() - began)
+            tokens = align_tokens(answer.text, answer.tokens)
+            text = answer.text.strip()
+            return Completion(prompt, text, answer.finish, usage, tokens, answer.detail, mode.capability)
 
-    async def _ask(self, prompt: Prompt, began: float) -> Completion:
-        """Send a prompt in the best mode, and again in a weaker one where the server refuses that."""
-        mode: RequestMode | None = self._modes.for_prompt(prompt)
-        while mode:
-            try:
-                reply = await self._send(prompt, mode)
-            except openai.APIStatusError as error:
-                with wrapped_errors(self._config):
-                    _raise_if_unusable(error)
-                if _is_too_long(error):
-                    detail = f"the server finds the prompt too long (HTTP {error.status_code})"
-                    return Completion(prompt, "", "overflow", detail=detail, decoding=mode.capability)
-                refused = error
-                if pause := _pause(error):
-                    await asyncio.sleep(pause)
-                else:
-                    mode = self._fallback(mode, error)
+    async def _ask(self, prompt: Prompt, mode: RequestMode) -> tuple[Answer, RequestMode]:
+        """Send a prompt, and again in a weaker mode where the server refuses it. Return the last mode, too."""
+        while True:
+            reply = await self._send(prompt, mode)
+            if not isinstance(reply, Refusal):
+                return await self._answer(reply, mode, prompt.max_tokens), mode
+            if error := unusable(self._config, reply):
+                raise error
+            if _is_too_long(reply):
+                detail = f"the server finds the prompt too long (HTTP {reply.status})"
+                return Answer(finish="overflow", detail=detail), mode
+            if reply.retry_after > _LONGEST_BACKOFF:
+                await asyncio.sleep(reply.retry_after)
+            elif weaker := self._fallback(mode, reply):
+                mode = weaker
             else:
+                return Answer(detail=_describe(reply)), mode
+
+    async def _answer(self, reply: Reply | NoReply, mode: RequestMode, max_tokens: int) -> Answer:
+        """Return what a reply says, or why there is none. Raise ModelError if the server is gone."""
+        if isinstance(reply, Reply):
+            answer = read_answer(reply.body, longest=max(_LONGEST_ANSWER, _CHARACTERS_A_TOKEN * max_tokens))
+            if answer.finish != "error":
                 self._modes.accept(mode)
-                return read_reply(prompt, reply, time.perf_counter() - began, mode.capability)
-        return _given_up(prompt, _refusal(refused), began)
+            return answer
+        if reply.timed_out:
+            return self._too_slow()
+        alive = Request("/models", _ALIVE_TIMEOUT, limit=2 * _ALIVE_TIMEOUT)
+        check_alive(self._config, await self._connection.exchange(alive))
+        return Answer(detail=f"the connection broke ({reply.reason})")
 
-    def _fallback(self, mode: RequestMode, error: openai.APIStatusError) -> RequestMode | None:
-        """Return the mode for the next try; None where the server refuses for another reason."""
-        return self._modes.fallback(mode, _message(error)) if error.status_code in _REFUSALS else None
-
-    async def _send(self, prompt: Prompt, mode: RequestMode) -> object:
+    async def _send(self, prompt: Prompt, mode: RequestMode) -> Exchange:
         messages = [{"role": each.role, "content": escape_control_tokens(each.content)} for each in prompt.messages]
-        return await self._requests.chat.completions.create(
-            model=self.name,
-            messages=cast("list[ChatCompletionMessageParam]", messages),
-            max_tokens=prompt.max_tokens,
-            temperature=prompt.sampling.temperature,
-            seed=prompt.sampling.seed,
-            **mode.fields(prompt),
-        )
+        body = {"model": self._served.name, "messages": messages, **mode.fields(prompt)}
+        config = self._config
+        return await self._connection.exchange(Request("/chat/completions", config.timeout, config.retries, body=body))
 
-    async def _check_alive(self) -> None:
-        """Raise ModelError if the server is gone: then the document is not to blame, and no other is sent."""
-        with wrapped_errors(self._config):
-            try:
-                await self._requests.with_options(timeout=10, max_retries=1).models.list()
-            except openai.NotFoundError:
-                return
+    def _fallback(self, mode: RequestMode, refusal: Refusal) -> RequestMode | None:
+        """Return the mode for the next try; None where the server refuses for another reason."""
+        return self._modes.fallback(mode, refusal) if refusal.status in _REFUSALS else None
+
+    def _too_slow(self) -> Answer:
+        return Answer(detail=f"no answer within {self._config.timeout:g} s: raise --timeout or lower --concurrency")
 
 
 def _checked(config: ModelConfig) -> ServerConfig:
@@ -168,7 +171,7 @@ def _checked(config: ModelConfig) -> ServerConfig:
     for name in _LOCAL_OPTIONS:
         if getattr(config, name) != getattr(usual, name):
             raise UsageError(f"--{name.replace('_', '-')} is decided where the model is served: leave it out.")
-    if config.offline and urlsplit(config.server.base_url).hostname not in _LOOPBACK:
+    if config.offline and urlsplit(config.server.base_url).hostname not in LOOPBACK:
         raise UsageError(
             f"--offline forbids asking {config.server.address}: only a server on this machine may be asked."
         )
@@ -187,36 +190,14 @@ def _context(config: ServerConfig, served: int | None) -> int:
     return min(known, default=USUAL_CONTEXT)
 
 
-def _raise_if_unusable(error: openai.APIStatusError) -> None:
-    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError | openai.NotFoundError):
-        raise error
-
-
-def _is_too_long(error: openai.APIStatusError) -> bool:
+def _is_too_long(refusal: Refusal) -> bool:
     """Tell whether the prompt is; a limit of tokens per minute (429) only sounds like it."""
-    named = error.status_code != HTTPStatus.TOO_MANY_REQUESTS and _TOO_LONG.search(_message(error)) is not None
-    return named or error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    named = refusal.status != HTTPStatus.TOO_MANY_REQUESTS and _TOO_LONG.search(refusal.message) is not None
+    return named or refusal.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
-def _pause(error: openai.APIStatusError) -> float:
-    """Return the seconds that the server asks to wait, where they are more than the client waits by itself; else 0."""
-    asked = error.response.headers.get("retry-after", "")
-    return float(asked) if asked.isdecimal() and float(asked) > _LONGEST_BACKOFF else 0.0
-
-
-def _message(error: openai.APIStatusError) -> str:
-    message = error.body.get("message") if isinstance(error.body, dict) else error.body
-    return str(message or "")
-
-
-def _refusal(error: openai.APIStatusError) -> str:
+def _describe(refusal: Refusal) -> str:
     """Return what goes into a record: the status alone, since a server may quote the document in its message."""
-    log.info("The server says: %s", _message(error)[:300])
-    tries = int(error.request.headers.get("x-stainless-retry-count", "0")) + 1
-    return f"the server answered HTTP {error.status_code}" + (
-        f" after {tries} tries" if tries > 1 else " (-v says more)"
-    )
-
-
-def _given_up(prompt: Prompt, why: str, began: float) -> Completion:
-    return Completion(prompt, "", "error", Usage(seconds=time.perf_counter() - began), detail=why)
+    log.info("The server says: %s", quote(refusal.message))
+    tries = f" after {refusal.tries} tries" if refusal.tries > 1 else " (-v says more)"
+    return f"the server answered HTTP {refusal.status}{tries}"

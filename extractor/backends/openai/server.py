@@ -1,102 +1,105 @@
-"""The server: which of its models is asked, what it says about it, and what a failed connection means.
-
-The key comes from the environment (OPENAI_API_KEY) and goes into the client, nowhere else.
-"""
+"""The server: which of its models is asked, and what makes it unusable as a whole, with what to do about it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
 
-import openai
-
+from extractor.backends.openai.connection import Connection, Exchange, NoReply, Reply, Request
+from extractor.backends.openai.credentials import KEY, quote
+from extractor.backends.openai.replies import Refusal, ServedModel, Unreadable, read_models
 from extractor.config import ServerConfig
 from extractor.errors import ModelError
 
-KEY = "OPENAI_API_KEY"
-_NO_KEY = "none"  # servers without a key take any; the client insists on one
+START_LIMIT = 30.0  # seconds that a server may take to list its models, and again to show how it counts tokens
+
+_NOT_LISTED = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
+_MOST_NAMES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class ServedModel:
-    """A model as its server lists it. `context` is None where the server does not say; `owner` names what serves it."""
-
-    name: str
-    context: int | None = None
-    owner: str = ""
-
-
-def credentials(config: ServerConfig) -> dict[str, Any]:
-    """Return the arguments of a client."""
-    return {
-        "base_url": config.base_url,
-        "api_key": os.environ.get(KEY) or _NO_KEY,
-        "timeout": config.timeout,
-        "max_retries": config.retries,
-    }
-
-
-def find_model(client: openai.OpenAI, config: ServerConfig, name: str | None) -> ServedModel:
+def find_model(connection: Connection, config: ServerConfig, name: str | None) -> ServedModel:
     """Return the model of that name, or the only one. Raise ModelError where there is none, or a choice."""
-    with wrapped_errors(config):
-        try:
-            listed = {model.id: _served(model) for model in client.models.list()}
-        except openai.NotFoundError:
-            listed = {}
+    limit = min(START_LIMIT, config.timeout)
+    listed = {model.name: model for model in _listed(config, connection.ask(Request("/models", limit, 1, limit)))}
     if name in listed:
         return listed[name]
     if name and not listed:
         return ServedModel(name)  # a server need not list its models
     if name is None and len(listed) == 1:
         return next(iter(listed.values()))
-    known = (
-        f"It serves: {', '.join(sorted(listed))}. Name one with -m."
-        if listed
-        else "It lists no model: name it with -m."
-    )
     raise ModelError(
-        f"The server at {config.address} serves " + (f"no {name!r}. " if name else "not one model. ") + known
+        f"The server at {config.address} serves " + (f"no {name!r}. " if name else "not one model. ") + _choice(listed)
     )
 
 
-def _served(model: openai.types.Model) -> ServedModel:
-    extra = model.model_extra or {}
-    meta = extra.get("meta") if isinstance(extra.get("meta"), dict) else {}
-    lengths = [length for length in (extra.get("max_model_len"), (meta or {}).get("n_ctx")) if isinstance(length, int)]
-    return ServedModel(model.id, lengths[0] if lengths else None, str(model.owned_by or ""))
+def check_alive(config: ServerConfig, reply: Exchange) -> None:
+    """Raise ModelError unless the reply to a listing shows that the server is there and takes requests."""
+    if isinstance(reply, NoReply):
+        raise gone(config, reply)
+    if isinstance(reply, Refusal) and reply.status not in _NOT_LISTED:
+        raise unusable(config, reply) or _not_ready(config, reply)
 
 
-@contextmanager
-def wrapped_errors(config: ServerConfig) -> Iterator[None]:
-    """Wrap what makes a server as a whole unusable in a ModelError that says what to do."""
-    try:
-        yield
-    except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-        raise ModelError(
-            f"The server at {config.address} refuses the key (HTTP {error.status_code}). Set {KEY} in the environment."
-        ) from error
-    except openai.NotFoundError as error:
-        raise ModelError(
-            f"There is nothing at {error.request.url.path} of {config.address} (HTTP 404): "
-            "check -m and --base-url, which ends in /v1 with most servers."
-        ) from error
-    except openai.APIConnectionError as error:
-        raise ModelError(
-            f"No server answers at {config.address} ({reason(error)}). Start it, wait until it is up, or correct "
-            "--base-url; then the same line resumes."
-        ) from error
-    except openai.APIStatusError as error:
-        raise ModelError(
-            f"The server at {config.address} is not ready (HTTP {error.status_code}). Try later."
-        ) from error
+def gone(config: ServerConfig, failure: NoReply) -> ModelError:
+    """Return the error of a server that does not answer."""
+    return ModelError(
+        f"No server answers at {config.address} ({failure.reason}). Start it, wait until it is up, or correct "
+        "--base-url; then the same line resumes."
+    )
 
 
-def reason(error: openai.APIConnectionError) -> str:
-    """Return one line about a connection that failed."""
-    if isinstance(error, openai.APITimeoutError):
-        return "it took too long"
-    cause = error.__cause__ or error
-    return next(iter(str(cause).splitlines()), type(cause).__name__)
+def unusable(config: ServerConfig, refusal: Refusal) -> ModelError | None:
+    """Return the error of a server that refuses whatever it is asked; None where another request may succeed."""
+    status = f"(HTTP {refusal.status})"
+    if refusal.no_funds:
+        return ModelError(
+            f"The server at {config.address} answers no more until somebody pays {status}{_words(refusal)} "
+            f"Top up the account or set another {KEY}; then the same line resumes."
+        )
+    if refusal.location:
+        return ModelError(
+            f"The server at {config.address} sends requests on to {refusal.location} {status}, which is not followed: "
+            "documents go nowhere but to --base-url. If that is the server that you mean, give its address."
+        )
+    if refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return ModelError(
+            f"The server at {config.address} refuses the key {status}{_words(refusal)} Set {KEY} in the environment."
+        )
+    if refusal.status == HTTPStatus.NOT_FOUND:
+        return ModelError(
+            f"There is nothing to ask at {config.address} {status}{_words(refusal)} "
+            "Check -m and --base-url, which ends in /v1 with most servers."
+        )
+    return None
+
+
+def _listed(config: ServerConfig, reply: Exchange) -> tuple[ServedModel, ...]:
+    check_alive(config, reply)
+    models = read_models(reply.body) if isinstance(reply, Reply) else ()
+    if not isinstance(models, Unreadable):
+        return models
+    ends = config.address.rstrip("/").endswith("/v1")
+    advice = "ends in /v1 with most servers; check the rest of it" if ends else "probably ends in /v1"
+    raise ModelError(
+        f"What {config.address.rstrip('/')}/models sends is {models.what}, not a list of models: "
+        f"the address of --base-url {advice}."
+    )
+
+
+def _choice(listed: dict[str, ServedModel]) -> str:
+    if not listed:
+        return "It lists no model: name it with -m, and check --base-url, which ends in /v1 with most servers."
+    names = [quote(name) for name in sorted(listed)]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"It serves: {', '.join(names[:_MOST_NAMES])}{more}. Name one with -m."
+
+
+def _not_ready(config: ServerConfig, refusal: Refusal) -> ModelError:
+    return ModelError(
+        f"The server at {config.address} is not ready (HTTP {refusal.status}){_words(refusal)} Try later."
+    )
+
+
+def _words(refusal: Refusal) -> str:
+    """Return the end of a sentence: what the server says, if anything."""
+    said = quote(refusal.message).rstrip(".。")
+    return f": {said}." if said else "."

@@ -1,8 +1,7 @@
 """Linear layers whose weights have the dtype that is computed in.
 
-`nn.Linear` lays its weight out again at each call of few rows in bfloat16 on a CPU; here that is done once: in AMX
-tiles where the processor has them, else in oneDNN's blocked layout. Other dtypes and devices multiply the weight as it
-is.
+`nn.Linear` lays its weight out again at each call of few rows in bfloat16 on a CPU; here that is done once: in the
+tiles that our kernels read, else in oneDNN's blocked layout. Other dtypes and devices multiply the weight as it is.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extractor.kernels import amx
-from extractor.kernels.amx import TiledWeight
+from extractor.kernels import tiled
+from extractor.kernels.tiled import TiledWeight
 from extractor.precisions._support.linear import LinearLayer, OutputProduct, Product, RowFunction, TiledProduct
 
 
@@ -48,12 +47,12 @@ class FloatLinear(LinearLayer, nn.Linear):
         self.weight.copy_(weight)
 
     def tiles(self) -> TiledWeight | None:
-        """Return the weight in AMX tiles: a copy of it."""
+        """Return the weight in the tiles of our kernels: a copy of it."""
         weight, bias = self._values()
         outputs, columns = weight.shape
-        if not amx.supports(outputs, columns, weight.dtype, weight.device):
+        if not tiled.supports(outputs, columns, weight.dtype, weight.device):
             return None
-        return TiledWeight(amx.to_tiles(weight), columns, bias=bias)
+        return TiledWeight(tiled.to_tiles(weight), columns, bias=bias)
 
     def plain_product(self) -> Product:
         """Return oneDNN's product for bfloat16 on a CPU that it has one for, else torch's."""
@@ -67,7 +66,7 @@ class FloatLinear(LinearLayer, nn.Linear):
         return lambda x: up.times(x, gate(x, "swish"))
 
     def output(self) -> OutputProduct:
-        """Return the output layer. The weight stays as it is without AMX, so that rows can be read from it."""
+        """Return the output layer. The weight stays as it is without kernels, so that rows can be read from it."""
         tiles = self.tiles()
         return _TorchOutput(self.weight.detach()) if tiles is None else _TiledOutput(tiles)
 
@@ -130,11 +129,11 @@ class _TorchOutput:
 
 
 class _TiledOutput(TiledProduct):
-    """Logits on AMX tiles."""
+    """Logits from a weight in tiles."""
 
     def select(self, x: Tensor, tokens: Tensor) -> Tensor:
         """Return the logits of these tokens, from their rows of the weight alone."""
-        return functional.linear(x, amx.rows_from_tiles(self.weight.tiles, self.weight.columns, tokens))
+        return functional.linear(x, tiled.rows_from_tiles(self.weight.tiles, self.weight.columns, tokens))
 
 
 def _has_onednn(weight: Tensor) -> bool:

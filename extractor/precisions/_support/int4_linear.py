@@ -3,8 +3,8 @@
 `w = (code - 8) * scale + zero`, codes 0 to 15, scale and zero in bfloat16: the form that torch's kernels read. A kernel
 reads a weight once for a few rows of input; for many, the weight is unpacked to half precision and multiplied as such.
 The plain form has two codes a byte, the even column in the low half. On a CPU with our kernels the input is quantised
-to int8 row by row, for few rows and for many, so that both give the same up to rounding. On AMX a weight is unpacked
-tile by tile, never as a whole. Groups of 64 would save half a bit and lose nearly twice as much (measured).
+to int8 row by row, and a weight is unpacked tile by tile, never as a whole. Groups of 64 would save half a bit and lose
+nearly twice as much (measured).
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractor.kernels import amx
-from extractor.kernels.amx import TiledWeight
-from extractor.kernels.quantized import GROUP, QuantizedKernels, kernels
-from extractor.precisions._support.int8_linear import quantize_rows
+from extractor.kernels import tiled
+from extractor.kernels.tiled import TiledWeight
 from extractor.precisions._support.quantized_linear import Packed, QuantizedLinear
 
+GROUP = 32
+"""Columns of an output that share scale and zero."""
+
 FEW_ROWS = 32
-"""Rows up to which the kernels for few rows beat unpacking the weight (measured)."""
+"""Rows up to which torch's kernels for few rows beat unpacking the weight (measured)."""
 
 _MIDDLE, _LARGEST = 8, 15
 _BLOCK = 64
@@ -67,7 +68,7 @@ class Int4Linear(QuantizedLinear):
         return self._in_type(self.state_dict()["codes"], torch.float32)
 
     def tiles(self) -> TiledWeight | None:
-        """Return the packed weight where it is in AMX tiles."""
+        """Return the packed weight where it is in the tiles of our kernels."""
         if self._kernel is not _TILES:
             return None
         return TiledWeight(self.pack()[0], self.in_features, bias=self.bias)
@@ -97,10 +98,8 @@ class Int4Linear(QuantizedLinear):
             return _UNPACKED
         if self.scale.is_cuda:
             return _CUDA if self.in_features % (16 * _INNER_TILES) == self.out_features % 8 == 0 else _UNPACKED
-        if amx.supports(self.out_features, self.in_features, self.dtype, self.scale.device):
+        if tiled.supports(self.out_features, self.in_features, self.dtype, self.scale.device, torch.uint8):
             return _TILES
-        if _native() is not None:
-            return _NATIVE
         fits = self.out_features % _BLOCK == 0 and torch.backends.cpu.get_cpu_capability() == "AVX512"
         return _TORCH if fits else _UNPACKED
 
@@ -115,12 +114,6 @@ class Int4Linear(QuantizedLinear):
         return torch.stack([self.scale.t(), self.zero.t()], dim=-1)
 
 
-def _native() -> QuantizedKernels | None:
-    """Return our kernels where they include those for int4."""
-    native = kernels()
-    return native if native is not None and native.has_int4 else None
-
-
 def _columns(codes: Tensor) -> Tensor:
     """Return one code a byte, (rows, columns), from the plain form."""
     return torch.stack([codes & 15, codes >> 4], dim=-1).flatten(1)
@@ -131,28 +124,16 @@ def _pairs(columns: Tensor) -> Tensor:
     return columns[:, 0::2] | columns[:, 1::2] << 4
 
 
-def _multiply_native(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
-    native = _native()
-    if native is None:
-        raise RuntimeError("the kernels that packed this weight are gone")
-    if len(x) <= FEW_ROWS:
-        return native.multiply_int4(x.contiguous(), packed[0], layer.scale, layer.zero)
-    codes, scale = quantize_rows(x)
-    product = F.linear(codes.to(x.dtype), native.unpack_int4(packed[0], layer.scale, layer.zero))
-    native.scale_rows(product, scale, product)
-    return product
-
-
 def _pack_tiles(layer: Int4Linear, codes: Tensor) -> Packed:
-    return (amx.int4_to_tiles(codes, layer.scale, layer.zero),)
+    return (tiled.int4_to_tiles(codes, layer.scale, layer.zero),)
 
 
 def _unpack_tiles(packed: Packed) -> Tensor:
-    return amx.int4_from_tiles(packed[0])
+    return tiled.int4_from_tiles(packed[0])
 
 
 def _multiply_tiles(layer: Int4Linear, packed: Packed, x: Tensor) -> Tensor:
-    return amx.multiply(x, TiledWeight(packed[0], layer.in_features))
+    return tiled.multiply(x, TiledWeight(packed[0], layer.in_features))
 
 
 def _pack_torch(layer: Int4Linear, codes: Tensor) -> Packed:
@@ -224,7 +205,6 @@ class _Kernel:
     multiply: Callable[[Int4Linear, Packed, Tensor], Tensor]
 
 
-_NATIVE = _Kernel(_as_it_is, _first, _multiply_native)
 _TORCH = _Kernel(_pack_torch, _unpack_torch, _multiply_torch)
 _TILES = _Kernel(_pack_tiles, _unpack_tiles, _multiply_tiles)
 _CUDA = _Kernel(_pack_cuda, _unpack_cuda, _multiply_cuda)

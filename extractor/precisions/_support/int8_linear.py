@@ -7,6 +7,7 @@ not support the sizes), the input stays as it is and the weight is unpacked for 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,9 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extractor.kernels import amx
-from extractor.kernels.amx import TiledWeight
-from extractor.kernels.quantized import kernels
+from extractor.kernels import tiled
+from extractor.kernels.tiled import TiledWeight
 from extractor.precisions._support.linear import OutputProduct
 from extractor.precisions._support.quantized_linear import Packed, QuantizedLinear
 
@@ -29,8 +29,9 @@ _FEW_OUTPUTS = 16
 """Packing one of so many rows of the weight costs about as much as the whole product of a few rows of input."""
 
 _SMALLEST_SCALE = 1e-30
-_SMALL, _PADDED_ROWS = 2048, 8
-"""oneDNN leaves products of up to some hundred numbers to plain loops, a hundred times slower than padding the rows."""
+_ZERO = 128
+"""oneDNN multiplies unsigned bytes by signed ones with VNNI; for signed inputs it has only plain loops where there is
+no AMX, thousands of times slower. A code is handed over with 128 added, which it takes off again: the same sum."""
 
 _FEWEST_CUDA_ROWS = 32
 """CUDA's int8 product needs more than 16 rows; fewer are padded to this."""
@@ -71,14 +72,14 @@ class Int8Linear(QuantizedLinear):
         if len(rows) * _FEW_OUTPUTS > self.out_features or (self.codes is None and self._kernel is not _TILES):
             return self.forward(x).index_select(-1, rows)
         if self._kernel is _TILES:  # the outputs are padded to whole tiles
-            count, rows = len(rows), F.pad(rows, (0, -len(rows) % amx.MULTIPLE))
-            codes = amx.rows_from_tiles(self.pack()[0], self.in_features, rows)
+            count, rows = len(rows), F.pad(rows, (0, -len(rows) % tiled.MULTIPLE))
+            codes = tiled.rows_from_tiles(self.pack()[0], self.in_features, rows)
             return self._product_of_rows(codes, rows, x)[:, :count]
         assert self.codes is not None
         return self._product_of_rows(self.codes.index_select(0, rows), rows, x)
 
     def pack_for_rows(self) -> None:
-        """Pack, and keep what `forward_rows` reads: the plain form, except on AMX, whose tiles serve as well."""
+        """Pack, and keep what `forward_rows` reads: the plain form, unless the tiles of our kernels serve as well."""
         self.pack(keep=self._kernel is not _TILES)
 
     def _product_of_rows(self, codes: Tensor, rows: Tensor, x: Tensor) -> Tensor:
@@ -91,37 +92,11 @@ class Int8Linear(QuantizedLinear):
         """Return the output layer; rows of the weight are read from the plain form, which is kept."""
         return _Output(self)
 
-    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        """Return residual + self(x), scaled and added in one pass where our kernel follows oneDNN's product."""
-        native = kernels() if self._fuses(x) else None
-        if native is None or self.bias is not None:
-            return super().plus(x, residual)
-        y = torch.empty_like(residual, memory_format=torch.contiguous_format)
-        for rows, added, target in _blocks(x, residual.contiguous(), y):
-            codes, scale = native.quantize_rows(rows)
-            native.add_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, added, target)
-        return y
-
-    def gated(self, x: Tensor) -> Tensor:
-        """Return silu(gate) * up, scaled and gated in one pass where our kernel follows oneDNN's product."""
-        native = kernels() if self._fuses(x) else None
-        if native is None or self.bias is not None:
-            return super().gated(x)
-        y = x.new_empty(len(x), self.out_features // 2)
-        for rows, target in _blocks(x, y):
-            codes, scale = native.quantize_rows(rows)
-            native.gate_rows(_qlinear(codes, self.pack(), self.scale, x.dtype), scale, target)
-        return y
-
     def tiles(self) -> TiledWeight | None:
-        """Return the packed weight where it is in AMX tiles."""
+        """Return the packed weight where it is in the tiles of our kernels."""
         if self._kernel is not _TILES:
             return None
         return TiledWeight(self.pack()[0], self.in_features, self.scale, self.bias)
-
-    def _fuses(self, x: Tensor) -> bool:
-        """Return whether our kernels compute what follows the product."""
-        return self._kernel is _ONEDNN and x.dim() == 2 and x.is_contiguous() and x.dtype == torch.bfloat16
 
     def _quantize_rows(self, rows: slice, weight: Tensor) -> None:
         scale = weight.abs().amax(-1).div_(LARGEST).clamp_min_(_SMALLEST_SCALE)
@@ -142,7 +117,7 @@ class Int8Linear(QuantizedLinear):
         if self.scale.is_cuda:
             fits = self.in_features % _CUDA_MULTIPLE == self.out_features % _CUDA_MULTIPLE == 0
             return _CUDA if fits else _UNPACKED
-        if amx.supports(self.out_features, self.in_features, self.dtype, self.scale.device):
+        if tiled.supports(self.out_features, self.in_features, self.dtype, self.scale.device, torch.int8):
             return _TILES
         return _ONEDNN if _has_int8_products() else _UNPACKED
 
@@ -163,20 +138,32 @@ class _Output:
         return self._layer.forward_rows(x, F.pad(tokens, (0, more)))[:, : len(tokens)]
 
 
+@functools.cache
 def _has_int8_products() -> bool:
-    """Return whether this CPU multiplies int8 exactly: older ones saturate sums of two products."""
-    return torch._C._has_mkldnn and torch.cpu._is_vnni_supported()
+    """Return whether oneDNN multiplies int8 exactly here: without VNNI it saturates sums of two products.
+
+    Tried with the largest codes and with others, because oneDNN can be limited to less than what the processor has.
+    """
+    if not (torch._C._has_mkldnn and torch.cpu._is_vnni_supported()):
+        return False
+    columns, outputs = 96, 48
+    mixed = torch.arange(outputs * columns).mul_(37).remainder_(2 * LARGEST + 1).sub_(LARGEST)
+    weight = mixed.to(torch.int8).view(outputs, columns)
+    weight[::2] = LARGEST
+    packed, scale = _pack_onednn(weight), torch.ones(outputs)
+    for codes in (torch.full((8, columns), LARGEST, dtype=torch.int8), weight[:1], weight[1:2]):
+        exact = F.linear(codes.float(), weight.float())
+        if not torch.equal(_qlinear(codes, packed, scale, torch.float32), exact):
+            return False
+    return True
 
 
 def quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return codes (rows, columns) in int8 and scales (rows, 1) in float32 for an `x` (rows, columns) in 16 bits.
 
-    Our kernel needs one pass over memory, torch six: two for the largest value of each row, over the bits without the
-    sign, which are ordered like the values; four (to float32, scale, round, to int8) for the codes.
+    The largest value of a row is found over the bits without the sign, which are ordered like the values. Our kernels
+    do the same in one pass, to the same bits.
     """
-    native = kernels()
-    if native is not None and not x.is_cuda and x.dtype == torch.bfloat16:
-        return native.quantize_rows(x.contiguous())
     bits = x.view(torch.int16).bitwise_and(0x7FFF)
     largest = bits.amax(-1, keepdim=True).view(x.dtype).float()
     scale = largest.div_(LARGEST).clamp_min_(_SMALLEST_SCALE)
@@ -187,7 +174,7 @@ def _multiply_onednn(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
     product = x.new_empty(len(x), len(scale))
     for rows, target in _blocks(x, product):
         codes, x_scale = quantize_rows(rows)
-        _scale_rows(_qlinear(codes, packed, scale, x.dtype), x_scale, target)
+        torch.mul(_qlinear(codes, packed, scale, x.dtype), x_scale.to(x.dtype), out=target)
     return product
 
 
@@ -196,24 +183,14 @@ def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(torch.split(tensor, BLOCK_ROWS) for tensor in tensors), strict=True)
 
 
-def _scale_rows(product: Tensor, scale: Tensor, target: Tensor) -> None:
-    native = kernels()
-    if native is not None and product.dtype == torch.bfloat16:
-        native.scale_rows(product, scale, target)
-    else:
-        torch.mul(product, scale.to(product.dtype), out=target)
-
-
 def _qlinear(codes: Tensor, packed: Packed, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """Return oneDNN's int8 product, times the scale of each output."""
     weight, zeros = packed
-    rows = len(codes)
-    if rows < _PADDED_ROWS and rows * len(scale) <= _SMALL:
-        codes = _padded(codes, _PADDED_ROWS)
+    unsigned = codes.view(torch.uint8).bitwise_xor(_ZERO)  # of a byte in two's complement: 128 more
     product: Tensor = torch.ops.onednn.qlinear_pointwise(
-        codes, 1.0, 0, weight, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
+        unsigned, 1.0, _ZERO, weight, scale, zeros, None, 1.0, 0, dtype, "none", [], ""
     )
-    return product[:rows]
+    return product
 
 
 def _padded(codes: Tensor, rows: int) -> Tensor:
@@ -236,15 +213,15 @@ def _unpack_onednn(packed: Packed) -> Tensor:
 
 
 def _pack_tiles(codes: Tensor) -> Packed:
-    return (amx.to_tiles(codes),)
+    return (tiled.to_tiles(codes),)
 
 
 def _unpack_tiles(packed: Packed) -> Tensor:
-    return amx.from_tiles(packed[0])
+    return tiled.from_tiles(packed[0])
 
 
 def _multiply_tiles(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:
-    return amx.multiply(x, TiledWeight(packed[0], x.shape[1], scale))
+    return tiled.multiply(x, TiledWeight(packed[0], x.shape[1], scale))
 
 
 def _multiply_cuda(packed: Packed, scale: Tensor, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@
 
 Each of them lays the weight out for the device's kernels once, and computes from then on. A precision derives its layer
 from `LinearLayer`; it must say how its weight is filled, joined and multiplied, and may replace every other method by
-something faster. On AMX (`tiles`) norm, gate and residual are part of the kernel; elsewhere each is a step of its own.
+something faster. With `tiles` norm, gate and residual are part of our kernel; else each is a step of its own.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from extractor.kernels import amx
-from extractor.kernels.amx import Norm, TiledWeight
+from extractor.kernels import tiled
+from extractor.kernels.tiled import Norm, TiledWeight
 
 RowFunction = Callable[[Tensor], Tensor]
 """(rows, in) to (rows, out), each row for itself."""
@@ -87,10 +87,10 @@ class LinearLayer(nn.Module, ABC):
 
     @abstractmethod
     def plain_product(self) -> Product:
-        """Return the fastest product that does not use AMX tiles."""
+        """Return the fastest product that does not use tiles."""
 
     def tiles(self) -> TiledWeight | None:
-        """Return the weight in AMX tiles; None where the machine or the size does not allow it."""
+        """Return the weight in the tiles of our kernels; None where the machine or the size does not allow it."""
         return None
 
     def product(self) -> Product:
@@ -102,7 +102,7 @@ class LinearLayer(nn.Module, ABC):
         """Return the product of the norm of its input."""
         tiles = self.tiles()
         if tiles is not None:
-            return partial(amx.multiply, weight=tiles, norm=norm)
+            return partial(tiled.multiply, weight=tiles, norm=norm)
         product = self.plain_product()
         return lambda x: product(apply_norm(x, norm))
 
@@ -115,7 +115,7 @@ class LinearLayer(nn.Module, ABC):
         last = down.tiles()
         first = None if last is None else self.tiles()
         if last is not None and first is not None and first.kind == last.kind:
-            return partial(amx.mlp, norm=norm, gate_up=first, down=last)
+            return partial(tiled.mlp, norm=norm, gate_up=first, down=last)
         product, gated = down.product(), self.gated_product()
         return lambda x: product.plus(gated(apply_norm(x, norm)), x)
 
@@ -132,17 +132,17 @@ class LinearLayer(nn.Module, ABC):
 
 
 class TiledProduct:
-    """A product on AMX tiles."""
+    """A product with a weight in tiles."""
 
     def __init__(self, weight: TiledWeight) -> None:
         self.weight = weight
 
     def __call__(self, x: Tensor) -> Tensor:
-        return amx.multiply(x, self.weight)
+        return tiled.multiply(x, self.weight)
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
         """Return residual + self(x)."""
-        return amx.multiply(x, self.weight, residual=residual)
+        return tiled.multiply(x, self.weight, residual=residual)
 
 
 class _WholeOutput:

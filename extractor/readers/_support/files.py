@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, get_args
 
 from extractor.data import Document, FailedDocument, Segment, Source
 from extractor.errors import Problem, UsageError
@@ -15,6 +15,9 @@ from extractor.readers._support.limits import Budget, ReadError
 from extractor.storage import addresses
 
 BLOCK_BYTES = 1 << 18
+
+Ocr = Literal["auto", "never", "always"]
+OCR: tuple[Ocr, ...] = get_args(Ocr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,9 @@ class ReadOptions:
     through `-`: `auto` is JSONL where the first line that is not blank is a JSON object, else one document. One above
     `max_bytes` is not read. `exclude` names files to leave out of folders: the output of the run itself, above all.
     `hidden` reads what the program of a document does not show: hidden sheets, rows, columns and words.
-    `password` opens locked files; a file that is read in a process of its own may take `timeout` seconds a document.
+    `ocr` reads pictures and scans: `auto` what has no text, if the extra is installed; `always` every page.
+    `password` opens locked files; a file that is read in a process of its own may take `timeout` seconds a document,
+    and as many for each page that goes through OCR.
     """
 
     text_field: str = "text"
@@ -36,6 +41,7 @@ class ReadOptions:
     max_bytes: int = 64 * 1024 * 1024
     exclude: tuple[str, ...] = ()
     hidden: bool = False
+    ocr: Ocr = "auto"
     password: str | None = field(default=None, repr=False)
     timeout: float = 60.0
 
@@ -44,6 +50,8 @@ class ReadOptions:
             raise UsageError(f"The rows option is {self.rows!r}; use split or whole.")
         if self.stdin not in ("auto", "text", "jsonl"):
             raise UsageError(f"The stdin format is {self.stdin!r}; use auto, text or jsonl.")
+        if self.ocr not in OCR:
+            raise UsageError(f"The OCR option is {self.ocr!r}; use {', '.join(OCR[:-1])} or {OCR[-1]}.")
         if self.max_bytes < 1:
             raise UsageError(f"Max bytes is {self.max_bytes}; it must be at least 1.")
         if not self.timeout > 0:
@@ -74,10 +82,15 @@ class File:
         return File(f"{self.id}/{name}", f"{self.path}/{name}", open, "", self.depth + 1, budget or self.budget)
 
     def document(
-        self, text: str, sha256: str, encoding: str | None = None, segments: Sequence[Segment] = ()
+        self,
+        text: str,
+        sha256: str,
+        encoding: str | None = None,
+        segments: Sequence[Segment] = (),
+        notes: Sequence[str] = (),
     ) -> Document:
-        """Return the whole file as one document."""
-        return Document(self.id, text, Source(self.path, sha256, encoding, len(text)), tuple(segments))
+        """Return the whole file as one document, with notes on what its text leaves out (`Source.notes`)."""
+        return Document(self.id, text, Source(self.path, sha256, encoding, len(text), tuple(notes)), tuple(segments))
 
     def failed(self, problem: Problem, sha256: str = "") -> FailedDocument:
         """Return the failure of the whole file. Without a hash (it could not be read) a later run tries it again."""

@@ -19,6 +19,8 @@ class Reader(Protocol):
     suffix is read by them; a file of a format with `Magic`, `ZipPackage` or `OleStream` must show one of them.
     `ISOLATED = False`: whether a file is read in a process of its own: for all that goes through a parser.
     `TRUSTED = False`: whether the suffix is believed whatever the content shows.
+    `BY_CONTENT = False`: whether a file of the suffix that shows another format is read as that: much calls itself
+    `.xls` that is a web page or text.
     `EXTRA = ""`: the extra of this distribution that brings the packages which `read` imports.
     `count(file, options) -> int`: about how many documents a file holds, for progress; without it, one. Raises OSError.
     """

@@ -37,8 +37,10 @@ class FileRow:
     def path(self) -> str:
         return f"{self.file.path}#{self.number}"
 
-    def document(self, text: str, segments: Sequence[Segment] = ()) -> Document | FailedDocument:
-        """Return the row's text as a document.
+    def document(
+        self, text: str, segments: Sequence[Segment] = (), notes: Sequence[str] = ()
+    ) -> Document | FailedDocument:
+        """Return the row's text as a document, with notes on what it leaves out (`Source.notes`).
 
         A lone surrogate (JSON can escape one) is not a character and no model can read it: it becomes U+FFFD, one for
         one so that offsets hold, and the recorded encoding says so.
@@ -47,7 +49,8 @@ class FileRow:
             return self.failed(Problem("empty", "no text: the row's text is empty or only white space"), text)
         readable = SURROGATE.sub("\ufffd", text)
         encoding = self.encoding if readable == text else f"{self.encoding} (lone surrogates read as U+FFFD)"
-        return Document(self.id, readable, Source(self.path, sha256_of(text), encoding, len(text)), tuple(segments))
+        source = Source(self.path, sha256_of(text), encoding, len(text), tuple(notes))
+        return Document(self.id, readable, source, tuple(segments))
 
     def failed(self, problem: Problem, raw: str) -> FailedDocument:
         """Return the failure of the row, which is written `raw` in the file."""

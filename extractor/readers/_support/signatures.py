@@ -30,26 +30,32 @@ class Magic:
 
 @dataclass(frozen=True, slots=True)
 class ZipPackage:
-    """A ZIP archive with a member for each name in `members` (or below it, for `word/`), and none for `without`."""
+    """A ZIP archive with a member for each name in `members` (or below it, for `word/`), and none for `without`.
+
+    One that has a member `mimetype` says there that it is a `mimetype`, where the format has one.
+    """
 
     members: tuple[str, ...]
     without: str = ""
+    mimetype: str = ""
 
-    def matches(self, names: Collection[str]) -> bool:
-        """Return whether an archive with members of these names is one of the format."""
+    def matches(self, names: Collection[str], mimetype: str = "") -> bool:
+        """Return whether an archive with members of these names, and of a mimetype if it has one, is of the format."""
+        if self.mimetype and mimetype and not mimetype.startswith(self.mimetype):
+            return False
         found = all(any(name.startswith(member) for name in names) for member in self.members)
         return found and not (self.without and any(name.startswith(self.without) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
 class OleStream:
-    """An OLE compound file with a stream of this name. Its directory holds names in UTF-16."""
+    """An OLE compound file with a stream of this name, in capitals or not. Its directory holds names in UTF-16."""
 
     name: str
 
     def occurs_in(self, data: bytes) -> bool:
         """Return whether the bytes of a compound file name the stream."""
-        return f"{self.name}\0".encode("utf-16-le") in data
+        return f"{self.name}\0".lower().encode("utf-16-le") in data.lower()
 
 
 @dataclass(frozen=True, slots=True)

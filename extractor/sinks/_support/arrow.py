@@ -6,6 +6,7 @@ and all data of its document is in `data_json`, which is null otherwise: nothing
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -77,6 +78,23 @@ def _stored_record(data_type: ColumnType, row: Stored) -> Stored:
     }
 
 
+def original(row: Stored) -> Stored:
+    """Return the row of JSON Lines that was stored as this one: of a document, or of a value."""
+    if "row" in row:
+        return row
+    whole = row["data_json"]
+    return {
+        **{name: value for name, value in row.items() if name not in ("code", "data_json")},
+        "data": row["data"] if whole is None else json.loads(whole),
+        "spans": {name: [[each["start"], each["end"]] for each in found] for name, found in row["spans"]},
+        "locations": {name: [json.loads(each) for each in found] for name, found in row["locations"]},
+        "confidence": dict(row["confidence"]),
+        "conflicts": {name: json.loads(others) for name, others in row["conflicts"]},
+        "errors": [{name: value for name, value in each.items() if value is not None} for each in row["errors"]],
+        "provenance": json.loads(row["provenance"]),
+    }
+
+
 def _record_summary(row: Stored) -> RowSummary:
     return RowSummary.from_columns({**row["source"], **row["run"], **row["usage"], **row})
 
@@ -119,7 +137,7 @@ def _record_schema(data: pa.DataType) -> pa.Schema:
         ("conflicts", pa.map_(text, text)),
         ("provenance", text),
         ("attempts", whole),
-        ("source", pa.struct([*texts("path", "sha256", "encoding"), ("chars", whole)])),
+        ("source", pa.struct([*texts("path", "sha256", "encoding"), ("chars", whole), ("notes", pa.list_(text))])),
         ("run", pa.struct(run)),
         ("usage", pa.struct([("prompt_tokens", whole), ("completion_tokens", whole), ("seconds", real)])),
     ]

@@ -45,5 +45,22 @@ def _scalar(name: str, value: Json) -> tuple[Json, bool]:
 
 
 def as_text(value: Json, *, quoted: bool = True) -> str:
-    """Return a value as JSON text, or a text as it is; a lone surrogate, which no table can hold, becomes U+FFFD."""
-    return SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False) if quoted else value)
+    """Return a value as JSON text, or a text as it is.
+
+    A lone surrogate, which no table can hold, is escaped in JSON, so that names stay apart, and U+FFFD elsewhere.
+    """
+    return escape_surrogates(json.dumps(value, ensure_ascii=False)) if quoted else SURROGATE.sub("\ufffd", value)
+
+
+def escape_surrogates(text: str) -> str:
+    """Return a text with `\\ud800` for a lone surrogate."""
+    return SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def without_surrogates(value: Json) -> Json:
+    """Return a value with the surrogates of all texts and names in it escaped."""
+    if isinstance(value, str):
+        return escape_surrogates(value)
+    if isinstance(value, dict):
+        return {escape_surrogates(name): without_surrogates(item) for name, item in value.items()}
+    return [without_surrogates(item) for item in value] if isinstance(value, list) else value

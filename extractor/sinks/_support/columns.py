@@ -27,6 +27,7 @@ AFTER = {
     "sha256": "string",
     "encoding": "string",
     "chars": "integer",
+    "notes": "json",
     **dict.fromkeys(("fingerprint", "model", "schema", "prompt", "schema_hash", "prompt_hash"), "string"),
     "record": "integer",
     "prompt_tokens": "integer",
@@ -79,11 +80,11 @@ def _types(task: Task) -> dict[str, str]:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Return names of columns, no two of them alike; SQL is case-insensitive."""
+    """Return names of columns, no two of them alike: SQL is case-insensitive, and knows no NUL."""
     taken = {name.casefold() for name in (*BEFORE, *AFTER)}
     unique = []
     for name in names:
-        chosen = name
+        chosen = name.replace("\0", "\ufffd")
         while chosen.casefold() in taken:
             chosen = f"data.{chosen}"
         taken.add(chosen.casefold())

@@ -30,7 +30,7 @@ from extractor.stages.merging.merger import Merger
 def merge(document: Document | FailedDocument, outcomes: Sequence[Outcome], run: RunInfo) -> Record:
     """Return the record of a document: from the final outcomes of its chunks, in any order, or why it has no text."""
     if isinstance(document, FailedDocument):
-        return Record(document.id, "failed", document.source, run, errors=(RecordError(document.problem),))
+        return Record.failed(document, run)
     return _merge(document, sorted(outcomes, key=_position), run)
 
 
@@ -49,11 +49,12 @@ def _merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Rec
     data = merger.merge(extractions) if extractions else None
     withheld = provenance.withheld(extractions, data or {})
     invalid = record_errors.of_data(task.problems(data), withheld) if data is not None else []
+    cut_off = any(map(record_errors.is_cut_off, outcomes, settled))
     completions = record_errors.completions(outcomes)
     spans = {pointer: tuple(sorted(found)) for pointer, found in merger.spans.items()}
     return Record(
         id=document.id,
-        status=_status(settled, invalid),
+        status=_status(settled, invalid, cut_off),
         source=document.source,
         run=run,
         data=data,
@@ -68,11 +69,11 @@ def _merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Rec
     )
 
 
-def _status(outcomes: Sequence[Outcome], invalid: Sequence[RecordError]) -> Status:
-    """Return `partial` where nothing is wrong with data but what it lacks."""
+def _status(outcomes: Sequence[Outcome], invalid: Sequence[RecordError], cut_off: bool) -> Status:
+    """Return `partial` where nothing is wrong with data but what it lacks, or may lack since an answer was cut off."""
     if any(map(record_errors.is_lost, outcomes)) or any(error.problem.code == "schema" for error in invalid):
         return "failed"
-    return "partial" if invalid else "ok"
+    return "partial" if invalid or cut_off else "ok"
 
 
 def _position(outcome: Outcome) -> tuple[int, int, int]:

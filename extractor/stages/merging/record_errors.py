@@ -44,6 +44,13 @@ def _found_values(extraction: Extraction) -> int:
     return sum(scalar.value is not None for scalar in scalars(extraction.data))
 
 
+def is_cut_off(outcome: Outcome, settled: Outcome) -> bool:
+    """Tell whether what counts of a final outcome is the beginning of an answer that was cut off."""
+    rejected = (*outcome.completion.prompt.rejected, outcome)
+    cut = [each for each in rejected if isinstance(each, Rejection) and each.code == "length"]
+    return any(each.completion is settled.completion for each in cut) and isinstance(settled, Extraction)
+
+
 def is_lost(outcome: Outcome) -> bool:
     """Tell whether a part of the document has no answer."""
     return isinstance(outcome, Rejection) and outcome.completion.prompt.pass_number == 1
@@ -100,4 +107,6 @@ def _of_whole(problem: Problem, withheld: Iterable[Withheld]) -> Problem:
     """Return why merged data breaks the schema: for want of what was withheld, where that is the reason."""
     field = _INDEX.sub("", problem.message.partition(": ")[0]).removeprefix("/")
     code = next((each.code for each in withheld if f"{each.field}/".startswith(f"{field}/")), None)
-    return Problem(code, f"{problem.message}, without the values withheld") if code else problem
+    if code is None:
+        return problem
+    return Problem(problem.code if code == "schema" else code, f"{problem.message}, without the values withheld")

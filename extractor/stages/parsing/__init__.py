@@ -7,10 +7,11 @@ The way of an answer, one module a step; what flows between them is a `ParsedJso
     repair          mends its syntax without touching what it says
     unwrap          finds the one object among wrappers, lists and pairs
     task.coerce     brings its values to the types of the schema
+    salvage         what holds of an answer that the schema does not take
     read_value      a door of its own: any JSON value of a text, without a task
 
-An answer that was cut off never counts as complete. No module here knows whether a value occurs in the document;
-`grounding` does.
+An answer that was cut off never counts as complete, and what it said to its end is not lost. No module here knows
+whether a value occurs in the document; `grounding` does.
 """
 
 from extractor.stages.parsing.extract_json import read_json

@@ -61,6 +61,23 @@ def is_complete(parsed: ParsedJson | None, text: str) -> bool:
     return parsed is not None and not is_lossy(parsed) and all(part.closed for part in _bracketed(text))
 
 
+def without_end(parsed: ParsedJson) -> ParsedJson | None:
+    """Return what had been said to its end in an answer that was cut off: all but its last scalar; None for nothing."""
+    left = _without_last(parsed.value)
+    return ParsedJson(left, parsed.steps) if left else None
+
+
+def _without_last(value: Json) -> Json:
+    """Return a container without its last scalar, and without what is empty then; None for a scalar."""
+    if not isinstance(value, dict | list) or not value:
+        return None
+    key = list(value)[-1] if isinstance(value, dict) else len(value) - 1
+    last = _without_last(value[key])
+    if isinstance(value, dict):
+        return {**value, key: last} if last else {name: each for name, each in value.items() if name != key}
+    return [*value[:-1], *([last] if last else [])]
+
+
 def unescaped(text: str) -> Iterator[str]:
     """Yield the whole text with its quotes unescaped, if its first quote is escaped: `{\\"a\\": 1}`."""
     at = text.find('"')

@@ -248,8 +248,10 @@ def _insert_separators(tokens: list[Token]) -> list[Token]:
             key = bool(objects and objects[-1])
         result.append(token)
         if token.kind == "mark":
-            objects += [token.text == "{"] if token.text in ("{", "[") else []
-            objects = objects[:-1] if token.text in ("}", "]") else objects
+            if token.text in ("{", "["):
+                objects.append(token.text == "{")
+            elif token.text in ("}", "]"):
+                del objects[-1:]
             key = token.text in ("{", ",") and bool(objects and objects[-1])
         elif before.kind == "string":
             key = False

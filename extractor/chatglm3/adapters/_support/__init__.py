@@ -1,0 +1,1 @@
+"""Helpers of several kinds of adapter; not one itself."""

@@ -1,0 +1,36 @@
+"""How good a model is on the held-out documents, asked through the engine exactly as a run asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from extractor import backends
+from extractor.annotation_formats import AnnotatedText
+from extractor.config import DEFAULT_BACKEND, ModelConfig, RunConfig
+from extractor.evaluation import Annotation, Resampling, Scope, evaluate
+from extractor.pipeline import Pipeline
+from extractor.task.task import Task
+from extractor.text.json_pointer import escape_pointer
+from extractor.tuning.questions import as_document
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """F1 of all values (by meaning), and values found where the gold has none."""
+
+    f1: float
+    made_up: int
+
+
+def measure(items: Sequence[AnnotatedText], task: Task, model: ModelConfig) -> Measure:
+    """Extract from the documents with a model, and compare with their gold."""
+    numbered = [replace(item, id=str(number)) for number, item in enumerate(items)]
+    with backends.make(DEFAULT_BACKEND, model) as backend:
+        records = Pipeline(task, backend, RunConfig()).run(map(as_document, numbered))
+        found = {record.id: Annotation(record.id, record.data) for record in records}
+    gold = [Annotation(item.id, item.data) for item in numbered]
+    scope = Scope(tuple(escape_pointer(field.name) for field in task.fields))
+    evaluation = evaluate(gold, found, scope)
+    f1 = evaluation.scores("normalized", Resampling(1)).micro.f1.value
+    return Measure(f1 or 0.0, evaluation.made_up().where_null)

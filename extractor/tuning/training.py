@@ -1,0 +1,192 @@
+"""The loop: which weights a model has after so many batches. The same seed and machine give the same weights.
+
+What is measured, shown and saved is handed in; this module knows neither documents nor files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from extractor.tuning.batches import Batch, batches
+from extractor.tuning.checkpoints import State
+from extractor.tuning.targets import Target
+from extractor.tuning.trainable import Trainable
+
+ALL_TOKENS = 0.1
+"""What it counts that the answer is right without a constraint as well, beside the decisions."""
+WARM_UP = 0.06
+"""The part of the tuning in which the rate rises; then it falls to nothing."""
+CLIP = 1.0
+BETAS = (0.9, 0.98)
+DECAY = 0.01
+SAVE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long, how fast and in which order. `patience` are epochs without a better measure, after which it ends."""
+
+    epochs: int
+    rate: float
+    batch_tokens: int
+    seed: int
+    patience: int
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What is done beside learning: `measure` tells how good the model is now, `save` keeps the state."""
+
+    measure: Callable[[], dict[str, float]]
+    save: Callable[[State], None]
+    on_batch: Callable[[float], None] = field(default=lambda loss: None)
+    on_epoch: Callable[[dict[str, float]], None] = field(default=lambda row: None)
+
+
+class Trainer:
+    """Trains on targets from wherever `state` is."""
+
+    def __init__(self, trained: Trainable, targets: Sequence[Target], schedule: Schedule, state: State) -> None:
+        self.trained, self.targets, self.schedule, self.state = trained, targets, schedule, state
+        parameters = list(trained.parameters.values())
+        groups = [
+            {"params": [each for each in parameters if each.ndim > 1], "weight_decay": DECAY},
+            {"params": [each for each in parameters if each.ndim < 2], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=schedule.rate, betas=BETAS)
+        self._in_epoch = len(batches(targets, schedule.batch_tokens, schedule.seed, 0))
+        if state.parameters:
+            trained.load(state.parameters)
+            self.optimizer.load_state_dict(state.optimizer)
+
+    @property
+    def total(self) -> int:
+        """Batches of the whole tuning."""
+        return self._in_epoch * self.schedule.epochs
+
+    def run(self, hooks: Hooks) -> None:
+        """Train to the end; the best weights are in `state` then."""
+        saved = time.monotonic()
+        while self.state.epoch < self.schedule.epochs and not self._is_stale():
+            for batch in self._batches()[self.state.batch :]:
+                hooks.on_batch(self._step(batch))
+                self.state.batch += 1
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    self._save(hooks)
+                    saved = time.monotonic()
+            self._end_epoch(hooks)
+            saved = time.monotonic()
+
+    def seconds(self) -> float:
+        """Return about how long the whole tuning takes, from a few batches of it that change nothing."""
+        tried = self._batches()[:3]
+        self._gradient(tried[0])  # warms up
+        began = time.perf_counter()
+        for batch in tried:
+            self._gradient(batch)
+        took = time.perf_counter() - began
+        self.optimizer.zero_grad()
+        return took / sum(map(_size, tried)) * sum(map(_size, self._batches())) * self.schedule.epochs
+
+    def _batches(self) -> list[Batch]:
+        return batches(self.targets, self.schedule.batch_tokens, self.schedule.seed, self.state.epoch)
+
+    def _gradient(self, batch: Batch) -> float:
+        with computing(self.trained):
+            loss = loss_of(self.trained, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    def _step(self, batch: Batch) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate * self._share()
+        loss = self._gradient(batch)
+        torch.nn.utils.clip_grad_norm_(self.trained.parameters.values(), CLIP)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss
+
+    def _share(self) -> float:
+        """Return the rate now, of the highest one."""
+        progress = (self.state.epoch * self._in_epoch + self.state.batch + 1) / (self.total + 1)
+        return min(1.0, progress / WARM_UP) * min(1.0, (1 - progress) / (1 - WARM_UP))
+
+    def _end_epoch(self, hooks: Hooks) -> None:
+        state = self.state
+        state.epoch, state.batch = state.epoch + 1, 0
+        row = {"epoch": float(state.epoch), **hooks.measure()}
+        if not state.best or all(score_of(row) > score_of(other) for other in state.history):
+            state.best = self.trained.copy()
+        state.history.append(row)
+        self._save(hooks)
+        hooks.on_epoch(row)
+
+    def _is_stale(self) -> bool:
+        scores = [score_of(row) for row in self.state.history]
+        return bool(scores) and len(scores) - 1 - scores.index(max(scores)) >= self.schedule.patience
+
+    def _save(self, hooks: Hooks) -> None:
+        self.state.parameters, self.state.optimizer = self.trained.copy(), self.optimizer.state_dict()
+        hooks.save(self.state)
+
+
+def score_of(row: dict[str, float]) -> float:
+    """Return what epochs are compared by: F1 where it was measured, else the loss."""
+    return row.get("f1", -row["loss"])
+
+
+@contextlib.contextmanager
+def computing(trained: Trainable) -> Iterator[None]:
+    """Compute products in the dtype of the model's machine."""
+    with torch.autocast(trained.device.type, trained.dtype, enabled=trained.dtype != torch.float32):
+        yield
+
+
+def loss_of(trained: Trainable, batch: Batch) -> Tensor:
+    """Return the loss of a batch: of the decisions among what is allowed, and a little of all tokens of the answers."""
+    device = trained.device
+    ids, places = torch.zeros(len(batch), max(len(each.ids) for each in batch), dtype=torch.long), []
+    for row, each in enumerate(batch):
+        ids[row, : len(each.ids)] = torch.from_numpy(each.ids)
+        places += [(row, at) for at in range(each.start - 1, len(each.ids) - 1)]
+    rows, columns = torch.tensor(places, device=device).T
+    ids = ids.to(device)
+    decoder, output = cast(nn.Module, trained.model.model), cast(nn.Module, trained.model.lm_head)
+    hidden = decoder(input_ids=ids, use_cache=False).last_hidden_state[rows, columns]
+    logits, right = output(hidden).float(), ids[rows, columns + 1]
+    weights = torch.cat([torch.from_numpy(each.weights) for each in batch]).to(device)
+    among = _among_allowed(logits, batch)
+    decisions = (functional.cross_entropy(among, right, reduction="none") * weights).sum() / weights.sum().clamp(min=1)
+    return decisions + ALL_TOKENS * functional.cross_entropy(logits, right)
+
+
+def _among_allowed(logits: Tensor, batch: Batch) -> Tensor:
+    """Return logits of which only those of allowed tokens are finite, where a constraint was."""
+    forbidden, offset = torch.zeros(logits.shape, dtype=torch.bool), 0
+    for each in batch:
+        for at, allowed in each.allowed.items():
+            forbidden[offset + at] = True
+            forbidden[offset + at, torch.from_numpy(allowed).long()] = False
+        offset += len(each.weights)
+    return logits.masked_fill(forbidden.to(logits.device), float("-inf"))
+
+
+@torch.no_grad()
+def loss_over(trained: Trainable, targets: Sequence[Target], tokens: int) -> float:
+    """Return the mean loss over targets."""
+    found = batches(targets, tokens, 0, 0)
+    with computing(trained):
+        losses = [loss_of(trained, batch).item() * len(batch) for batch in found]
+    return sum(losses) / max(1, len(targets))
+
+
+def _size(batch: Batch) -> int:
+    return sum(len(each.ids) for each in batch)

@@ -1,0 +1,3 @@
+from tests.cli.conftest import extractor
+
+__all__ = ["extractor"]
