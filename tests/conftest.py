@@ -76,6 +76,16 @@ def _logging_is_left_as_it_was() -> Iterator[None]:
     ours.setLevel(levels[1])
 
 
+@pytest.fixture(autouse=True)
+def _search_path_of_libraries_is_left_as_it_was() -> Iterator[None]:
+    """Undo what OpenCV does to the environment when it is imported: processes that later tests start inherit it."""
+    name = "LD_LIBRARY_PATH"
+    before = os.environ.get(name)
+    yield
+    if before is None:
+        os.environ.pop(name, None)
+
+
 @pytest.fixture(scope="session")
 def program() -> Iterator[Path]:
     """The program `extractor`, spared its imports (`tests/command_server.py`).
