@@ -50,7 +50,12 @@ def test_a_level_that_is_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("lower", [each for each in ARCHITECTURES if each < level()])
 def test_the_kernels_do_at_a_lower_level_what_they_do_here(lower: Level) -> None:
-    tests = ["tests/kernels/test_tiled.py", "tests/kernels/test_integers.py", "-k", "not hand and not without and not obstacle"]
+    tests = [
+        "tests/kernels/test_tiled.py",
+        "tests/kernels/test_integers.py",
+        "-k",
+        "not hand and not without and not obstacle",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         env={**os.environ, processor.SWITCH: lower.name.lower(), "OMP_NUM_THREADS": "1"},
