@@ -8,6 +8,7 @@ interrupted.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -18,19 +19,26 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GARBAGE = (100_000, 50, 100)
+"""How much is created before the collector looks for cycles: imports create much, and leave none."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, by default that of this process, and return its exit code."""
+    own = arguments is None
     before = {number: signal.signal(number, end_at_once) for number in SIGNALS}  # also where a shell has them ignored
     _occupy_standard_descriptors()
+    if own:
+        gc.set_threshold(*GARBAGE)
     from extractor.cli._commands import run
 
     try:
         return run(sys.argv[1:] if arguments is None else arguments)
     finally:
         for number, handler in before.items():  # with all done, the process ends undisturbed
-            signal.signal(number, signal.SIG_IGN if arguments is None else handler)
+            signal.signal(number, signal.SIG_IGN if own else handler)
+        if own:
+            gc.freeze()  # looking for cycles once more, at the end, takes half a second
 
 
 def end_at_once(number: int, frame: object) -> None:
