@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -167,7 +168,7 @@ def demo_texts() -> list[tuple[list[int], int]]:
     return texts
 
 
-def _extractor(schema: str, precision: str) -> Extractor:
+def _extractor(schema: str, precision: str) -> Extractor[Any]:
     model = ModelConfig(precision=precision, device="cpu")
     return Extractor(schema, model, config=RunConfig(ordered=True))
 

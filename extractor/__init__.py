@@ -21,11 +21,12 @@ TYPE_CHECKING = False  # as in `typing`: importing the package costs nothing
 if TYPE_CHECKING:
     from typing import Any
 
-    from extractor.api import Extractor
+    from extractor.api import Extractor, TypedRecord, to_pandas
     from extractor.chatglm3 import ChatGLM3
     from extractor.config import ModelConfig, RunConfig, ServerConfig
     from extractor.data import Document, FailedDocument, Record
     from extractor.errors import ExtractorError
+    from extractor.ingest import ReadOptions
     from extractor.task.task import Task, load_task, make_task
 
 __all__ = [
@@ -35,12 +36,15 @@ __all__ = [
     "ExtractorError",
     "FailedDocument",
     "ModelConfig",
+    "ReadOptions",
     "Record",
     "RunConfig",
     "ServerConfig",
     "Task",
+    "TypedRecord",
     "load_task",
     "make_task",
+    "to_pandas",
 ]
 
 _HOMES = {
@@ -49,13 +53,16 @@ _HOMES = {
     "Extractor": "api",
     "ExtractorError": "errors",
     "ModelConfig": "config",
+    "ReadOptions": "ingest",
     "Record": "data",
     "RunConfig": "config",
     "ServerConfig": "config",
     "Task": "task.task",
+    "TypedRecord": "api",
     "FailedDocument": "data",
     "load_task": "task.task",
     "make_task": "task.task",
+    "to_pandas": "api",
 }
 
 

@@ -41,9 +41,16 @@ class Pipeline:
 
     def run(self, documents: Iterable[Document | FailedDocument]) -> Iterator[Record]:
         """Yield one record per document. Setting `stop` ends it after what is in flight."""
+        return (record for _, record in self.run_with_documents(documents))
+
+    def run_with_documents(
+        self, documents: Iterable[Document | FailedDocument]
+    ) -> Iterator[tuple[Document | FailedDocument, Record]]:
+        """Yield the same, each record with its document, whose text it does not hold."""
         jobs = map(self._job, documents)
         results = batching.generate(jobs, self.backend, self._judge, self._follow_up, self.config.window, self.stop)
-        yield from map(self._record, batching.in_order(results) if self.config.ordered else results)
+        for result in batching.in_order(results) if self.config.ordered else results:
+            yield result.document, self._record(result)
 
     def _job(self, document: Document | FailedDocument) -> Job:
         prompts = contain(document, lambda: self.prompts(document))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from extractor.cli._text_table import columns, width
 from extractor.data import Json, Record
 from extractor.task.redaction import redact
 from extractor.task.task import Task
 from extractor.text.printable import one_line
+from extractor.text.text_table import columns, width
 
 _MOST_ROWS = 20
 _WIDEST = 28

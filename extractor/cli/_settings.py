@@ -20,8 +20,8 @@ import click
 from click.core import ParameterSource
 
 from extractor.cli._requests import SHOW_CONFIG, Option
-from extractor.cli._text_table import columns
 from extractor.errors import UsageError
+from extractor.text.text_table import columns
 
 FILE_NAME = "extractor.toml"
 PREFIX = "EXTRACTOR"

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import click
 
 from extractor.annotation_formats import JsonRow, Notes, read_rows, source_of
-from extractor.cli import _evaluation_tables, _options
+from extractor.cli import _options
 from extractor.cli._completion import FILE
 from extractor.cli._console import set_logging
 from extractor.cli._requests import command as request_command
@@ -20,18 +20,19 @@ from extractor.evaluation import (
     EVERYTHING,
     Annotation,
     Comparison,
+    Coverage,
     Evaluation,
     Resampling,
     Scope,
     compare,
     evaluate_all,
     read_annotation,
+    tables,
 )
 from extractor.evaluation.summary import as_json, comparison_as_json, wrong_as_json
 from extractor.ingest import ReadOptions
 from extractor.ingest.reload import reload
 from extractor.task.task import Task, load_task
-from extractor.text.json_pointer import escape_pointer
 
 EXAMPLES = """\b
 Examples:
@@ -138,7 +139,7 @@ class _Report:
     """What is printed: one run, or two and how they compare."""
 
     results: Sequence[_Results]
-    coverages: Sequence[_evaluation_tables.Coverage]
+    coverages: Sequence[Coverage]
     evaluations: Sequence[Evaluation]
     comparison: Comparison | None
 
@@ -156,14 +157,14 @@ class _Report:
     def as_text(self, request: EvaluateRequest) -> str:
         """Return tables."""
         first = self.evaluations[0]
-        parts = [_evaluation_tables.coverage(self.coverages[0])]
-        parts += [_evaluation_tables.evaluation(first, request.resampling)]
-        parts += [_evaluation_tables.wrong(first)] if request.wrong else []
+        parts = [tables.coverage(self.coverages[0])]
+        parts += [tables.evaluation(first, request.resampling)]
+        parts += [tables.wrong(first)] if request.wrong else []
         if self.comparison is not None:
             name = self.results[1].path
             parts += [
-                f"{name}: {_evaluation_tables.coverage(self.coverages[1])}",
-                _evaluation_tables.comparison(self.comparison, name),
+                f"{name}: {tables.coverage(self.coverages[1])}",
+                tables.comparison(self.comparison, name),
             ]
         return "\n\n".join(parts)
 
@@ -172,9 +173,9 @@ def _evaluate(
     gold: Sequence[Annotation], runs: Sequence[_Results], request: EvaluateRequest, task: Task | None
 ) -> _Report:
     given = [{name: read_annotation(row, f"{run.path}: {name}") for name, row in run.rows.items()} for run in runs]
-    scope = _scope(task) if task else EVERYTHING
+    scope = Scope.of(task) if task else EVERYTHING
     evaluations = evaluate_all(gold, given, scope)
-    coverages = [_coverage(gold, annotations, run.replaced) for annotations, run in zip(given, runs, strict=True)]
+    coverages = [Coverage.of(gold, annotations, run.replaced) for annotations, run in zip(given, runs, strict=True)]
     comparison = None
     if len(given) > 1:
         comparison = compare(evaluations[0], evaluations[1], (given[0], given[1]), request.resampling)
@@ -199,25 +200,3 @@ def _texts(gold: Mapping[str, JsonRow], run: _Results, request: EvaluateRequest)
         if row.get("text") is None and (source := source_of(run.rows.get(name, {}))) is not None
     }
     return {name: text for name, text in reload(sources, request.root, request.read) if isinstance(text, str)}
-
-
-def _scope(task: Task) -> Scope:
-    def grounded(data: Mapping[str, Json]) -> set[str]:
-        return {leaf.pointer for leaf in task.leaves(data) if leaf.ground != "none"}
-
-    return Scope(tuple(escape_pointer(field.name) for field in task.fields), grounded)
-
-
-def _coverage(
-    gold: Sequence[Annotation], given: Mapping[str, Annotation], replaced: int
-) -> _evaluation_tables.Coverage:
-    names = {each.id for each in gold}
-    found = [given[each.id] for each in gold if each.id in given]
-    return _evaluation_tables.Coverage(
-        gold=len(gold),
-        partial=tuple(each.id for each in found if each.status == "partial"),
-        failed=tuple(each.id for each in found if each.data is None),
-        missing=tuple(each.id for each in gold if each.id not in given),
-        extra=tuple(name for name in given if name not in names),
-        replaced=replaced,
-    )

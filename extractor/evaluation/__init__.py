@@ -8,6 +8,7 @@ Nothing here opens a file, prints, or knows where an annotation came from.
 
 from extractor.evaluation.annotations import Annotation, read_annotation
 from extractor.evaluation.comparison import Comparison, compare
+from extractor.evaluation.coverage import Coverage
 from extractor.evaluation.evaluation import (
     EVERYTHING,
     SPAN_MATCHES,
@@ -25,6 +26,7 @@ __all__ = [
     "VALUE_KEYS",
     "Annotation",
     "Comparison",
+    "Coverage",
     "Evaluation",
     "Resampling",
     "Scope",

@@ -15,7 +15,8 @@ from extractor.evaluation.annotations import Annotation, Mention
 from extractor.evaluation.calibration import Calibration, calibrate
 from extractor.evaluation.matching import Key, Verdict, count_overlapping, match_values
 from extractor.evaluation.scores import FOUND, GOLD, RIGHT, CountArray, Resampling, Scores, score
-from extractor.text.json_pointer import scalars
+from extractor.task.task import Task
+from extractor.text.json_pointer import escape_pointer, scalars
 from extractor.text.meaning import exact, meaning
 from extractor.text.places import TextIndex
 
@@ -37,6 +38,15 @@ class Scope:
 
     fields: tuple[str, ...] | None = None
     grounded: Callable[[Mapping[str, Json]], Collection[str]] | None = None
+
+    @classmethod
+    def of(cls, task: Task) -> Scope:
+        """Return the fields of a task; its `x-ground` says which values must occur in the document."""
+
+        def grounded(data: Mapping[str, Json]) -> set[str]:
+            return {leaf.pointer for leaf in task.leaves(data) if leaf.ground != "none"}
+
+        return cls(tuple(escape_pointer(field.name) for field in task.fields), grounded)
 
 
 EVERYTHING = Scope()

@@ -9,32 +9,60 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from extractor.data import Document, FailedDocument
+from extractor.data import Document, FailedDocument, Source
+from extractor.errors import InputError, Problem
 from extractor.ingest import discovery, dispatch, stdin
 from extractor.ingest.discovery import Excluded, InputPath
+from extractor.ingest.memory import SharedFile
 from extractor.ingest.registry import formats
 from extractor.ingest.watch import TooLate, Watch
 from extractor.ingest.worker_pool import WorkerPool
 from extractor.readers._support.files import OCR, File, ReadOptions
 from extractor.readers._support.protocol import Reader
 
-__all__ = ["OCR", "File", "ReadOptions", "Reader", "estimate", "formats", "read"]
+__all__ = ["OCR", "File", "ReadOptions", "Reader", "estimate", "formats", "read", "read_items"]
 
 DEFAULTS = ReadOptions()
 LOOK_AHEAD = 64
 """Files that are listed before they are read, so that slow ones are begun early."""
 
+Found = Document | FailedDocument
 
-def read(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> Iterator[Document | FailedDocument]:
+
+def read(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> Iterator[Found]:
     """Yield the documents of files, folders, globs and `-` (standard input), one by one, in a stable order.
 
     Raises InputError at once for an argument that names nothing; whatever else goes wrong is a FailedDocument.
     """
-    return _with_unique_ids(_read_all(discovery.resolve(inputs), options))
+    return _read_all(discovery.resolve(inputs), options)
+
+
+def read_items(
+    items: Iterable[Found | File | os.PathLike[str]], options: ReadOptions = DEFAULTS, ahead: int = LOOK_AHEAD
+) -> Iterator[Found]:
+    """Yield documents that are at hand, as they are, and those of files in memory and of paths (files, folders, globs).
+
+    A path that names nothing is a FailedDocument. At most `ahead` items are taken before their turn: none of an input
+    that may be waiting for what it yields next.
+    """
+    return _read_all(itertools.chain.from_iterable(map(_inputs, items)), options, ahead)
+
+
+def _inputs(item: Found | File | os.PathLike[str]) -> Sequence[Found | File | InputPath]:
+    if isinstance(item, Document | FailedDocument | File):
+        return (item,)
+    path = os.fspath(item)
+    try:
+        return discovery.resolve([os.path.join(os.curdir, path) if path == discovery.STDIN else path])
+    except InputError:
+        shown = discovery.printable(path)
+        problem = Problem("io", "there is no file or folder of this name: check the path")
+        return (FailedDocument(shown, Source(shown, ""), problem),)
 
 
 def estimate(inputs: Sequence[str], options: ReadOptions = DEFAULTS) -> int | None:
@@ -58,32 +86,60 @@ def _count(file: File | FailedDocument, options: ReadOptions) -> int:
         return 1
 
 
-def _read_all(paths: Iterable[InputPath], options: ReadOptions) -> Iterator[Document | FailedDocument]:
+def _read_all(
+    items: Iterable[Found | File | InputPath], options: ReadOptions, ahead: int = LOOK_AHEAD
+) -> Iterator[Found]:
     """Yield documents in the order of the files. Small texts are read when their turn comes, all else ahead of it."""
     with WorkerPool(options) as pool, Watch(options) as watch:
-        begun: deque[Iterator[Document | FailedDocument]] = deque()
-        for documents in _begin(paths, pool, watch, options):
+        begun: deque[Iterator[Found]] = deque()
+        for documents in _begin(items, pool, watch, options):
             begun.append(documents)
-            while begun and (pool.is_full or len(begun) > LOOK_AHEAD):
+            while begun and (pool.is_full or len(begun) > ahead):
                 yield from begun.popleft()
         while begun:
             yield from begun.popleft()
 
 
 def _begin(
-    paths: Iterable[InputPath], pool: WorkerPool, watch: Watch, options: ReadOptions
-) -> Iterator[Iterator[Document | FailedDocument]]:
+    items: Iterable[Found | File | InputPath], pool: WorkerPool, watch: Watch, options: ReadOptions
+) -> Iterator[Iterator[Found]]:
     """Yield the documents of each file, those of an isolated one as soon as it is submitted to the pool."""
     exclude = Excluded(options.exclude)
-    for path in paths:
-        if path.location == discovery.STDIN:
-            yield _stdin(watch, options)
+    seen: set[bytes] = set()
+    for item in items:
+        if isinstance(item, Document | FailedDocument):
+            yield iter((item,))
             continue
-        for file in discovery.files(path, exclude):
-            if isinstance(file, FailedDocument):
-                yield iter((file,))
-            else:
-                yield pool.submit(file) if _is_isolated(file, watch) else _read_here(file, watch, options)
+        for file in _files(item, exclude):
+            yield _with_unique_ids(_read(file, pool, watch, options), seen)
+
+
+def _files(item: File | InputPath, exclude: Excluded) -> Iterator[File | FailedDocument | InputPath]:
+    """Yield the files of an input; standard input is one of its own kind."""
+    if isinstance(item, File) or item.location == discovery.STDIN:
+        yield item
+    else:
+        yield from discovery.files(item, exclude)
+
+
+def _read(
+    file: File | FailedDocument | InputPath, pool: WorkerPool, watch: Watch, options: ReadOptions
+) -> Iterator[Found]:
+    if isinstance(file, FailedDocument):
+        return iter((file,))
+    if isinstance(file, InputPath):
+        return _stdin(watch, options)
+    if not _is_isolated(file, watch):
+        return watch.documents(file, dispatch.read_here(file, options))
+    if file.location:
+        return pool.submit(file)
+    shared = SharedFile(file)
+    return _keeping(shared, pool.submit(shared.file))
+
+
+def _keeping(shared: SharedFile, documents: Iterator[Found]) -> Iterator[Found]:
+    """Yield what is read of a shared file, which exists until then."""
+    yield from documents
 
 
 def _is_isolated(file: File, watch: Watch) -> bool:
@@ -93,11 +149,7 @@ def _is_isolated(file: File, watch: Watch) -> bool:
         return True
 
 
-def _read_here(file: File, watch: Watch, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-    return watch.documents(file, dispatch.read_here(file, options))
-
-
-def _stdin(watch: Watch, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+def _stdin(watch: Watch, options: ReadOptions) -> Iterator[Found]:
     for item in stdin.read(options, watch):
         if isinstance(item, File):
             with WorkerPool(options) as pool:
@@ -106,9 +158,8 @@ def _stdin(watch: Watch, options: ReadOptions) -> Iterator[Document | FailedDocu
             yield item
 
 
-def _with_unique_ids(found: Iterable[Document | FailedDocument]) -> Iterator[Document | FailedDocument]:
-    """Yield documents, those with an id that has occurred before under the path of their source (`rows.jsonl#17`)."""
-    seen: set[bytes] = set()
+def _with_unique_ids(found: Iterable[Found], seen: set[bytes]) -> Iterator[Found]:
+    """Yield documents, those with an id that was seen before under the path of their source (`rows.jsonl#17`)."""
     for item in found:
         path = item.source.path
         wanted = itertools.chain((item.id, path), (f"{path}#{count}" for count in itertools.count(2)))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import codecs
-import functools
 import io
-import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from extractor.data import Document, FailedDocument
 from extractor.errors import InputError, Problem
+from extractor.ingest.memory import SharedFile, bytes_file
 from extractor.ingest.sniffing import HEAD_BYTES, by_head
 from extractor.ingest.watch import Watch
 from extractor.readers import json_file, jsonl
 from extractor.readers._support import json_rows, plain_text
-from extractor.readers._support.files import File, ReadOptions, open_regular, read_up_to, too_large
+from extractor.readers._support.files import File, ReadOptions, read_up_to, too_large
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -94,7 +93,7 @@ def _whole(
 ) -> Iterator[Document | FailedDocument | File]:
     limit = options.max_bytes
     data = head + read_up_to(stream, limit + 1 - len(head))
-    file = File(NAME, NAME, lambda: cast(BinaryIO, io.BytesIO(data)))
+    file = bytes_file(NAME, NAME, data)
     if len(data) > limit:
         yield file.failed(Problem("too-large", too_large("standard input", limit)))
     elif options.stdin == "auto" and _is_list_of_rows(data):
@@ -102,8 +101,5 @@ def _whole(
     elif by_head(data[:HEAD_BYTES]).may_be_text:
         yield from watch.documents(file, map(plain_text.from_bytes, (file,), (data,)))
     else:
-        with open(os.memfd_create(NAME), "wb") as kept:  # needs no folder for temporary files, and leaves nothing there
-            kept.write(data)
-            kept.flush()
-            location = f"/proc/{os.getpid()}/fd/{kept.fileno()}"
-            yield File(NAME, NAME, functools.partial(open_regular, location), location)
+        shared = SharedFile(file)
+        yield shared.file

@@ -10,7 +10,7 @@ from types import NoneType
 
 from extractor.data import Conflict, Json, Record, Span, Withheld
 from extractor.errors import Problem
-from extractor.report.highlighting import Highlight, excerpts, hide
+from extractor.report.highlighting import Excerpt, Highlight, excerpts, hide
 from extractor.task.redaction import MASK, redact
 from extractor.task.task import Task
 from extractor.text.json_pointer import Scalar, scalars
@@ -88,6 +88,14 @@ def _oddities(record: Record) -> list[str]:
 
 def entry(record: Record, text: str | Problem, view: View, limit: DetailLimit) -> dict[str, Json]:
     """Return the page's data about a document; keys without content are left out."""
+    data, excerpts = details(record, text, view, limit)
+    return data if excerpts is None else data | {"excerpts": [each.in_utf16() for each in excerpts]}
+
+
+def details(
+    record: Record, text: str | Problem, view: View, limit: DetailLimit
+) -> tuple[dict[str, Json], list[Excerpt] | None]:
+    """Return what there is to say of a document, and its text in pieces; in the place of those a note says why none."""
     shown = redact(record, view.task) if view.redact and view.task else record
     odd = ungrounded(record, view.task)
     found = list(scalars(shown.data or {}) if shown.data else ())
@@ -107,9 +115,9 @@ def entry(record: Record, text: str | Problem, view: View, limit: DetailLimit) -
     }
     data = {key: value for key, value in facts.items() if _has_content(value)}
     if isinstance(text, Problem) or _is_withheld(record, view):
-        return data | {"note": text.message if isinstance(text, Problem) else WITHHELD}
+        return data | {"note": text.message if isinstance(text, Problem) else WITHHELD}, None
     hidden, highlights = list(_sensitive(record, shown, text)), _highlights(record, numbers)
-    return data | {"excerpts": _excerpts(text, hidden, highlights, limit.characters)}
+    return data, _excerpts(text, hidden, highlights, limit.characters)
 
 
 def _value(scalar: Scalar, record: Record, odd: set[str], view: View) -> dict[str, Json]:
@@ -174,12 +182,12 @@ def _highlights(record: Record, numbers: Mapping[str, int]) -> list[Highlight]:
     return sorted(found, key=lambda each: (each.start, each.end))
 
 
-def _excerpts(text: str, hidden: Sequence[Span], highlights: Sequence[Highlight], room: int) -> list[Json]:
+def _excerpts(text: str, hidden: Sequence[Span], highlights: Sequence[Highlight], room: int) -> list[Excerpt]:
     """Return the text in pieces, with a mask for what is hidden."""
     inside = [each for each in highlights if each.end <= len(text)]
     masked, moved = hide(text, hidden, MASK, inside)
     grown = max(0, len(masked) - len(text))
-    return [each.in_utf16() for each in excerpts(masked, moved, room + grown)]
+    return excerpts(masked, moved, room + grown)
 
 
 def _is_withheld(record: Record, view: View) -> bool:

@@ -152,6 +152,11 @@ class CompiledSchema:
         for name in node.alternatives:
             yield from self.options(self.nodes[name])
 
+    def type_of(self, node: SchemaNode) -> str:
+        """Return the type that is asked for beside null, in one word; of alternatives those of all."""
+        words = dict.fromkeys(option.type for option in self.options(node))
+        return " or ".join(word for word in words if word != "null") or "null"
+
 
 def children(node: SchemaNode) -> Iterator[Name]:
     """Yield the names of the nodes that a node leads to."""

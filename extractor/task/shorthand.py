@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from extractor.data import Json
 from extractor.errors import SchemaError
@@ -22,8 +22,13 @@ def schema_from_fields(spec: str) -> Mapping[str, Json]:
 
     Types: string, integer, number, boolean, date; `[]` behind one makes a list of it.
     """
+    return schema_from_names(re.split(r"[,，、]", spec))
+
+
+def schema_from_names(parts: Iterable[str]) -> Mapping[str, Json]:
+    """Make a schema of names that are apart already: `["姓名", "年龄:integer"]`. Blank ones are left out."""
     properties: dict[str, Mapping[str, Json]] = {}
-    for part in filter(None, (piece.strip() for piece in re.split(r"[,，、]", spec))):
+    for part in filter(None, map(str.strip, parts)):
         name, _, kind = (piece.strip() for piece in part.replace("：", ":").partition(":"))
         base = (kind or "string").removesuffix("[]")
         if not name or base not in _TYPES:
@@ -33,5 +38,5 @@ def schema_from_fields(spec: str) -> Mapping[str, Json]:
         item = _TYPES[base]
         properties[name] = {"type": "array", "items": item} if kind.endswith("[]") else item
     if not properties:
-        raise SchemaError('--fields names no field. Example: --fields "姓名, 年龄:integer"')
+        raise SchemaError('No field is named. Example: --fields "姓名, 年龄:integer"')
     return {"title": "fields", "type": "object", "properties": properties, "additionalProperties": False}

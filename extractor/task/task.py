@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 
 from extractor.data import Json
@@ -37,6 +37,8 @@ class Field:
     name: str
     node: SchemaNode
     required: bool
+    type: str
+    """The JSON type that is asked for, or several joined with ` or `; `null` beside it goes without saying."""
 
     @property
     def title(self) -> str:
@@ -45,11 +47,6 @@ class Field:
     @property
     def description(self) -> str:
         return self.node.annotations.description
-
-    @property
-    def type(self) -> str:
-        """The JSON type that is asked for; `null` beside it goes without saying."""
-        return self.node.type
 
     @property
     def sensitive(self) -> bool:
@@ -75,6 +72,10 @@ class Task:
         if self.origin is None:  # a part of a schema that was checked needs no check
             check_text(self.schema)
             _ = self._loaded
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what was compiled, which no pickle takes: it is compiled again where it is asked for."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @cached_property
     def _loaded(self) -> tuple[SchemaSource, CompiledSchema]:
@@ -107,7 +108,8 @@ class Task:
         for node in self.compiled.options(self.compiled.root):
             for name, sub in node.properties.items():
                 if self.names is None or name in self.names:
-                    found.setdefault(name, Field(name, self.compiled[sub], name in node.required))
+                    asked = self.compiled[sub]
+                    found.setdefault(name, Field(name, asked, name in node.required, self.compiled.type_of(asked)))
         return tuple(found.values())
 
     @property

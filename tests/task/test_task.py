@@ -81,6 +81,8 @@ def test_how_a_value_is_grounded_follows_from_its_schema(schema: Schema, expecte
     [
         ({"type": ["string", "null"]}, "string"),
         ({"type": ["string", "number"]}, "number or string"),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "string"),
+        ({"anyOf": [{"enum": ["a"]}, {"type": "integer"}]}, "enum or integer"),
         ({"enum": [1]}, "enum"),
         ({"properties": {}}, "object"),
         ({}, "string"),

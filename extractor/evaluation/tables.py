@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from extractor.cli._text_table import columns
-from extractor.evaluation import Comparison, Evaluation, Resampling, Score, Scores
 from extractor.evaluation.calibration import Calibration
-from extractor.evaluation.scores import Figure
+from extractor.evaluation.comparison import Comparison
+from extractor.evaluation.coverage import Coverage
+from extractor.evaluation.evaluation import Evaluation
+from extractor.evaluation.scores import Figure, Resampling, Score, Scores
+from extractor.text.text_table import columns
 
 _MOST_NAMES = 5
 _MOST_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Coverage:
-    """Which documents both sides have, and which only one; `replaced` counts rows that have a later one."""
-
-    gold: int
-    partial: tuple[str, ...]
-    failed: tuple[str, ...]
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
-    replaced: int
 
 
 def coverage(known: Coverage) -> str:
