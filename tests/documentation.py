@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,11 @@ class Clone:
         )
 
 
-def follow(page: str, clone: Clone) -> int:
-    """Do what a page says, from top to bottom. Return how many outputs were compared with what it shows."""
+def follow(page: str, clone: Clone, program: Callable[[str], str] | None = None) -> int:
+    """Do what a page says, from top to bottom. Return how many outputs were compared with what it shows.
+
+    `program` runs a program and returns what it prints, where that is not to be a process for each.
+    """
     for block in blocks(page):
         if block.name:
             clone.write(block.name, block.content)
@@ -145,6 +149,8 @@ def follow(page: str, clone: Clone) -> int:
         if block.language == "bash" and not block.name:
             for line in block.content.splitlines():
                 printed = _typed(line, clone)
+        elif block.language == "python" and program:
+            printed = program(block.content)
         elif block.language == "python":
             clone.write("example.py", block.content)
             printed = _typed("python example.py", clone)

@@ -24,10 +24,12 @@ PAGES = sorted(
 TRANSLATED = {
     page: page.replace(".zh.md", ".md").replace("/zh/", "/") for page in PAGES if ".zh." in page or "/zh/" in page
 }
+ELSEWHERE = ("docs/from-the-book.md",)
+"""Pages with a test file of their own."""
 FOLLOWED = [
     page
     for page in PAGES
-    if page not in TRANSLATED and any(block.language in ("bash", "python") for block in blocks(page))
+    if page not in (*TRANSLATED, *ELSEWHERE) and any(block.language in ("bash", "python") for block in blocks(page))
 ]
 SHOWN = {
     "README.md": 5,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from numbers import Number
+from pathlib import Path
 from typing import Any
 
 from extractor.data import Document, FailedDocument, Source
@@ -31,7 +33,11 @@ _MOST_NAMES = 8
 def inputs(documents: Iterable[object], options: ReadOptions) -> Iterator[_Input]:
     """Yield each item as what can be read. One without an id of its own has its number, or the label in its Series."""
     for number, item in _numbered(documents):
-        yield _input(_id(number), item, options)
+        try:
+            yield _input(_id(number), item, options)
+        except Exception as error:  # the boundary: an object of a user's fails as one document, whatever it does
+            message = f"an item of type {type(item).__name__} cannot be looked at ({type(error).__name__})"
+            yield _failed(str(number), Problem("malformed", message))
 
 
 def check(documents: object) -> None:
@@ -87,7 +93,7 @@ def _input(id: str, item: object, options: ReadOptions) -> _Input:
     if isinstance(item, Document | FailedDocument):
         return item
     if isinstance(item, os.PathLike):
-        return item
+        return Path(os.fsdecode(item))
     if isinstance(item, tuple) and len(item) == 2:
         own, content = item
         return _named(_id(own) or id, content, options)
@@ -101,7 +107,7 @@ def _named(id: str, content: object, options: ReadOptions) -> _Input:
     if isinstance(content, bytes | bytearray | memoryview):
         return bytes_file(id, id, bytes(content))
     if isinstance(content, os.PathLike):
-        path = os.fspath(content)
+        path = os.fsdecode(content)
         return File(id, discovery.printable(path), functools.partial(open_regular, path), path)
     if isinstance(content, Mapping):
         return _row(id, content, options)
@@ -141,4 +147,6 @@ def _id(value: object) -> str:
 
 def _is_missing(value: object) -> bool:
     """Tell whether a value stands for none: None, NaN, and what pandas has for that."""
-    return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value  # noqa: PLR0124
+    if isinstance(value, Number):
+        return value != value  # noqa: PLR0124  # NaN
+    return value is None or type(value).__name__ in ("NAType", "NaTType")

@@ -1,8 +1,9 @@
 """Talk to a ChatGLM3: `response, history = model.chat("你好", history=[])`, or the same streamed.
 
-The history is the original's: a list of dicts `{"role", "content", "metadata"?, "tools"?}`. When it exceeds the
-context, the oldest turns are left out of the prompt (never the system turn or the question) and a warning is logged;
-the history itself keeps them. This module does not know documents, schemas or batches.
+The original's `model.chat(tokenizer, "你好", history=[])` works as well. The history is the original's: a list of dicts
+`{"role", "content", "metadata"?, "tools"?}`. When it exceeds the context, the oldest turns are left out of the prompt
+(never the system turn or the question) and a warning is logged; the history itself keeps them. This module does not
+know documents, schemas or batches.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, Unpack, overload
 
 from transformers import GlmForCausalLM
 
@@ -162,15 +163,24 @@ class ChatGLM3:
         """Maximum length of prompt and answer together, in tokens."""
         return int(self.model.config.max_position_embeddings)
 
+    @overload
     def chat(
         self, query: str, history: Sequence[Turn] | None = None, **options: Unpack[ChatOptions]
-    ) -> tuple[Response, list[Turn]]:
-        """Return the response to `query` (text, or a tool call as parsed data) and the history with both appended.
+    ) -> tuple[Response, list[Turn]]: ...
 
-        Greedy unless a temperature is given. The history that was passed in is not changed. Raises UsageError where
-        the question alone exceeds the context.
+    @overload
+    def chat(
+        self, tokenizer: object, query: str, history: Sequence[Turn] | None = None, **options: Unpack[ChatOptions]
+    ) -> tuple[Response, list[Turn]]: ...
+
+    def chat(self, *question: Any, **options: Any) -> tuple[Response, list[Turn]]:
+        """Return the response to `chat(query, history)`, text or a tool call as parsed data, and the history with both.
+
+        A tokenizer may come first, as in the original: `chat(tokenizer, query, history)`. The model uses its own, which
+        is the right one. Greedy unless a temperature is given. The history that was passed in is not changed. Raises
+        UsageError where the question alone exceeds the context.
         """
-        answer = self.stream(query, history, **options)
+        answer = self.stream(*_without_tokenizer(question), **options)
         return answer.response, answer.history
 
     def stream(self, query: str, history: Sequence[Turn] | None = None, **options: Unpack[ChatOptions]) -> Answer:
@@ -194,6 +204,16 @@ class ChatGLM3:
         if len(kept) < len(turns):
             _log.warning("the chat exceeds the context of %d tokens: old turns are left out", self.context)
         return kept
+
+
+def _without_tokenizer(question: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments of `chat` without a tokenizer. Raise UsageError for what is none in its place."""
+    if not question or isinstance(question[0], str):
+        return question
+    if not (hasattr(question[0], "encode") and hasattr(question[0], "decode")):
+        kind = type(question[0]).__name__
+        raise UsageError(f'the question is a {kind}: write chat("你好", history), or chat(tokenizer, "你好", history)')
+    return question[1:]
 
 
 def fit_turns(turns: list[Turn], lengths: Sequence[int], budget: int) -> list[Turn]:
