@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, Generic, TypeVar
@@ -66,16 +67,23 @@ def make_task_of(schema: object, kind: RowType[Any] | None, prompt: str, example
     if kind is not None:
         return make_task(kind.schema, prompt, kind.name, examples)
     if isinstance(schema, str):
+        _check_name(schema)
         return load_task(schema, prompt, examples)
     if isinstance(schema, os.PathLike):
         return load_task(os.path.join(os.curdir, schema), prompt, examples)  # never a bundled name
     if isinstance(schema, Mapping):
         return make_task(schema, prompt, examples=examples)
+    if dataclasses.is_dataclass(schema) or _can(schema, "model_json_schema") or _can(schema, "schema", "parse_obj"):
+        raise SchemaError(f"The schema is an instance of {type(schema).__name__}. Give the class itself.")
     if isinstance(schema, Iterable) and not isinstance(schema, bytes | bytearray):
         return make_task(schema_from_names(_names(schema)), prompt, "fields", examples)
-    if dataclasses.is_dataclass(schema) or hasattr(schema, "model_json_schema"):
-        raise SchemaError(f"The schema is an instance of {type(schema).__name__}. Give the class itself.")
     raise SchemaError(f"The schema is a {type(schema).__name__}. Give {_WAYS}.")
+
+
+def _check_name(schema: str) -> None:
+    """Raise SchemaError for fields in one text, as the command line takes them."""
+    if re.search("[,，、]", schema) and not os.path.exists(schema):
+        raise SchemaError(f'{schema!r} is no name of a schema. Fields are a list: ["姓名", "年龄:integer"].')
 
 
 def _names(schema: Iterable[object]) -> list[str]:

@@ -30,7 +30,9 @@ def html(record: Record, text: str | None, view: View) -> str:
     names = _names(record, view)
     numbered = View(view.task, view.redact, {name: number for number, name in enumerate(names)})
     data, excerpts = details(record, _UNREAD if text is None else text, numbered, LIMIT)
-    return _SURROGATE.sub("\ufffd", _template().render(data=data, names=names, excerpts=_marked(excerpts)))
+    values = data.get("values", [])  # in a template `data.values` is the method
+    made = _template().render(data=data, values=values, names=names, excerpts=_marked(excerpts))
+    return _SURROGATE.sub("\ufffd", made)
 
 
 def _names(record: Record, view: View) -> list[str]:
