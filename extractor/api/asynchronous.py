@@ -24,23 +24,36 @@ class Pulled(Iterator[T]):
     def __init__(self, items: AsyncIterable[T]) -> None:
         self._items = aiter(items)
         self._loop = asyncio.get_running_loop()
-        self._waiting: Future[T | _End] | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._asked: Future[T | _End] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def __next__(self) -> T:
-        self._waiting = asyncio.run_coroutine_threadsafe(_after(self._items), self._loop)
-        item = self._waiting.result()
+        with self._lock:
+            if self._closed:
+                raise StopIteration
+            self._asked = asyncio.run_coroutine_threadsafe(self._after(), self._loop)
+        item = self._asked.result()
         if isinstance(item, _End):
             raise StopIteration
         return item
 
-    def close(self) -> None:
-        """Stop waiting for an item, if somebody does."""
-        if self._waiting is not None:
-            self._waiting.cancel()
+    async def close(self) -> None:
+        """Ask for no further item, and wait until nothing of the iterator runs any more."""
+        with self._lock:
+            self._closed = True
+        if self._asked is not None:
+            self._asked.cancel()
+        await self._idle.wait()
 
-
-async def _after(items: AsyncIterator[T]) -> T | _End:
-    return await anext(items, END)
+    async def _after(self) -> T | _End:
+        self._idle.clear()
+        try:
+            return await anext(self._items, END)
+        finally:
+            self._idle.set()
 
 
 async def pushed(
@@ -59,7 +72,7 @@ async def pushed(
     finally:
         stop.set()
         if documents is not None:
-            documents.close()
+            await documents.close()
         if step is not None and not step.done():
             await asyncio.wait([step])
         records.close()

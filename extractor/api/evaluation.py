@@ -87,6 +87,8 @@ class GoldRows:
             if str(row["id"]) in rows:
                 message = f"an earlier row has the id {row['id']!r}, too. Which of the two is the gold?"
                 raise InputError(f"{where}: {message}")
+            if row.get("text") is not None:
+                read_annotation(row, where)  # before a run, which may take hours
             rows[str(row["id"])] = where, row
         return cls(rows, tuple(notes.lines()))
 

@@ -154,10 +154,12 @@ class Extractor(Generic[T]):
         """Run over the documents of a gold and return the figures of `extractor evaluate -s SCHEMA`.
 
         `gold` is a file in any format of `extractor evaluate`, or rows: `{"id": ..., "text": ..., "data": {...}}`. Rows
-        without a text need `documents`, under the ids of the gold. Raise InputError where the two have none in common.
+        without a text need `documents`, under the ids of the gold. Raise InputError for gold that cannot be used.
         """
         from extractor.api.evaluation import GoldRows  # takes a while, and is seldom needed
 
+        if self.config.redact:
+            raise UsageError("RunConfig(redact=True) masks what is to be compared: evaluate without it.")
         rows = GoldRows.of(gold, self.task, self.read.max_bytes)
         records = list(self.run(rows.documents() if documents is None else documents, progress=progress))
         return rows.compare(records, self.task, resampling)
