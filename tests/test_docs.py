@@ -24,7 +24,7 @@ PAGES = sorted(
 TRANSLATED = {
     page: page.replace(".zh.md", ".md").replace("/zh/", "/") for page in PAGES if ".zh." in page or "/zh/" in page
 }
-ELSEWHERE = ("docs/from-the-book.md",)
+ELSEWHERE = ("docs/from-the-book.md", "docs/python.md")
 """Pages with a test file of their own."""
 FOLLOWED = [
     page
@@ -36,7 +36,6 @@ SHOWN = {
     "docs/schemas-and-prompts.md": 3,
     "docs/schemas.md": 1,
     "docs/outputs.md": 1,
-    "docs/python.md": 3,
 }
 PATH = re.compile(r"`((?:extractor|tests|benchmarks|training|docs|examples|schemas|prompts|data)/[\w./-]*)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")

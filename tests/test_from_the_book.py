@@ -1,8 +1,6 @@
 """The book's chapter: each of its listings has a twin in the documentation, and the twins run as readers type them."""
 
 import ast
-import contextlib
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 
 from tests.chatglm3.hub_server import Hub, folder_as_files, serving
 from tests.documentation import DEMO, ROOT, Clone, blocks, follow
+from tests.in_process import runner
 
 PAGE = "docs/from-the-book.md"
 BOOK = ROOT.parent / "shared" / "seed"
@@ -32,13 +31,13 @@ def clone(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def test_the_twins_run_one_after_the_other_and_print_what_the_page_shows(clone: Clone) -> None:
     names: dict[str, Any] = {}
-    answers = []
+    answers: list[str] = []
+
+    run = runner(names)
 
     def typed(listing: str) -> str:
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            exec(listing, names)
-        answers.append(printed.getvalue())
-        return printed.getvalue()
+        answers.append(run(listing))
+        return answers[-1]
 
     assert follow(PAGE, clone, typed) == 2
     assert (clone.folder / "contacts.jsonl").read_text("utf-8").count("\n") == 9
