@@ -31,6 +31,7 @@ def test_the_wheel_holds_prompts_schemas_the_demo_model_and_the_record_schema(wh
         "extractor/models/demo/tokenizer.model",
     } <= names
     assert {f"extractor/report/page.{kind}" for kind in ("html", "css", "js")} <= names
+    assert "extractor/report/notebook.html" in names
     assert not any(name.startswith(("tests/", "training/", "benchmarks/")) for name in names)
     demo = sum(info.file_size for info in zipfile.ZipFile(wheel).infolist() if "/models/demo/" in info.filename)
     assert demo <= 16 * 1024 * 1024

@@ -9,6 +9,7 @@ from typing import Any
 
 from extractor.annotation_formats import Notes, read_rows
 from extractor.api.records import TypedRecord
+from extractor.api.row_types import as_data
 from extractor.data import Document, Json
 from extractor.errors import InputError
 from extractor.evaluation import Annotation, Coverage, Evaluation, Resampling, Scope, evaluate, read_annotation, tables
@@ -115,4 +116,4 @@ def _given(rows: Iterable[Mapping[str, Json]]) -> Iterator[tuple[str, Mapping[st
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise InputError(f'Row {number} of the gold is a {type(row).__name__}. A row: {{"text": ..., "data": ...}}')
-        yield f"row {number} of the gold", {"id": str(number), **row}
+        yield f"row {number} of the gold", {"id": str(number), **as_data(row)}

@@ -14,7 +14,7 @@ from extractor.api.asynchronous import Pulled, pushed
 from extractor.api.documents import Item, check, check_one, inputs
 from extractor.api.progress import with_bar
 from extractor.api.records import TypedRecord, typed
-from extractor.api.row_types import make_task_of, row_type
+from extractor.api.row_types import as_data, make_task_of, row_type
 from extractor.backends._support.shared_backend import SharedBackend
 from extractor.config import DEFAULT_BACKEND, ModelConfig, RunConfig, ServerConfig
 from extractor.data import Json
@@ -194,4 +194,8 @@ def _examples(given: str | os.PathLike[str] | Sequence[Mapping[str, Json]], task
         from extractor.annotation_formats import load_examples  # takes a while, and is seldom needed
 
         return load_examples(os.fspath(given), task)
-    return make_examples((f"example {number}", row) for number, row in enumerate(given, start=1))
+    return make_examples((f"example {number}", _row(row)) for number, row in enumerate(given, start=1))
+
+
+def _row(row: Any) -> Json:
+    return as_data(row) if isinstance(row, Mapping) else row

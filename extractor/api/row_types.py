@@ -11,8 +11,11 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from importlib import import_module
 from typing import Any, Generic, TypeVar
+
+import orjson
 
 from extractor.api import dataclass_types
 from extractor.data import Json
@@ -78,6 +81,30 @@ def make_task_of(schema: object, kind: RowType[Any] | None, prompt: str, example
     if isinstance(schema, Iterable) and not isinstance(schema, bytes | bytearray):
         return make_task(schema_from_names(_names(schema)), prompt, "fields", examples)
     raise SchemaError(f"The schema is a {type(schema).__name__}. Give {_WAYS}.")
+
+
+def as_data(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row of an example or of gold with its `data` as JSON values, where it is an instance of a class."""
+    data = row.get("data")
+    if not isinstance(data, type) and (dataclasses.is_dataclass(data) or _can(data, "model_dump")):
+        return {
+            **row,
+            "data": orjson.loads(orjson.dumps(data, default=_plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)),
+        }
+    return row
+
+
+def _plain(value: Any) -> Json:
+    """Return what orjson does not know as what it does. Raise TypeError, which it reports."""
+    if _can(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    if dataclasses.is_dataclass(value):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.init}
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
 
 
 def _check_name(schema: str) -> None:

@@ -11,7 +11,7 @@ from extractor.cli import main
 from extractor.data import Json
 from extractor.errors import InputError, UsageError
 from extractor.sinks import SinkOptions, open_sink
-from tests.api.conftest import TEXT, Contact
+from tests.api.conftest import FOUND, TEXT, Contact
 from tests.documentation import ROOT
 
 SAMPLES = ROOT / "data" / "samples" / "contact"
@@ -75,6 +75,11 @@ def test_gold_may_be_a_file_and_its_documents_be_elsewhere(tmp_path: Path, capsy
     }
     assert shown["made_up"]["checked"] > 0
     assert len(shown["extra"]) == 7
+
+
+def test_instances_are_gold_as_well(contacts: Extractor[Contact]) -> None:
+    found = contacts.evaluate([{"text": TEXT, "data": FOUND}, {"text": "无", "data": Contact(手机号="1")}])
+    assert (found.precision, found.recall) == (1.0, 2 / 3)
 
 
 def test_marked_entities_are_gold_as_well(contacts: Extractor[Contact]) -> None:

@@ -263,5 +263,19 @@ print(record.status, record.parsed, len(record._repr_html_()) > 100)
     assert done.stdout.split()[0] in ("ok", "partial")
 
 
+def test_examples_may_be_instances() -> None:
+    examples = [
+        {
+            "text": "订单XS-1，茶1.5元，2024年3月5日",
+            "data": Order("XS-1", date(2024, 3, 5), 条目=[Item("茶", Decimal("1.5"))]),
+        }
+    ]
+    (shown,) = Extractor(Order, examples=examples).task.examples
+    assert shown.data["日期"] == "2024-03-05"
+    assert shown.data["条目"] == [{"名称": "茶", "单价": 1.5, "标签": []}]
+    (shown,) = Extractor(Strict, examples=[{"text": "2024-03-05", "data": Strict(日期=date(2024, 3, 5))}]).task.examples
+    assert shown.data == {"日期": "2024-03-05", "邮箱": None}
+
+
 def test_an_instance_is_made_of_what_is_there() -> None:
     assert RowType("R", {}, dict).instance({"a": 1}) == {"a": 1}

@@ -33,6 +33,19 @@ def test_the_two_turns_of_the_book_run(tiny: ChatGLM3) -> None:
     assert history[3]["content"] == response
 
 
+def test_the_line_of_the_book_runs_as_it_stands_there(tiny: ChatGLM3) -> None:
+    model, tokenizer = tiny, TINY
+    response, history = model.chat(tokenizer, "你好", history=[], max_tokens=8)
+    assert (response, history) == tiny.chat("你好", history=[], max_tokens=8)
+    assert model.chat(tokenizer, "你好", history, max_tokens=8) == tiny.chat("你好", history, max_tokens=8)
+
+
+@pytest.mark.parametrize("question", [7, ["你好"], {"role": "user"}, None])
+def test_what_is_neither_a_question_nor_a_tokenizer_is_refused(tiny: ChatGLM3, question: Any) -> None:
+    with pytest.raises(UsageError, match=r'chat\(tokenizer, "你好", history\)'):
+        tiny.chat(question, "你好")
+
+
 def test_a_stream_gives_the_same_text_in_pieces(tiny: ChatGLM3) -> None:
     response, history = tiny.chat("提取手机号", max_tokens=24)
     stream = tiny.stream("提取手机号", max_tokens=24)
