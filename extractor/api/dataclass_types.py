@@ -57,6 +57,7 @@ _SCALARS: Mapping[object, Conversion] = {
     list: Conversion({"type": "array"}, _as_it_is),
     dict: Conversion({"type": "object"}, _as_it_is),
 }
+_CONSTRAINTS = ("pydantic", "annotated_types")
 _PLAIN = (str, int, float, bool)
 """Types whose values JSON has: of several of them a value needs no choice."""
 
@@ -128,7 +129,7 @@ class _Converter:
     def _generic(self, origin: Any, arguments: tuple[Any, ...], where: str) -> Conversion | None:
         if origin is Annotated:
             inner = self._of(arguments[0], where)
-            return Conversion({**inner.schema, **_annotations(arguments[1:])}, inner.make)
+            return Conversion({**inner.schema, **_annotations(arguments[1:], where)}, inner.make)
         if origin is Literal and _are_plain(arguments):
             return Conversion({"enum": list(arguments)}, _as_it_is)
         if origin in (Union, types.UnionType):
@@ -181,14 +182,20 @@ def _are_plain(values: Iterable[object]) -> bool:
     return all(value is None or type(value) in _PLAIN for value in values)
 
 
-def _annotations(metadata: Sequence[object]) -> dict[str, Json]:
-    """Return what annotations add: a text is the description, a mapping has keywords; others mean nothing here."""
+def _annotations(metadata: Sequence[object], where: str) -> dict[str, Json]:
+    """Return what annotations add: a text is the description, a mapping has keywords; others mean nothing here.
+
+    Raise SchemaError for those of pydantic, which would be a constraint that nobody keeps.
+    """
     found: dict[str, Json] = {}
     for each in metadata:
         if isinstance(each, str):
             found["description"] = each
         elif isinstance(each, Mapping):
             found.update(each)
+        elif type(each).__module__.partition(".")[0] in _CONSTRAINTS:
+            kind = type(each).__name__
+            raise SchemaError(f"{where} has a {kind}, which a pydantic dataclass takes; here keywords are a dict.")
     return found
 
 

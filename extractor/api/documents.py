@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from numbers import Number
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from extractor.ingest.memory import bytes_file
 from extractor.readers._support.files import open_regular, sha256_of
 from extractor.readers._support.rows import SURROGATE
 
-Item = str | bytes | os.PathLike[str] | Mapping[str, Any] | tuple[object, object] | Document | FailedDocument
+Content = str | bytes | bytearray | memoryview | os.PathLike[str] | Mapping[str, Any] | Document | FailedDocument
+Item = Content | tuple[object, Content]
 """One document: a text, bytes of a file, a path, a row, any of these with an id before it, or a Document itself."""
 
 _Input = Document | FailedDocument | File | os.PathLike[str]
@@ -96,6 +98,8 @@ def _input(id: str, item: object, options: ReadOptions) -> _Input:
         return Path(os.fsdecode(item))
     if isinstance(item, tuple) and len(item) == 2:
         own, content = item
+        if isinstance(content, Document | FailedDocument):
+            return replace(content, id=_id(own) or content.id)
         return _named(_id(own) or id, content, options)
     return _named(id, item, options)
 

@@ -115,5 +115,7 @@ class GoldRows:
 def _given(rows: Iterable[Mapping[str, Json]]) -> Iterator[tuple[str, Mapping[str, Json]]]:
     for number, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise InputError(f'Row {number} of the gold is a {type(row).__name__}. A row: {{"text": ..., "data": ...}}')
+            of_table = 'frame.to_dict("records") in pandas, frame.to_dicts() in polars'
+            kind = type(row).__name__
+            raise InputError(f'Row {number} of the gold is a {kind}, not {{"text": ..., "data": ...}}. {of_table}.')
         yield f"row {number} of the gold", {"id": str(number), **as_data(row)}

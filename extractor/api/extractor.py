@@ -122,7 +122,8 @@ class Extractor(Generic[T]):
         check_one(document)
         found = list(itertools.islice(ingest.read_items(inputs([document], self.read), self.read), 2))
         if len(found) != 1:
-            raise UsageError(f"It holds {'several documents' if found else 'none'}: run([...]) takes any number.")
+            there = "are several documents" if found else "is no document"
+            raise UsageError(f"There {there} in it: run([...]) takes any number.")
         return next(self.run(found))
 
     def arun(

@@ -52,7 +52,7 @@ def typed(
     """Return a record with its document and its instance. One that the class refuses is `partial`, and says why."""
     values = {name: getattr(record, name) for name in _FIELDS}
     found: TypedRecord[Any] = TypedRecord(**values, document=document, view=View(task, redact))
-    if record.status != "ok" or (redact and kind):
+    if record.status != "ok" or redact:
         return found
     if kind is None:
         return replace(found, parsed=record.data)

@@ -52,17 +52,18 @@ def row_type(schema: object) -> RowType[Any] | None:
     """Return the class that a schema is given as; None for other ways. Raise SchemaError for one that has no schema."""
     if not isinstance(schema, type):
         return None
-    if _can(schema, "model_json_schema", "model_validate_json"):
-        return RowType(schema.__name__, _schema_of(schema.model_json_schema), _from_json(schema.model_validate_json))  # type: ignore[attr-defined]
-    if hasattr(schema, "__pydantic_validator__"):
-        adapter = import_module("pydantic").TypeAdapter(schema)
-        return RowType(schema.__name__, _schema_of(adapter.json_schema), _from_json(adapter.validate_json))
-    if _can(schema, "schema", "parse_obj"):
-        return RowType(schema.__name__, _schema_of(schema.schema), schema.parse_obj)  # type: ignore[attr-defined]
-    if dataclasses.is_dataclass(schema):
-        found = dataclass_types.convert(schema)
-        return RowType(schema.__name__, found.schema, found.make)
-    raise SchemaError(f"The class {schema.__name__} is neither a pydantic model nor a dataclass. Give {_WAYS}.")
+    kind: Any = schema
+    if _can(kind, "model_json_schema", "model_validate_json"):
+        return RowType(kind.__name__, _schema_of(kind.model_json_schema), _from_json(kind.model_validate_json))
+    if hasattr(kind, "__pydantic_validator__"):
+        adapter = import_module("pydantic").TypeAdapter(kind)
+        return RowType(kind.__name__, _schema_of(adapter.json_schema), _from_json(adapter.validate_json))
+    if _can(kind, "schema", "parse_obj"):
+        return RowType(kind.__name__, _schema_of(kind.schema), kind.parse_obj)
+    if dataclasses.is_dataclass(kind):
+        found = dataclass_types.convert(kind)
+        return RowType(kind.__name__, found.schema, found.make)
+    raise SchemaError(f"The class {kind.__name__} is neither a pydantic model nor a dataclass. Give {_WAYS}.")
 
 
 def make_task_of(schema: object, kind: RowType[Any] | None, prompt: str, examples: Sequence[Example] = ()) -> Task:
@@ -86,12 +87,10 @@ def make_task_of(schema: object, kind: RowType[Any] | None, prompt: str, example
 def as_data(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a row of an example or of gold with its `data` as JSON values, where it is an instance of a class."""
     data = row.get("data")
-    if not isinstance(data, type) and (dataclasses.is_dataclass(data) or _can(data, "model_dump")):
-        return {
-            **row,
-            "data": orjson.loads(orjson.dumps(data, default=_plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)),
-        }
-    return row
+    if isinstance(data, type) or not (dataclasses.is_dataclass(data) or _can(data, "model_dump")):
+        return row
+    written = orjson.dumps(data, default=_plain, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+    return {**row, "data": orjson.loads(written)}
 
 
 def _plain(value: Any) -> Json:

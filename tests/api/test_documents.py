@@ -40,6 +40,8 @@ def _ids(records: Iterable[TypedRecord[Any]]) -> list[tuple[str, str]]:
         (("注.txt", TEXT.encode("gb18030")), "注.txt"),
         (("x", bytearray(TEXT.encode())), "x"),
         (Document("d", TEXT, Source("", "")), "d"),
+        (("e", Document("d", TEXT, Source("", ""))), "e"),
+        ((None, Document("d", TEXT, Source("", ""))), "d"),
     ],
 )
 def test_one_document_of_each_kind(contacts: Extractor[Contact], item: Any, id: str) -> None:
@@ -199,7 +201,7 @@ def test_extract_takes_one_document(contacts: Extractor[Contact], document: Any,
 
 
 def test_extract_says_that_an_empty_folder_holds_none(contacts: Extractor[Contact], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds none"):
+    with pytest.raises(UsageError, match="no document in it"):
         contacts.extract(tmp_path)
 
 
