@@ -60,10 +60,10 @@ def row_type(schema: object) -> RowType[Any] | None:
         return RowType(kind.__name__, _schema_of(adapter.json_schema), _from_json(adapter.validate_json))
     if _can(kind, "schema", "parse_obj"):
         return RowType(kind.__name__, _schema_of(kind.schema), kind.parse_obj)
-    if dataclasses.is_dataclass(kind):
-        found = dataclass_types.convert(kind)
-        return RowType(kind.__name__, found.schema, found.make)
-    raise SchemaError(f"The class {kind.__name__} is neither a pydantic model nor a dataclass. Give {_WAYS}.")
+    if dataclasses.is_dataclass(schema):
+        found = dataclass_types.convert(schema)
+        return RowType(schema.__name__, found.schema, found.make)
+    raise SchemaError(f"The class {schema.__name__} is neither a pydantic model nor a dataclass. Give {_WAYS}.")
 
 
 def make_task_of(schema: object, kind: RowType[Any] | None, prompt: str, examples: Sequence[Example] = ()) -> Task:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -46,9 +45,8 @@ class WorkerJob:
 
     @classmethod
     def of(cls, pipeline: Pipeline, make_backend: Callable[[], Backend]) -> WorkerJob:
-        """Return the job of a pipeline. The task is copied, without what it has cached."""
-        task = dataclasses.replace(pipeline.task)
-        return cls(task, make_backend, pipeline.config, pipeline.info.fingerprint)
+        """Return the job of a pipeline."""
+        return cls(pipeline.task, make_backend, pipeline.config, pipeline.info.fingerprint)
 
     def pipeline(self) -> Pipeline:
         """Return the pipeline of this process, its model not loaded yet."""

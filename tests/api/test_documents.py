@@ -3,8 +3,10 @@
 import asyncio
 import io
 import itertools
+import os
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,23 @@ def test_bytes_of_a_format_are_read_in_a_process_of_its_own(contacts: Extractor[
     assert [each.text for each in given] == [each.text for each in read]
     assert [each.id for each in given] == names
     assert all(each.text for each in given)
+
+
+def test_bytes_leave_no_open_file_behind(contacts: Extractor[Contact], forked_readers: None) -> None:
+    def opened() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    items: list[Any] = [(f"{number}.docx", (DOCUMENTS / "form.docx").read_bytes()) for number in range(6)]
+    list(contacts.run(items))
+    before = opened()
+    list(contacts.run(items))
+    left = contacts.run(items)
+    next(left)
+    del left  # a run that is left
+    deadline = time.monotonic() + 10
+    while opened() > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert opened() <= before
 
 
 @pytest.mark.parametrize(
