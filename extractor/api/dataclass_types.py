@@ -7,6 +7,7 @@ when the schema is made. No other package is needed.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import types
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence, Set
 from datetime import date, datetime, time
@@ -110,7 +111,8 @@ class _Converter:
         """Return a dataclass inside of another; one that is being converted is made when a value comes."""
         if kind not in self._pointers:
             taken = {pointer.rpartition("/")[2] for pointer in self._pointers.values()}
-            name = kind.__name__ if kind.__name__ not in taken else f"{kind.__module__}.{kind.__qualname__}"
+            names = itertools.chain((kind.__name__,), (f"{kind.__name__}{count}" for count in itertools.count(2)))
+            name = next(each for each in names if each not in taken)
             self._pointers[kind] = f"#/$defs/{name}"
             self._definitions[name] = self._object(kind).schema
         return Conversion({"$ref": self._pointers[kind]}, lambda data: self._objects[kind].make(data))

@@ -81,6 +81,7 @@ def test_bytes_of_a_format_are_read_in_a_process_of_its_own(contacts: Extractor[
     names = ["form.docx", "contract.pdf"]
     assert [name for name in names if not (DOCUMENTS / name).exists()] == []
     given = list(contacts.run([(name, (DOCUMENTS / name).read_bytes()) for name in names], ordered=True))
+    assert _ids(contacts.run([("mine", DOCUMENTS / names[0])])) == [("mine", given[0].status)]
     read = list(contacts.run([DOCUMENTS / name for name in names], ordered=True))
     assert [each.text for each in given] == [each.text for each in read]
     assert [each.id for each in given] == names

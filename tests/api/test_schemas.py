@@ -150,15 +150,15 @@ def test_a_constraint_of_pydantic_in_a_plain_dataclass_is_refused_and_other_anno
     assert convert(right).schema["properties"] == {"good": {"type": "string"}}
 
 
-def test_two_classes_of_one_name_are_two_definitions() -> None:
-    first = dataclasses.make_dataclass("Same", [("a", str)])
-    second = dataclasses.make_dataclass("Same", [("b", str)])
-    both = dataclasses.make_dataclass("Both", [("one", first), ("two", second)])
-    converted = convert(both)
-    assert len(converted.schema["$defs"]) == 2
-    assert converted.make({"one": {"a": "1"}, "two": {"b": "2"}}) == both(first("1"), second("2"))
-    assert _task(both).validate({"one": {"a": "1"}, "two": {"b": "2"}}) == ()
-    assert _task(both).validate({"one": {"b": "1"}, "two": {"b": "2"}}) != ()
+def test_classes_of_one_name_are_definitions_of_their_own() -> None:
+    parts = [dataclasses.make_dataclass("Same", [(name, str)]) for name in "abc"]
+    whole = dataclasses.make_dataclass("Whole", list(zip(("one", "two", "three"), parts, strict=True)))
+    data = {"one": {"a": "1"}, "two": {"b": "2"}, "three": {"c": "3"}}
+    converted = convert(whole)
+    assert list(converted.schema["$defs"]) == ["Same", "Same2", "Same3"]
+    assert converted.make(data) == whole(*(part(str(number)) for number, part in enumerate(parts, start=1)))
+    assert _task(whole).validate(data) == ()
+    assert _task(whole).validate({**data, "one": {"b": "1"}}) != ()
 
 
 class Strict(pydantic.BaseModel, strict=True):
