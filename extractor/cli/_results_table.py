@@ -29,11 +29,17 @@ class ResultsTable:
             self.more += 1
             return
         data = redact(record, self.task).data or {}
-        values = [_cell(data.get(entity.name)) for entity in self.task.fields]
-        self.rows.append([record.id, record.status, *values])
+        values = [data.get(name) for name in self._names]
+        if self.task.is_map:
+            values.append({name: value for name, value in data.items() if name not in self._names} or None)
+        self.rows.append([record.id, record.status, *map(_cell, values)])
+
+    @property
+    def _names(self) -> list[str]:
+        return [entity.name for entity in self.task.fields]
 
     def __str__(self) -> str:
-        header = ["document", "status", *(entity.name for entity in self.task.fields)]
+        header = ["document", "status", *self._names, *(["others"] if self.task.is_map else [])]
         lines = [header, *sorted(self.rows)]
         text = columns([[_clip(one_line(cell)) for cell in line] for line in lines])
         return f"{text}\n... and {self.more} more" if self.more else text

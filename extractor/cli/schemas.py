@@ -130,7 +130,8 @@ class _Checked:
 
     def lines(self) -> Iterator[str]:
         """Yield the verdict, and a line for each finding."""
-        yield f"{self.schema} can be used. Fields: {len(self.task.fields):,}."
+        named = " and those that a text names itself" if self.task.is_map else ""
+        yield f"{self.schema} can be used. Fields: {len(self.task.fields):,}{named}."
         yield f"Instructions take {self.instructions:,} of the {self.context:,} tokens that {self.model} reads."
         for finding in self.findings:
             yield f"{finding.pointer or 'The whole'}: {finding.message}"

@@ -34,9 +34,6 @@ _JSON: Mapping[str, str] = {
     "integer": '"-"? ("0" | [1-9] [0-9]{0,20})',
     "number": 'integer ("." [0-9]{1,20})?',
     "boolean": '"true" | "false"',
-    "array": '"[" (value (", " value)*)? "]"',
-    "object": '"{" (string ": " value (", " string ": " value)*)? "}"',
-    "value": '"null" | boolean | number | string | array | object',
 }
 _PIECES, _CHARACTERS = "p", "c"  # what rules of the text are called: of values at borders, and of `x-border: any`
 _CUTS: Mapping[str, Callable[[str], Iterable[str]]] = {_PIECES: pieces, _CHARACTERS: iter}
@@ -89,9 +86,9 @@ class _Writer:
         return " | ".join(found) or '"null"'
 
     def _of_kind(self, node: SchemaNode, kind: str) -> str:
-        if kind == "object" and (node.properties or node.is_map or node.closed):
+        if kind == "object":
             return self._object(node)
-        if kind == "array" and (node.items is not None or node.prefix or node.no_more_items):
+        if kind == "array":
             return self._list(node)
         if kind == "string" and node.ground == "verbatim":
             return self._copied(node)
@@ -114,7 +111,7 @@ class _Writer:
         """Return the expression for an object: its properties in order, all of them, then what a map may hold."""
         members = [f"{_literal(_dump(name) + ': ')} {self._property(sub)}" for name, sub in node.properties.items()]
         valued = [*node.pattern_properties.values(), *([] if node.additional is None else [node.additional])]
-        pair = f'string ": " ({" | ".join(map(self._nullable, valued))})' if valued else ""
+        pair = f'string ": " ({" | ".join(map(self._property, valued))})' if valued else ""
         named = ' ", " '.join(members)
         if not pair:
             return f'"{{" {named} "}}"' if named else '"{}"'

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 import llguidance
 
 from extractor.data import Json
-from extractor.task.schema_node import MOMENTS, Bounds, CompiledSchema, Name, SchemaNode
+from extractor.task.schema_node import MOMENTS, CompiledSchema, Name, SchemaNode
+from extractor.task.validation import search_pattern
 from extractor.text.borders import pieces
 from extractor.text.json_pointer import escape_pointer
 
@@ -129,7 +130,7 @@ class _Writer:
         return f"(NULL | {self._rule(name)})"
 
     def _property(self, name: Name) -> str:
-        """Return the expression for a property, which may be null or, where that is a copied string, empty.
+        """Return the expression for a member, which may be null or, where that is a copied string, empty.
 
         Empty text is how some models say that there is none; if they could not, they would have to copy something.
         Items of a list may not: of nothing there is no end.
@@ -178,7 +179,7 @@ class _Writer:
         members = [f"{_literal(_dump(name) + ': ')} {self._property(sub)}" for name, sub in node.properties.items()]
         pair = self._pair(node)
         if not members and not pair:
-            return _literal("{}") if node.closed else self._json(node, {"type": "object"}, loose=True)
+            return _literal("{}")
         comma = _literal(", ")
         if not members:
             return f"{_literal('{')} ({pair} ({comma} {pair})*)? {_literal('}')}"
@@ -192,9 +193,9 @@ class _Writer:
             inner = _anchored(pattern)
             if inner is None:
                 self.loose.add(node.name)
-            pairs.append(f"{self._key(inner)} {_literal(': ')} {self._nullable(sub)}")
+            pairs.append(f"{self._key(inner)} {_literal(': ')} {self._property(sub)}")
         if node.additional is not None:
-            pairs.append(f"{self._key(None)} {_literal(': ')} {self._nullable(node.additional)}")
+            pairs.append(f"{self._key(None)} {_literal(': ')} {self._property(node.additional)}")
         return f"({' | '.join(pairs)})" if pairs else ""
 
     def _key(self, pattern: str | None) -> str:
@@ -209,8 +210,6 @@ class _Writer:
             self.loose.add(node.name)
         least = 0 if self.part else (node.bounds.min_items or 0)
         most = node.bounds.max_items
-        if node.items is None and not node.prefix and not node.no_more_items:
-            return self._json(node, {"type": "array"}, loose=True)
         prefix = node.prefix if most is None else node.prefix[:most]
         left = None if most is None else most - len(prefix)
         return self._either([*self._tuples(node, prefix, least, left)])
@@ -376,9 +375,12 @@ def _has_many_states(pattern: str) -> bool:
 
 
 def _may_be_empty(node: SchemaNode) -> bool:
-    """Tell whether a value is copied text of which nothing more is asked than that it is not too long."""
+    """Tell whether a value is copied text, and nothing that is asked of it keeps an empty string out."""
+    bounds = node.bounds
     copied = "string" in node.kinds and node.ground == "verbatim" and node.values is None
-    return copied and replace(node.bounds, max_length=None) == Bounds()
+    return (
+        copied and not bounds.min_length and not bounds.formats and all(search_pattern(each, "") for each in bounds.patterns)
+    )
 
 
 def _literal(text: str) -> str:

@@ -62,8 +62,6 @@ class _Writer:
         }
         if node.pattern_properties:
             found["patternProperties"] = {each: self._nullable(sub) for each, sub in node.pattern_properties.items()}
-        if not kept and not node.is_map and not node.closed:
-            return {"type": "object"}
         return found
 
     def finish(self) -> None:

@@ -41,7 +41,7 @@ def coerce(parsed: ParsedJson, task: Task) -> ParsedJson:
     coercer = Coercer(task.walk)
     value = coercer.coerce(parsed.value, task.compiled.root_name)
     if isinstance(value, dict) and task.names is not None:  # of a group of fields the others were not asked for
-        value = {name: item for name, item in value.items() if item is not None or name in task.names}
+        value = {name: item for name, item in value.items() if item not in (None, []) or name in task.names}
     return parsed.then(value, *coercer.steps)
 
 
@@ -60,13 +60,20 @@ class Coercer:
         node = self.walk.schema[name]
         if node.alternatives:
             return self._any_of(value, node, optional)
-        if _is_null_word(value) and (optional or node.nullable) and not _is_listed(value, node):
+        if self._is_nothing(value, node, optional):
             return self._noted("null-words", None)
         if node.values is not None:
             return self._option(value, node)
         if value is None or (len(node.kinds) > 1 and self._accepts(node, value)):
             return value
         return self._in_form(value, node)
+
+    def _is_nothing(self, value: Json, node: SchemaNode, optional: bool) -> bool:
+        """Tell whether a value says that there is none. Of what is copied an empty string does, wherever it is."""
+        if not _is_null_word(value) or _is_listed(value, node):
+            return False
+        empty = value == "" and node.ground == "verbatim" and node.values is None
+        return optional or empty or (node.nullable and not node.is_anything)
 
     def _in_form(self, value: Json, node: SchemaNode) -> Json:
         """Return what the first of the node's kinds that can take the value makes of it."""
@@ -175,7 +182,7 @@ class Coercer:
         for name, sub in node.properties.items():
             optional = self.walk.is_optional(node, name)
             item = self.coerce(named[name], sub, optional) if name in named else None
-            formed[name] = [] if item is None and not optional and self._is_list(sub) else item
+            formed[name] = [] if item is None and name in node.required and self._is_list(sub) else item
         others = {key: item for key, item in named.items() if key not in node.properties}
         if any(self.walk.member(node, key) is None for key in others):
             self._noted("unknown-keys", None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from extractor.task.schema_node import Bounds, CompiledSchema, Name, SchemaNode
+from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
 
 SCALARS = ("string", "integer", "number", "boolean")
 DEEPEST = 8
@@ -35,12 +35,11 @@ def column_type(schema: CompiledSchema, name: Name, depth: int = 0) -> ColumnTyp
     node = options[0]
     kind = node.kinds[0] if len(node.kinds) == 1 else ""
     if kind == "array":
-        plain = node.items is not None and not node.prefix
+        plain = node.items is not None and not node.prefix and not schema[node.items].is_anything
         return ColumnType("list", column_type(schema, node.items, depth + 1)) if plain and node.items else JSON
     if kind == "object":
         return _object(schema, node, depth)
-    anything = not node.stated and node.values is None and node.bounds == Bounds()
-    return ColumnType(kind) if kind in SCALARS and not anything else JSON
+    return ColumnType(kind) if kind in SCALARS else JSON
 
 
 def _object(schema: CompiledSchema, node: SchemaNode, depth: int) -> ColumnType:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -51,7 +51,7 @@ def groups(task: Task, fits: Callable[[Task], bool]) -> tuple[Task, ...]:
         elif left:
             found.append([])
     groups = sorted(filter(None, found), key=lambda names: order[names[0]])
-    return tuple(task.part(names) for names in groups)
+    return tuple(task.part(names) for names in groups) or (whole,)
 
 
 def _fits_beside(task: Task, fits: Callable[[Task], bool], group: Sequence[str], names: Sequence[str]) -> bool:
@@ -70,7 +70,9 @@ def _longest_that_fits(names: Sequence[str], fits: Callable[[Sequence[str]], boo
 def usual_answer(task: Task) -> str:
     """Return an answer of the size that is to be expected."""
     usual = _Usual(task.compiled)
-    return json.dumps({each.name: usual.value(each.node.name) for each in task.fields}, ensure_ascii=False)
+    fields = {each.name: usual.value(each.node.name) for each in task.fields}
+    named = [usual.entries(option, 0) for option in task.compiled.options(task.compiled.root)]
+    return json.dumps(fields | max(named, key=len), ensure_ascii=False)
 
 
 def longest_value(task: Task) -> int:
@@ -78,7 +80,9 @@ def longest_value(task: Task) -> int:
 
     The values of an object that is an item of a list count together.
     """
-    return LABEL + max(_longest(task.compiled, each.node.name) for each in task.fields)
+    names = [each.node.name for each in task.fields]
+    names += [name for option in task.compiled.options(task.compiled.root) for name in _entries(option)]
+    return LABEL + max(_longest(task.compiled, name) for name in names)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ class _Usual:
     def _value(self, node: SchemaNode, depth: int) -> Json:
         if node.values:
             return max(node.values, key=lambda value: len(json.dumps(value)))
-        kinds = [self._of_kind(node, kind, depth) for kind in node.kinds] or [None]
+        asked = ("string",) if node.is_anything else node.kinds
+        kinds = [self._of_kind(node, kind, depth) for kind in asked] or [None]
         return max(kinds, key=lambda value: len(json.dumps(value)))
 
     def _of_kind(self, node: SchemaNode, kind: str, depth: int) -> Json:
@@ -111,13 +116,16 @@ class _Usual:
             return self._items(node, depth)
         if kind == "object":
             members = {name: self.value(sub, depth + 1) for name, sub in node.properties.items()}
-            named = [node.additional, *node.pattern_properties.values()]
-            maps = [self.value(sub, depth + 1) for sub in named if sub is not None]
-            return {**members, **{f"{_SOME_TEXT[:LABEL]}{n}": each for n, each in enumerate(maps * USUAL_ITEMS)}}
+            return members | self.entries(node, depth)
         if kind == "string":
             length = _within(USUAL_LENGTH, node.bounds.min_length, node.bounds.max_length)
             return (_SOME_TEXT * (length // len(_SOME_TEXT) + 1))[:length]
         return {"number": 12345.67, "integer": 1234567, "boolean": False}.get(kind)
+
+    def entries(self, node: SchemaNode, depth: int) -> dict[str, Json]:
+        """Return the members that a map usually has besides its properties."""
+        values = [self.value(name, depth + 1) for name in _entries(node)]
+        return {f"{_SOME_TEXT[:LABEL]}{number}": each for number, each in enumerate(values * USUAL_ITEMS)}
 
     def _items(self, node: SchemaNode, depth: int) -> Json:
         first = [self.value(name, depth + 1) for name in node.prefix]
@@ -125,6 +133,13 @@ class _Usual:
             return first
         count = _within(USUAL_ITEMS, node.bounds.min_items, node.bounds.max_items)
         return [*first, *[self.value(node.items, depth + 1)] * max(0, count - len(first))]
+
+
+def _entries(node: SchemaNode) -> Iterator[Name]:
+    """Yield the nodes of the members that a document names."""
+    yield from node.pattern_properties.values()
+    if node.additional is not None:
+        yield node.additional
 
 
 def _within(usual: int, least: int | None, most: int | None) -> int:
@@ -140,6 +155,6 @@ def _longest(schema: CompiledSchema, name: Name, depth: int = 0) -> int:
     for node in schema.options(schema[name]):
         found.append(node.bounds.max_length or 0)
         found.append(sum(_longest(schema, sub, depth + 1) for sub in node.properties.values()))
-        inside = (*node.prefix, *(each for each in (node.items, node.additional) if each is not None))
+        inside = (*node.prefix, *([] if node.items is None else [node.items]), *_entries(node))
         found += [_longest(schema, sub, depth + 1) for sub in inside]
     return max(found)

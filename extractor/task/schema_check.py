@@ -1,11 +1,13 @@
 """Whether a compiled schema can be used at all: of an object with fields, and satisfiable.
 
-A schema that nothing can satisfy is refused when it is loaded, by keyword and place, not document by document.
+A schema that nothing can satisfy is refused when it is loaded, by keyword and place, not document by document. Of
+several alternatives those that nothing can satisfy are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import replace
 
 import regex
 
@@ -20,21 +22,27 @@ LONGEST_PATTERN = 10_000
 _CHOICES: Mapping[str, tuple[str, ...]] = {"x-ground": GROUNDS, "x-ungrounded": UNGROUNDED, "x-border": ("word", "any")}
 
 
-def check_schema(source: SchemaSource, compiled: CompiledSchema) -> None:
-    """Raise SchemaError, with keyword and place, for a schema that cannot be used."""
+def checked(source: SchemaSource, compiled: CompiledSchema) -> CompiledSchema:
+    """Return a schema without the alternatives that nothing can satisfy.
+
+    Raises SchemaError, with keyword and place, for one that cannot be used.
+    """
     _check_annotations(source)
     _check_patterns(source)
     root = compiled.root
-    if "object" not in root.types or (root.stated and root.types != {"object"} and root.types != {"object", "null"}):
+    if "object" not in root.types:
         raise SchemaError(f'The schema\'s type must be "object", not {root.type!r}.')
-    if not any(node.properties for node in compiled.options(root)):
+    if not any(_describes(source, node) for node in compiled.options(root)):
         raise SchemaError(
             'A schema describes an object: {"type": "object", "properties": {"手机号": {"type": "string"}}}'
         )
-    for node in compiled.nodes.values():
-        for what in _contradictions(node):
-            raise refuse(_place(node), what)
-    _check_satisfiable(compiled)
+    return _satisfiable(compiled)
+
+
+def _describes(source: SchemaSource, node: SchemaNode) -> bool:
+    """Tell whether an object has fields, or is said to be a map. One of which nothing is said may be a slip."""
+    said = any("additionalProperties" in source.at(place) for place in node.sources)
+    return bool(node.properties or node.pattern_properties) or (said and not node.closed)
 
 
 def _check_annotations(source: SchemaSource) -> None:
@@ -83,32 +91,45 @@ def _undescribed(node: SchemaNode) -> Iterator[str]:
             yield name
 
 
-def _check_satisfiable(compiled: CompiledSchema) -> None:
-    """Refuse a required object that requires itself without an end: no finite value is one.
+def _satisfiable(compiled: CompiledSchema) -> CompiledSchema:
+    """Leave out alternatives that nothing can satisfy; refuse what cannot be satisfied and is no alternative.
 
-    What can be satisfied grows from the leaves up until nothing is added (a least fixed point).
+    What can be satisfied grows from the leaves up until nothing is added (a least fixed point), so a required object
+    that requires itself without an end is not among it: no finite value is one.
     """
-    satisfiable: set[str] = set()
+    wrong = {node.name: what for node in compiled.nodes.values() if (what := next(_contradictions(node), ""))}
+    met: set[str] = set()
     grown = True
     while grown:
-        left = (node for node in compiled.nodes.values() if node.name not in satisfiable)
-        added = {node.name for node in left if _is_met(node, satisfiable)}
-        satisfiable |= added
+        left = (node for node in compiled.nodes.values() if node.name not in met and node.name not in wrong)
+        added = {node.name for node in left if _is_met(node, met)}
+        met |= added
         grown = bool(added)
-    for node in compiled.nodes.values():
-        if node.name not in satisfiable:
+    kept = CompiledSchema(compiled.root_name, {name: _without(node, met) for name, node in compiled.nodes.items()})
+    reached = list(kept.reachable(kept.root_name))
+    for node in sorted(reached, key=lambda node: node.name not in wrong):
+        if node.name in wrong:
+            raise refuse(_place(node), wrong[node.name])
+        if node.name not in met:
             raise refuse(_place(node), "it requires itself without an end, so nothing can satisfy it")
+    return kept
 
 
-def _is_met(node: SchemaNode, satisfiable: set[str]) -> bool:
+def _without(node: SchemaNode, met: Set[str]) -> SchemaNode:
+    """Return a node with those of its alternatives that can be satisfied, or all where none can."""
+    kept = tuple(name for name in node.alternatives if name in met)
+    return replace(node, alternatives=kept) if kept and len(kept) < len(node.alternatives) else node
+
+
+def _is_met(node: SchemaNode, met: Set[str]) -> bool:
     if node.alternatives:
-        return any(name in satisfiable for name in node.alternatives)
+        return any(name in met for name in node.alternatives)
     if node.types - {"object", "array"}:
         return True
-    if "array" in node.types and not (node.bounds.min_items and node.items and node.items not in satisfiable):
+    if "array" in node.types and not (node.bounds.min_items and node.items and node.items not in met):
         return True
     return "object" in node.types and all(
-        node.properties[name] in satisfiable for name in node.required if name in node.properties
+        node.properties[name] in met for name in node.required if name in node.properties
     )
 
 

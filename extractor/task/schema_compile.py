@@ -23,6 +23,11 @@ MOST_NODES = 100_000
 MOST_COMBINED = 64
 """Branches of alternatives that hold together are combined up to so many; beyond that the validator alone decides."""
 
+DEEPEST_ANYTHING = 3
+"""Lists and objects inside of each other where a schema says nothing. JSON goes on for ever, and a model with it."""
+
+_SCALARS = frozenset(("null", "boolean", "integer", "number", "string"))
+
 SAME_VALUE = ("allOf", "anyOf", "oneOf")
 """Keywords whose schemas are about the very value that the schema is about."""
 
@@ -32,8 +37,11 @@ UNEXPRESSED = (
 )
 """Keywords that only the validator knows."""
 
-_OF_OBJECTS = ("properties", "patternProperties", "additionalProperties", "required", "minProperties", "maxProperties")
-_OF_LISTS = ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains")
+_OF_OBJECTS = (
+    *("properties", "patternProperties", "additionalProperties", "required", "minProperties", "maxProperties"),
+    *("propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties"),
+)
+_OF_LISTS = ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "unevaluatedItems")
 _OF_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _OF_STRINGS = ("pattern", "format", "minLength", "maxLength")
 _IMPLIED = {"object": _OF_OBJECTS, "array": _OF_LISTS, "number": _OF_NUMBERS, "string": _OF_STRINGS}
@@ -140,8 +148,15 @@ class _Compiler:
         alternatives = self._alternatives(places, groups, decided)
         values = _values(schemas)
         types, stated = _types(schemas, values)
+        if stated and values is not None:
+            values = tuple(value for value in values if _type_of(value) in types)
         if alternatives and not stated and values is None:
             types = frozenset(TYPES)  # the alternatives say
+        inside = _inside(self._source, places)
+        if inside is None and not stated and values is None:
+            types &= _SCALARS
+        if alternatives or values is not None:
+            inside = None  # what is in them, these say
         return SchemaNode(
             name,
             places,
@@ -152,8 +167,8 @@ class _Compiler:
             _annotations(schemas),
             alternatives=alternatives,
             unexpressed=_unexpressed(schemas, groups, bool(alternatives)),
-            **self._members(places, schemas),
-            **self._items(places, schemas),
+            **self._members(places, schemas, inside if "object" in types else None),
+            **self._items(places, schemas, inside if "array" in types else None),
         )
 
     def _alternatives(self, places: Places, groups: list[tuple[str, str]], decided: frozenset[str]) -> tuple[Name, ...]:
@@ -169,8 +184,8 @@ class _Compiler:
         branches = range(len(self._source.at(place)[keyword]))
         return tuple(dict.fromkeys(self.node((*places, f"{place}/{keyword}/{index}"), now) for index in branches))
 
-    def _members(self, places: Places, schemas: list[Schema]) -> dict[str, Json]:
-        """Return what a node says of an object's members."""
+    def _members(self, places: Places, schemas: list[Schema], inside: str | None) -> dict[str, Json]:
+        """Return what a node says of an object's members; where that is nothing, they are what is `inside`."""
         parts: dict[str, list[str]] = {}
         patterns: dict[str, list[str]] = {}
         additional: list[str] = []
@@ -186,6 +201,8 @@ class _Compiler:
         if not closed and not patterns:  # what is required and nowhere described may be anything
             for missing in (each for each in required if each not in parts):
                 parts[missing] = list(additional) or [self._source.anything]
+        if inside is not None and not (parts or patterns or additional):
+            additional.append(inside)
         return {
             "properties": {each: self.node(found) for each, found in parts.items()},
             "required": frozenset(required),
@@ -194,8 +211,8 @@ class _Compiler:
             "pattern_properties": {each: self.node(found) for each, found in patterns.items()},
         }
 
-    def _items(self, places: Places, schemas: list[Schema]) -> dict[str, Json]:
-        """Return what a node says of a list's items."""
+    def _items(self, places: Places, schemas: list[Schema], inside: str | None) -> dict[str, Json]:
+        """Return what a node says of a list's items; where that is nothing, they are what is `inside`."""
         longest = max((len(schema.get("prefixItems", ())) for schema in schemas), default=0)
         prefix: list[list[str]] = [[] for _ in range(longest)]
         items: list[str] = []
@@ -208,11 +225,20 @@ class _Compiler:
                     prefix[index].append(f"{place}/items")
             if isinstance(schema.get("items"), Mapping):
                 items.append(f"{place}/items")
+        no_more = any(schema.get("items") is False for schema in schemas)
+        if inside is not None and not (items or longest or no_more):
+            items.append(inside)
         return {
             "prefix": tuple(self.node(found) for found in prefix),
             "items": self.node(items) if items else None,
-            "no_more_items": any(schema.get("items") is False for schema in schemas),
+            "no_more_items": no_more,
         }
+
+
+def _inside(source: SchemaSource, places: Places) -> str | None:
+    """Return the place of what is in a list or object of which nothing is said; None where there is no room for it."""
+    depth = max((place.count("/") for place in places if source.is_anything(place)), default=-1) + 1
+    return source.anything + "/in" * depth if depth <= DEEPEST_ANYTHING else None
 
 
 def _values(schemas: list[Schema]) -> tuple[Json, ...] | None:
@@ -233,7 +259,10 @@ def equality_key(value: Json) -> str:
 
 
 def _types(schemas: list[Schema], values: tuple[Json, ...] | None) -> tuple[frozenset[str], bool]:
-    """Return the types that are left, and whether they are named; what names none is told by its other keywords."""
+    """Return the types that are left, and whether they are named; what names none is told by its other keywords.
+
+    What these do not tell either may be anything.
+    """
     if any(schema is NOTHING for schema in schemas):
         return frozenset(("null",)), True
     named = [_spread(schema["type"]) for schema in schemas if "type" in schema]
@@ -242,9 +271,7 @@ def _types(schemas: list[Schema], values: tuple[Json, ...] | None) -> tuple[froz
     if values is not None:
         return frozenset(_type_of(value) for value in values), False
     implied = [kind for kind, words in _IMPLIED.items() if any(word in schema for schema in schemas for word in words)]
-    if len(implied) == 1:
-        return _spread(implied[0]), False
-    return frozenset(("string",)), False
+    return _spread(implied or list(TYPES)), False
 
 
 def _spread(types: str | list[str]) -> frozenset[str]:

@@ -63,7 +63,8 @@ class SchemaNode:
     `types` are the JSON types that it may have (integers apart from other numbers); `stated` says whether the schema
     names them, or they follow from its other keywords. `values` are those of `enum` and `const`, None where there is no
     such list. `alternatives` (of `anyOf`, `oneOf`) are nodes that hold in full: the rest of this node is part of each.
-    `items` is None where anything may be an item, `additional` where no further property has a schema of its own.
+    `items` is None where no item is described, `additional` where no further property is. A list or object of which
+    nothing is described holds anything: text, numbers, booleans, and lists and objects of these.
     `unexpressed` names keywords that only the validator knows (`not`, `if`, `contains`, ...). `sources` are the places
     in the schema, as JSON Pointers, that hold together here.
     """
@@ -98,10 +99,20 @@ class SchemaNode:
 
     @property
     def type(self) -> str:
-        """The type that is asked for beside null, in one word: `enum`, a type, or several joined with ` or `."""
+        """The type that is asked for beside null, in one word: `enum`, a type, or several joined with ` or `.
+
+        Where the schema says nothing it is `string`, as most of what is extracted is.
+        """
         if self.values is not None and not self.stated:
             return "enum"
+        if self.is_anything:
+            return "string"
         return " or ".join(self.kinds) or "null"
+
+    @property
+    def is_anything(self) -> bool:
+        """Whether the schema says nothing of the type of its values."""
+        return self.nullable and not self.stated and self.values is None and not self.alternatives
 
     @property
     def is_map(self) -> bool:

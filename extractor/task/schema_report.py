@@ -84,21 +84,12 @@ def _hard(task: Task) -> Iterator[Finding]:
 
 
 def _vague(task: Task) -> Iterator[Finding]:
-    """Yield fields without a type, which are taken for text to copy."""
+    """Yield fields without a type, which may hold anything."""
     for each in task.fields:
-        if (
-            not each.node.stated
-            and each.node.values is None
-            and not each.node.alternatives
-            and _says_nothing(each.node)
-        ):
+        if each.node.is_anything:
             what = "has no type"
             if each.node.sources == (SchemaSource.anything,):
                 what = "is required, and no property describes it (a slip of the pen?)"
             yield Finding(
-                f"/{escape_pointer(each.name)}", "untyped", f'{what}: it is taken for text to copy; add "type"'
+                f"/{escape_pointer(each.name)}", "untyped", f'{what}: text, numbers, lists or objects will do; add "type"'
             )
-
-
-def _says_nothing(node: SchemaNode) -> bool:
-    return not (node.properties or node.is_map or node.prefix or node.items)

@@ -9,6 +9,7 @@ know what a keyword means.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -32,6 +33,13 @@ SINGLES = (
     *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
     *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
 )
+BESIDE_REFERENCE = (
+    *("$ref", "$id", "id", "definitions", "$defs", "title", "description", "default", "examples", "nullable"),
+    *("$schema", "$comment", "deprecated"),
+)
+"""What counts beside a reference where it stands alone by the rule, up to draft 7; so does what begins with `x-`."""
+
+_ALONE = re.compile(r"json-schema\.org/draft-0[3-7]/")
 _DROPPED = ("$id", "id", "$schema", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -49,10 +57,14 @@ class SchemaSource:
     by_pointer: Mapping[str, Schema] = field(repr=False)
 
     anything = "(anything)"
-    """The pointer of a schema that says nothing, of what is asked for and never described."""
+    """The pointer of a schema that says nothing, of what is asked for and never described; so is each one below it."""
 
     def at(self, pointer: str) -> Schema:
-        return {} if pointer == self.anything else self.by_pointer[pointer]
+        return {} if self.is_anything(pointer) else self.by_pointer[pointer]
+
+    def is_anything(self, pointer: str) -> bool:
+        """Tell whether a pointer leads to nothing in the schema as it was written."""
+        return pointer.startswith(self.anything)
 
 
 def normalize(schema: Json) -> SchemaSource:
@@ -122,6 +134,7 @@ class _Normalizer:
 
     def __init__(self, root: Schema) -> None:
         self._root = root
+        self._alone = bool(_ALONE.search(str(root.get("$schema", ""))))
         self._resources: dict[str, str] = {}
         self._anchors: dict[tuple[str, str], str] = {}
         self._known: set[str] = set()  # pointers of what keywords say is a schema
@@ -152,7 +165,7 @@ class _Normalizer:
         for keyword in ("$anchor", "$dynamicAnchor"):
             if isinstance(schema.get(keyword), str):
                 self._anchors[resource.base, schema[keyword]] = pointer
-        for path, sub in _inside(_modern(schema)):
+        for path, sub in _inside(self._form(schema)):
             yield from self._collect(sub, pointer + path, resource, depth + 1)
 
     def _own(self, schema: Schema, pointer: str, resource: _Resource) -> _Resource:
@@ -170,12 +183,18 @@ class _Normalizer:
             return schema
         resource = self._own(schema, pointer, resource)
         changed: dict[str, Json] = {}
-        for keyword, value in _modern(schema).items():
+        for keyword, value in self._form(schema).items():
             if keyword in _REFERENCES and isinstance(value, str):
                 changed["$ref"] = self._reference(value, resource)
             elif keyword not in _DROPPED or not isinstance(value, str | bool | Mapping):
                 changed[keyword] = self._value(keyword, value, pointer, resource)
         return changed
+
+    def _form(self, schema: Schema) -> Schema:
+        """Return a schema with its keywords in their form of today, of a reference without those that do not count."""
+        if self._alone and isinstance(schema.get("$ref"), str):
+            schema = {key: each for key, each in schema.items() if key in BESIDE_REFERENCE or key.startswith("x-")}
+        return _modern(schema)
 
     def _value(self, keyword: str, value: Json, pointer: str, resource: _Resource) -> Json:
         below = f"{pointer}/{keyword}"

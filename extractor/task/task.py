@@ -18,7 +18,7 @@ from extractor.errors import Problem, SchemaError
 from extractor.task.answer_grammar import AnswerGrammar, compile_grammar, unconstrained
 from extractor.task.bundled import PROMPTS, SCHEMAS
 from extractor.task.examples import Example
-from extractor.task.schema_check import check_schema
+from extractor.task.schema_check import checked
 from extractor.task.schema_compile import compile_schema
 from extractor.task.schema_node import CompiledSchema, SchemaNode
 from extractor.task.schema_source import Schema, SchemaSource, check_text, normalize
@@ -112,6 +112,16 @@ class Task:
                     found.setdefault(name, Field(name, asked, name in node.required, self.compiled.type_of(asked)))
         return tuple(found.values())
 
+    @cached_property
+    def is_map(self) -> bool:
+        """Whether a document may have fields of its own, which it names itself."""
+        return any(option.is_map for option in self.compiled.options(self.compiled.root))
+
+    @property
+    def all_fields(self) -> tuple[str, ...] | None:
+        """The pointers of all fields, without their slash; None where a document names fields of its own."""
+        return None if self.is_map else tuple(escape_pointer(each.name) for each in self.fields)
+
     @property
     def whole(self) -> Task:
         """The task that has the last word on the data."""
@@ -191,9 +201,7 @@ class Task:
 def _load(schema: str) -> tuple[SchemaSource, CompiledSchema]:
     """Return a schema (JSON) normalized and compiled, the same for every task that is made of it."""
     source = normalize(json.loads(schema))
-    compiled = compile_schema(source)
-    check_schema(source, compiled)
-    return source, compiled
+    return source, checked(source, compile_schema(source))
 
 
 def load_task(schema: str, prompt: str = "zh", examples: Sequence[Example] = ()) -> Task:

@@ -3,12 +3,15 @@
 Three things are not jsonschema's own. Patterns are matched by an engine that can be stopped, so that one that
 backtracks without an end is an error of its document and no hang. Moments without a time zone are moments. And for a
 part of a document, or some of the fields, what must hold only for the whole is left out.
+
+Which of several alternatives a value answers to is asked of it as a model writes it as well, with null for what there
+is not.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, time
 from functools import cached_property
 from typing import Any, cast
@@ -94,6 +97,40 @@ def _any_of_one(validator: Any, branches: list[Json], instance: Json, schema: Sc
     yield from Draft202012Validator.VALIDATORS["anyOf"](validator, branches, instance, schema)
 
 
+def _one_fits(validator: Any, branches: list[Json], instance: Json, schema: Schema) -> Iterator[ValidationError]:
+    if not any(_fits(validator, branch, instance) for branch in branches):
+        yield ValidationError("fits no alternative")
+
+
+def _only_one_fits(validator: Any, branches: list[Json], instance: Json, schema: Schema) -> Iterator[ValidationError]:
+    if sum(_fits(validator, branch, instance) for branch in branches) != 1:
+        yield ValidationError("does not fit one alternative")
+
+
+def _fits(validator: Any, branch: Json, instance: Json) -> bool:
+    return next(validator.descend(instance, branch), None) is None
+
+
+def _given_properties(
+    validator: Any, properties: Mapping[str, Json], instance: Json, schema: Schema
+) -> Iterator[ValidationError]:
+    """Of properties those that are null and need not be there are not."""
+    required = schema.get("required", ())
+    for name, sub in properties.items() if isinstance(instance, Mapping) else ():
+        if name in instance and (instance[name] is not None or name in required):
+            yield from validator.descend(instance[name], sub, path=name, schema_path=name)
+
+
+def _given_required(
+    validator: Any, required: Sequence[str], instance: Json, schema: Schema
+) -> Iterator[ValidationError]:
+    """What is required is given where it is not null, or is null and described beside."""
+    described = schema.get("properties", {})
+    for name in required if isinstance(instance, Mapping) else ():
+        if instance.get(name) is None and (name not in instance or name not in described):
+            yield ValidationError("is required")
+
+
 def _nothing(validator: Any, value: Json, instance: Json, schema: Schema) -> Iterator[ValidationError]:
     return iter(())
 
@@ -109,6 +146,22 @@ _Whole: Any = validators.extend(  # type: ignore[no-untyped-call]
 _Part: Any = validators.extend(  # type: ignore[no-untyped-call]
     _Whole, {**dict.fromkeys(OF_THE_WHOLE, _nothing), "oneOf": _any_of_one}
 )
+
+
+def _judge(part: bool, nulls: bool) -> Any:
+    """Return the class of validators that only say yes or no, with `nulls` of values with null for what there is not.
+
+    They stop at the first thing that is wrong, where those that say what is wrong go through all alternatives.
+    """
+    changed: dict[str, Any] = {"anyOf": _one_fits, "oneOf": _one_fits if part else _only_one_fits}
+    if nulls:
+        changed |= {"properties": _given_properties} | ({} if part else {"required": _given_required})
+    return validators.extend(_Part if part else _Whole, changed)  # type: ignore[no-untyped-call]
+
+
+_JUDGES: Mapping[tuple[bool, bool], Any] = {
+    (part, nulls): _judge(part, nulls) for part in (False, True) for nulls in (False, True)
+}
 
 FORMATS = FormatChecker(formats=())
 FORMATS.checkers = dict(Draft202012Validator.FORMAT_CHECKER.checkers)
@@ -134,26 +187,35 @@ class SchemaValidator:
     def __init__(self, source: SchemaSource, *, part: bool = False) -> None:
         self.part = part
         self._source = source
-        self._class: Any = _Part if part else _Whole
 
     @cached_property
     def _validator(self) -> Any:
-        return self._class(cast(Json, self._source.document), registry=referencing.Registry(), format_checker=FORMATS)
+        return self._made(_Part if self.part else _Whole)
+
+    @cached_property
+    def _judges(self) -> tuple[Any, Any]:
+        return self._made(_JUDGES[self.part, False]), self._made(_JUDGES[self.part, True])
+
+    def _made(self, kind: Any) -> Any:
+        return kind(cast(Json, self._source.document), registry=referencing.Registry(), format_checker=FORMATS)
 
     def errors(self, data: Json) -> Iterator[jsonschema.ValidationError]:
         """Yield what the schema has against data."""
         yield from self._validator.iter_errors(data)
 
-    def accepts(self, node: SchemaNode, value: Json) -> bool:
-        """Tell whether a value keeps to all that holds together in a node."""
-        return bool(self._node(node).is_valid(value))
+    def accepts(self, node: SchemaNode, value: Json, *, nulls: bool = False) -> bool:
+        """Tell whether a value keeps to all that holds together in a node.
+
+        With `nulls` a member that is null and need not be there is not there: that is how a model writes it.
+        """
+        return bool(self._of(node, self._judges[nulls]).is_valid(value))
 
     def errors_of(self, node: SchemaNode, value: Json) -> Iterator[jsonschema.ValidationError]:
         """Yield what a node has against a value."""
-        yield from self._node(node).iter_errors(value)
+        yield from self._of(node, self._validator).iter_errors(value)
 
-    def _node(self, node: SchemaNode) -> Any:
-        places = [place for place in node.sources if place != self._source.anything]
+    def _of(self, node: SchemaNode, validator: Any) -> Any:
+        places = [place for place in node.sources if not self._source.is_anything(place)]
         if places == [""]:
-            return self._validator
-        return self._validator.evolve(schema={"allOf": [{"$ref": uri_of(place)} for place in places]})
+            return validator
+        return validator.evolve(schema={"allOf": [{"$ref": uri_of(place)} for place in places]})

@@ -40,6 +40,9 @@ _RULES: Mapping[str, str] = {
     "dependentRequired": "lacks a value that another one asks for",
     "propertyNames": "has a name that the schema does not allow",
 }
+_LACKING = ("minItems", "minProperties", "contains", "dependentRequired")
+"""Rules that are broken for want of a value: the document may just not have it, and what there is holds."""
+
 _OF_ALTERNATIVES = ("anyOf", "oneOf")
 _TELLING = ("const", "enum", "type")
 """Rules that tell alternatives apart: the alternative that breaks none of them is the one that was meant."""
@@ -62,7 +65,7 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[Problem]:
         for inner in _meant(error.context):
             yield from _problems(inner)
     else:
-        yield Problem("schema", f"{where or '/'}: {_rule(error)}")
+        yield Problem("required" if error.validator in _LACKING else "schema", f"{where or '/'}: {_rule(error)}")
 
 
 def _rule(error: jsonschema.ValidationError) -> str:

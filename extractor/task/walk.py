@@ -56,8 +56,11 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Walk:
-    """Finds the node of each value. Of alternatives the first that accepts the value counts; where none does, the one
-    that it has most in common with."""
+    """Finds the node of each value.
+
+    Of alternatives the first that accepts the value and describes all of it counts, as it is or without the nulls that
+    stand for nothing; where none does, the one that it has most in common with.
+    """
 
     schema: CompiledSchema
     validator: SchemaValidator
@@ -68,8 +71,19 @@ class Walk:
         if not node.alternatives:
             return node
         options = list(self.schema.options(node))
-        accepted = (option for option in options if self.validator.accepts(option, value))
-        return next(accepted, None) or max(options, key=lambda option: self._affinity(option, value))
+        ways = (False, True) if isinstance(value, Mapping | list) else (False,)
+        accepted = (each for nulls in ways for each in options if self.validator.accepts(each, value, nulls=nulls))
+        loose: list[SchemaNode] = []
+        for option in accepted:
+            if self._describes(option, value):
+                return option
+            loose.append(option)
+        return max(loose or options, key=lambda option: self._affinity(option, value))
+
+    def _describes(self, node: SchemaNode, value: Json) -> bool:
+        """Tell whether a node says something of all members that a value has."""
+        members = value.items() if isinstance(value, Mapping) else ()
+        return all(item is None or self.member(node, member) is not None for member, item in members)
 
     def is_optional(self, node: SchemaNode, member: str) -> bool:
         """Tell whether null may stand for a member, because the object may be without it."""
@@ -89,16 +103,22 @@ class Walk:
         return node.prefix[index] if index < len(node.prefix) else node.items
 
     def without_nulls(self, value: Json, name: Name | None) -> Json:
-        """Return a value without the members that are null and may be absent, at every depth."""
+        """Return a value without the members that are null for want of a value, at every depth.
+
+        Such a one may be absent, or the schema does not say that it may be null.
+        """
         if name is None or not isinstance(value, Mapping | list):
             return value
         node = self.settle(name, value)
         if isinstance(value, list):
             return [self.without_nulls(item, self.item(node, index)) for index, item in enumerate(value)]
-        kept = {
-            member: item for member, item in value.items() if item is not None or not self.is_optional(node, member)
-        }
+        kept = {member: item for member, item in value.items() if item is not None or self._may_be_null(node, member)}
         return {member: self.without_nulls(item, self.member(node, member)) for member, item in kept.items()}
+
+    def _may_be_null(self, node: SchemaNode, member: str) -> bool:
+        """Tell whether null is a value of a member, not the want of one."""
+        name = self.member(node, member)
+        return not self.is_optional(node, member) and not (name is not None and self.schema[name].is_anything)
 
     def leaves(self, data: Json, name: Name | None = None) -> Iterator[Leaf]:
         """Yield all scalars of data in order, null ones included."""

@@ -11,7 +11,6 @@ from extractor.config import DEFAULT_BACKEND, ModelConfig, RunConfig
 from extractor.evaluation import Annotation, Resampling, Scope, evaluate
 from extractor.pipeline import Pipeline
 from extractor.task.task import Task
-from extractor.text.json_pointer import escape_pointer
 from extractor.tuning.questions import as_document
 
 
@@ -30,7 +29,6 @@ def measure(items: Sequence[AnnotatedText], task: Task, model: ModelConfig) -> M
         records = Pipeline(task, backend, RunConfig()).run(map(as_document, numbered))
         found = {record.id: Annotation(record.id, record.data) for record in records}
     gold = [Annotation(item.id, item.data) for item in numbered]
-    scope = Scope(tuple(escape_pointer(field.name) for field in task.fields))
-    evaluation = evaluate(gold, found, scope)
+    evaluation = evaluate(gold, found, Scope(task.all_fields))
     f1 = evaluation.scores("normalized", Resampling(1)).micro.f1.value
     return Measure(f1 or 0.0, evaluation.made_up().where_null)

@@ -40,7 +40,7 @@ def test_what_is_questionable_about_a_schema_is_told_field_by_field(tmp_path: Pa
         "/人数": "the grammar leaves `not` to the validator: an answer may have to be retried",
         "/ID": "differs from 'id' only in case: models confuse them, and SQL takes them for one column",
         "/姓名": "is required and must be copied from the document: one that lacks it gives a partial row",
-        "/备注": 'has no type: it is taken for text to copy; add "type"',
+        "/备注": 'has no type: text, numbers, lists or objects will do; add "type"',
     }
 
 

@@ -137,9 +137,12 @@ def _asked(prompt: Prompt, item: AnnotatedText, *, whole: bool) -> Turn:
 
 
 def right_answer(prompt: Prompt, item: AnnotatedText, *, whole: bool) -> dict[str, Json]:
-    """Return what a prompt about a text should be answered: its fields; of a part (not `whole`) what it shows."""
+    """Return what a prompt about a text should be answered: its fields; of a part (not `whole`) what it shows.
+
+    Where a text names fields of its own, these too.
+    """
     names = {field.name for field in prompt.task.fields}
-    data = {name: value for name, value in (item.data or {}).items() if name in names}
+    data = {name: value for name, value in (item.data or {}).items() if name in names or prompt.task.is_map}
     if not whole:
         shown = TextIndex(prompt.chunk.text)
         data = {name: _in_part(value, f"/{escape_pointer(name)}", item, prompt, shown) for name, value in data.items()}

@@ -9,7 +9,7 @@ from typing import TypeVar
 from extractor.annotation_formats._support.annotated_text import AnnotatedText, Notes
 from extractor.data import Json
 from extractor.task.coerce import Coercer
-from extractor.task.column_types import SCALARS, ColumnType, column_type
+from extractor.task.column_types import JSON, SCALARS, ColumnType, column_type
 from extractor.task.task import Task
 from extractor.text.json_pointer import escape_pointer, scalars
 
@@ -24,10 +24,10 @@ def shaped(item: AnnotatedText, task: Task, notes: Notes) -> AnnotatedText:
     data: dict[str, Json] = {}
     moved: dict[str, str] = {}
     for name, value in item.data.items():
-        if name not in types:
+        if name not in types and not task.is_map:
             notes.add("fields that the schema does not name, left out", value is not None)
             continue
-        data[name] = _formed(value, types[name], notes)
+        data[name] = _formed(value, types.get(name, JSON), notes)
         moved |= _moved(name, value, data[name])
     spans = _renamed(item.spans, moved)
     confidence = _renamed(item.confidence, moved)

@@ -64,7 +64,7 @@ def _judge(completion: Completion, extracted: ParsedJson) -> Outcome:
     if not isinstance(answer.value, dict):
         return Rejection.of(completion, "parse", f"the answer must be one JSON object, not {_kind(answer.value)}")
     # A lossy step makes an object of nearly anything ("{" becomes {}); one without any field of the task is garbage.
-    if is_lossy(answer) and not _has_field(answer.value, names):
+    if is_lossy(answer) and not (_has_field(answer.value, names) or (task.is_map and answer.value)):
         return Rejection.of(completion, "parse", "the answer names no field")
     coerced = coerce(answer, task)
     extraction = Extraction(completion, plain(coerced.value), "+".join(coerced.steps))

@@ -1,0 +1,134 @@
+"""Whatever a schema of strangers allows can be written under the constraint, and comes out as it was written."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from extractor.backends.scripted import Backend
+from extractor.config import RunConfig
+from extractor.data import Json, Record
+from extractor.errors import SchemaError
+from extractor.pipeline import Pipeline
+from extractor.task.answer_schema import answer_schema
+from extractor.task.task import Schema, make_task
+from tests.builders import INTEGER, STRING, STRINGS, a_document
+from tests.task.test_schema_kinds import a_schema, takes
+
+DRAFT_7 = {"$schema": "http://json-schema.org/draft-07/schema#"}
+ANY: Json = {"description": "whatever it is"}
+POINT = {"type": "object", "required": ["x"], "properties": {"x": INTEGER, "name": STRING}}
+
+
+def a_record(schema: Schema, text: str, answer: Json, **config: Json) -> Record:
+    """The record of a text that is always answered so."""
+    backend = Backend(answer=lambda prompt: json.dumps(answer, ensure_ascii=False))
+    (record,) = Pipeline(make_task(schema), backend, RunConfig(**config)).run([a_document(text)])
+    return record
+
+
+# ruff: noqa: E501
+REACHED: list[tuple[str, Schema, str, Json]] = [
+    ("a number of no type", a_schema(a=ANY), "甲 3.5", {"a": 3.5}),
+    ("a boolean of no type", a_schema(a=ANY), "甲", {"a": True}),
+    ("text of no type", a_schema(a=ANY), "甲 乙", {"a": "甲"}),
+    ("a list of no type", a_schema(a={}), "甲 3", {"a": ["甲", 3, None, ["甲"]]}),
+    ("an object of no type", a_schema(a={}), "甲 3", {"a": {"名": "甲", "内": {"数": 3, "表": ["甲"]}}}),
+    ("items of which nothing is said", a_schema(a={"type": "array"}), "甲 3", {"a": ["甲", 3, {"k": "甲"}]}),
+    ("an object of which nothing is said", a_schema(a={"type": "object"}), "甲 3", {"a": {"k": ["甲", 3, True]}}),
+    ("a map of anything", a_schema(a={"type": "object", "additionalProperties": True}), "甲 3", {"a": {"k": ["甲", 3]}}),
+    ("a map whose entry is empty", a_schema(a={"type": "object", "additionalProperties": STRING}), "甲", {"a": {"k": "甲"}}),
+    ("a root that is a map", {"type": "object", "additionalProperties": STRING}, "姓名：甲", {"姓名": "甲"}),
+    ("a root that is a map of objects", {"type": "object", "additionalProperties": POINT}, "p1 3 甲", {"p1": {"x": 3, "name": "甲"}}),
+    ("a root that is a map by pattern", {"patternProperties": {"^[a-z]+$": INTEGER}}, "a 3", {"a": 3, "b": 3}),
+    ("a root that is a map of anything", {"type": "object", "additionalProperties": True}, "甲 3", {"名": "甲", "表": [3]}),
+    ("a root that may be no object", {**a_schema(a=STRING), "type": ["object", "boolean"]}, "甲", {"a": "甲"}),
+    ("told apart by what is required", a_schema(a=STRING, b=STRING) | {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, "甲", {"b": "甲"}),
+    ("told apart by a pattern",
+     {"type": "object", "oneOf": [a_schema(s={"type": "string", "pattern": f"^{word}$"}, n={"type": "array", "items": a_schema(m=STRING, c=INTEGER)}) for word in ("好", "坏")]},
+     "坏 甲 3 乙", {"s": "坏", "n": [{"m": "甲", "c": 3}, {"m": "乙", "c": None}]}),
+    ("told apart by what is described", a_schema(a={"anyOf": [a_schema(x=INTEGER), a_schema(y=INTEGER)]}), "3,5", {"a": {"y": 3}}),
+    ("an alternative that nothing can satisfy",
+     a_schema(a={"type": "object", "required": ["k"], "properties": {"k": {"enum": ["甲"]}}, "oneOf": [{"properties": {"k": {"enum": ["乙"]}}}, {"properties": {"n": INTEGER}}]}),
+     "3", {"a": {"k": "甲", "n": 3}}),
+    ("what stands beside a reference in draft 7", a_schema(a={"$ref": "#/definitions/S", "maxLength": 1, "title": "名"}) | DRAFT_7 | {"definitions": {"S": STRING}},
+     "甲乙", {"a": "甲乙"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "schema", "text", "data"), REACHED, ids=[kind for kind, *_ in REACHED])
+def test_what_is_right_can_be_written_and_comes_out(kind: str, schema: Schema, text: str, data: Json) -> None:
+    task = make_task(schema)
+    assert takes(task, text, data)
+    record = a_record(schema, text, task.completed(data))
+    assert (record.status, _without_nulls(record.data)) == ("ok", _without_nulls(data)), record.errors
+    served = make_task({**answer_schema(task), "title": kind})
+    assert served.problems(task.completed(data)) == ()
+
+
+def _without_nulls(value: Json) -> Json:
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value if item is not None] if isinstance(value, list) else value
+
+
+BEYOND: list[tuple[str, Schema, str, Json]] = [
+    ("text that is not there", a_schema(a=ANY), "甲", {"a": "乙"}),
+    ("text that is not there, in a list", a_schema(a={"type": "array"}), "甲", {"a": ["甲", "乙"]}),
+    ("text that is not there, in an object", a_schema(a={"type": "object"}), "甲", {"a": {"k": {"l": "乙"}}}),
+    ("lists without an end", a_schema(a={}), "甲", {"a": [[[[["甲"]]]]]}),
+    ("what stands beside a reference today", a_schema(a={"$ref": "#/$defs/S", "maxLength": 1}) | {"$defs": {"S": STRING}}, "甲乙", {"a": "甲乙"}),
+    ("an alternative that nothing can satisfy", REACHED[-2][1], "3", {"a": {"k": "乙", "n": 3}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "schema", "text", "data"), BEYOND, ids=[kind for kind, *_ in BEYOND])
+def test_what_is_wrong_cannot_be_written(kind: str, schema: Schema, text: str, data: Json) -> None:
+    assert not takes(make_task(schema), text, data)
+
+
+def test_a_schema_whose_every_alternative_is_impossible_is_refused() -> None:
+    schema = a_schema(a={"type": "string", "anyOf": [{"type": "integer"}, {"enum": [3]}]})
+    with pytest.raises(SchemaError, match=r"/properties/a"):
+        make_task(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "answer", "data", "message"),
+    [
+        (a_schema(a=STRING) | {"required": ["b"]}, {"a": "甲", "b": None}, {"a": "甲", "b": None}, "/b: required, not found in the document"),
+        (a_schema(a=STRING, l={**STRINGS, "minItems": 2}), {"a": "甲", "l": ["乙"]}, {"a": "甲", "l": ["乙"]}, "/l: has fewer than 2 items"),
+        (a_schema(a=STRING, l={**STRINGS, "minItems": 10**9}) | {"required": ["l"]}, {"a": "甲", "l": None}, {"a": "甲", "l": []}, "/l: has fewer than 1000000000 items"),
+        (a_schema(a=STRING, b=STRING) | {"required": ["b"]}, {"a": "甲", "b": ""}, {"a": "甲", "b": None}, "/b: required, not found in the document"),
+        (a_schema(a=STRING, b=STRING) | {"minProperties": 2}, {"a": "甲"}, {"a": "甲", "b": None}, "/: has fewer than 2 members"),
+    ],
+)  # fmt: skip
+def test_what_a_document_lacks_costs_nothing_of_the_rest(schema: Schema, answer: Json, data: Json, message: str) -> None:
+    record = a_record(schema, "甲 乙", answer)
+    assert (record.status, record.data, record.attempts) == ("partial", data, 2)
+    assert {error.problem.message for error in record.errors} == {message}
+
+
+def test_an_empty_entry_of_a_map_is_no_entry() -> None:
+    record = a_record(a_schema(a={"type": "object", "additionalProperties": STRING}), "甲 无", {"a": {"k": "", "l": "无"}})
+    assert (record.status, record.data) == ("ok", {"a": {"k": None, "l": "无"}})
+
+
+def test_a_map_at_the_root_goes_all_the_way(tmp_path: Path) -> None:
+    from extractor import Extractor
+
+    schema = {"type": "object", "additionalProperties": {"type": "string", "x-sensitive": True}}
+    long = "。".join(f"项{number}：值{number}" for number in range(3000))
+    backend = Backend(answer=lambda prompt: json.dumps(_entries(prompt.chunk.text), ensure_ascii=False))
+    (record,) = Pipeline(make_task(schema), backend, RunConfig()).run([a_document(long)])
+    assert record.status == "ok"
+    assert record.data is not None
+    assert record.data == {f"项{number}": f"值{number}" for number in range(3000)}
+    assert Extractor(schema=schema, model="demo").task.is_map
+    (hidden,) = Pipeline(make_task(schema), backend, RunConfig(redact=True)).run([a_document("项1：值1")])
+    assert hidden.data == {"项1": "***"}
+
+
+def _entries(text: str) -> dict[str, str]:
+    return dict(each.split("：") for each in text.split("。") if each.count("：") == 1 and each.startswith("项") and "值" in each)
