@@ -379,7 +379,10 @@ def _may_be_empty(node: SchemaNode) -> bool:
     bounds = node.bounds
     copied = "string" in node.kinds and node.ground == "verbatim" and node.values is None
     return (
-        copied and not bounds.min_length and not bounds.formats and all(search_pattern(each, "") for each in bounds.patterns)
+        copied
+        and not bounds.min_length
+        and not bounds.formats
+        and all(search_pattern(each, "") for each in bounds.patterns)
     )
 
 

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from extractor.data import Json
 from extractor.task.schema_compile import equality_key
@@ -45,6 +46,14 @@ def coerce(parsed: ParsedJson, task: Task) -> ParsedJson:
     return parsed.then(value, *coercer.steps)
 
 
+class _Tried(NamedTuple):
+    """What became of a value for a node with alternatives. It holds the value, so that its `id` stays its own."""
+
+    value: Json
+    formed: Json
+    steps: dict[str, None]
+
+
 @dataclass(frozen=True)
 class Coercer:
     """Brings values into form.
@@ -54,6 +63,7 @@ class Coercer:
 
     walk: Walk
     steps: dict[str, None] = field(default_factory=dict)
+    _known: dict[tuple[Name, int, bool], _Tried] = field(default_factory=dict)
 
     def coerce(self, value: Json, name: Name, optional: bool = False) -> Json:
         """Return the value as a node asks for it; `optional` if null may stand for it."""
@@ -64,8 +74,11 @@ class Coercer:
             return self._noted("null-words", None)
         if node.values is not None:
             return self._option(value, node)
-        if value is None or (len(node.kinds) > 1 and self._accepts(node, value)):
+        if value is None:
             return value
+        if len(node.kinds) > 1 and self._accepts(node, value):
+            kind = {dict: "object", list: "array"}.get(type(value))
+            return self._FORMS[kind](self, value, node) if kind else value
         return self._in_form(value, node)
 
     def _is_nothing(self, value: Json, node: SchemaNode, optional: bool) -> bool:
@@ -84,13 +97,26 @@ class Coercer:
         return value
 
     def _any_of(self, value: Json, node: SchemaNode, optional: bool) -> Json:
-        """Return the value if it fits, else what the first alternative that can make it fit makes of it."""
+        """Return the value if it fits, else what the first alternative that can make it fit makes of it.
+
+        Each value is tried once, though alternatives lead to one another. While it is, it stays as it is: it is not
+        made a list of itself without an end.
+        """
+        key = node.name, id(value), optional
+        if key not in self._known:
+            self._known[key] = _Tried(value, value, {})
+            trial = Coercer(self.walk, _known=self._known)
+            self._known[key] = _Tried(value, trial._one_of(value, node, optional), trial.steps)
+        self.steps.update(self._known[key].steps)
+        return self._known[key].formed
+
+    def _one_of(self, value: Json, node: SchemaNode, optional: bool) -> Json:
         options = list(self.walk.schema.options(node))
         listed = any(_is_listed(value, option) for option in options)
         if listed or (self._accepts(node, value) and not (optional and _is_null_word(value))):
             return self._settled(value, node)
         for option in options:
-            trial = Coercer(self.walk)
+            trial = Coercer(self.walk, _known=self._known)
             formed = trial.coerce(value, option.name, optional)
             if self._accepts(node, formed) or (optional and formed is None):
                 self.steps.update(trial.steps)

@@ -23,7 +23,7 @@ MOST_NODES = 100_000
 MOST_COMBINED = 64
 """Branches of alternatives that hold together are combined up to so many; beyond that the validator alone decides."""
 
-DEEPEST_ANYTHING = 3
+DEEPEST_ANYTHING = 6
 """Lists and objects inside of each other where a schema says nothing. JSON goes on for ever, and a model with it."""
 
 _SCALARS = frozenset(("null", "boolean", "integer", "number", "string"))

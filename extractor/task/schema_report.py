@@ -91,5 +91,7 @@ def _vague(task: Task) -> Iterator[Finding]:
             if each.node.sources == (SchemaSource.anything,):
                 what = "is required, and no property describes it (a slip of the pen?)"
             yield Finding(
-                f"/{escape_pointer(each.name)}", "untyped", f'{what}: text, numbers, lists or objects will do; add "type"'
+                f"/{escape_pointer(each.name)}",
+                "untyped",
+                f'{what}: text, numbers, lists or objects will do; add "type"',
             )

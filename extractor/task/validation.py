@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from datetime import datetime, time
 from functools import cached_property
+from itertools import islice
 from typing import Any, cast
 
 import jsonschema
@@ -37,6 +39,15 @@ OF_THE_WHOLE = (
     *("unevaluatedProperties", "unevaluatedItems"),
 )
 """Keywords that a part of a document may break though the whole keeps them."""
+
+FITS_NONE = "fits none of the alternatives"
+
+DEEPEST_EXPLAINED = 3
+"""Alternatives inside alternatives of which is said what each has against a value: there are as many as that power."""
+
+_LEVEL: ContextVar[int] = ContextVar("level", default=0)
+_VERDICTS: ContextVar[dict[tuple[type, int, int], bool]] = ContextVar("verdicts")
+"""Which values fit which branches, by their ids: of one check, during which these do not change."""
 
 TOO_SLOW = "takes too long to check: simplify the pattern"
 
@@ -92,23 +103,23 @@ def _additional_properties(validator: Any, sub: Json, instance: Json, schema: Sc
             yield ValidationError("is not known to the schema", path=[name])
 
 
-def _any_of_one(validator: Any, branches: list[Json], instance: Json, schema: Schema) -> Iterator[ValidationError]:
-    """Of a part several branches may hold that exclude each other in the whole."""
-    yield from Draft202012Validator.VALIDATORS["anyOf"](validator, branches, instance, schema)
+def _explained(keyword: str) -> Any:
+    """Return a check of alternatives that says what each has against a value; deep inside, only that none fits."""
+    explain, judge = Draft202012Validator.VALIDATORS[keyword], {"anyOf": _one_fits, "oneOf": _only_one_fits}[keyword]
 
+    def check(validator: Any, branches: list[Json], instance: Json, schema: Schema) -> Iterator[ValidationError]:
+        level = _LEVEL.get()
+        if level >= DEEPEST_EXPLAINED:
+            yield from judge(validator, branches, instance, schema)
+            return
+        token = _LEVEL.set(level + 1)
+        try:
+            found = list(explain(validator, branches, instance, schema))
+        finally:
+            _LEVEL.reset(token)
+        yield from found
 
-def _one_fits(validator: Any, branches: list[Json], instance: Json, schema: Schema) -> Iterator[ValidationError]:
-    if not any(_fits(validator, branch, instance) for branch in branches):
-        yield ValidationError("fits no alternative")
-
-
-def _only_one_fits(validator: Any, branches: list[Json], instance: Json, schema: Schema) -> Iterator[ValidationError]:
-    if sum(_fits(validator, branch, instance) for branch in branches) != 1:
-        yield ValidationError("does not fit one alternative")
-
-
-def _fits(validator: Any, branch: Json, instance: Json) -> bool:
-    return next(validator.descend(instance, branch), None) is None
+    return check
 
 
 def _given_properties(
@@ -121,10 +132,16 @@ def _given_properties(
             yield from validator.descend(instance[name], sub, path=name, schema_path=name)
 
 
+def _given_additional(validator: Any, sub: Json, instance: Json, schema: Schema) -> Iterator[ValidationError]:
+    if isinstance(instance, Mapping):
+        instance = {name: value for name, value in instance.items() if value is not None}
+    yield from _additional_properties(validator, sub, instance, schema)
+
+
 def _given_required(
     validator: Any, required: Sequence[str], instance: Json, schema: Schema
 ) -> Iterator[ValidationError]:
-    """What is required is given where it is not null, or is null and described beside."""
+    """Take what is required as given where it is not null, or is null and described beside."""
     described = schema.get("properties", {})
     for name in required if isinstance(instance, Mapping) else ():
         if instance.get(name) is None and (name not in instance or name not in described):
@@ -135,16 +152,37 @@ def _nothing(validator: Any, value: Json, instance: Json, schema: Schema) -> Ite
     return iter(())
 
 
+def _one_fits(validator: Any, branches: list[Json], instance: Json, schema: Schema) -> Iterator[ValidationError]:
+    if not any(_fits(validator, branch, instance) for branch in branches):
+        yield ValidationError(FITS_NONE)
+
+
+def _only_one_fits(validator: Any, branches: list[Json], instance: Json, schema: Schema) -> Iterator[ValidationError]:
+    fitting = sum(_fits(validator, branch, instance) for branch in branches)
+    if fitting != 1:
+        yield ValidationError("fits several alternatives" if fitting else FITS_NONE)
+
+
+def _fits(validator: Any, branch: Json, instance: Json) -> bool:
+    """Tell whether a value fits a branch, which is found out once: alternatives may lead to one another."""
+    known, key = _VERDICTS.get(), (type(validator), id(branch), id(instance))
+    if key not in known:
+        known[key] = next(validator.descend(instance, branch), None) is None
+    return known[key]
+
+
 _Whole: Any = validators.extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
     {
         "pattern": _pattern,
         "patternProperties": _pattern_properties,
         "additionalProperties": _additional_properties,
+        "anyOf": _explained("anyOf"),
+        "oneOf": _explained("oneOf"),
     },
 )
 _Part: Any = validators.extend(  # type: ignore[no-untyped-call]
-    _Whole, {**dict.fromkeys(OF_THE_WHOLE, _nothing), "oneOf": _any_of_one}
+    _Whole, {**dict.fromkeys(OF_THE_WHOLE, _nothing), "oneOf": _explained("anyOf")}
 )
 
 
@@ -155,7 +193,8 @@ def _judge(part: bool, nulls: bool) -> Any:
     """
     changed: dict[str, Any] = {"anyOf": _one_fits, "oneOf": _one_fits if part else _only_one_fits}
     if nulls:
-        changed |= {"properties": _given_properties} | ({} if part else {"required": _given_required})
+        changed |= {"properties": _given_properties, "additionalProperties": _given_additional}
+        changed |= {} if part else {"required": _given_required}
     return validators.extend(_Part if part else _Whole, changed)  # type: ignore[no-untyped-call]
 
 
@@ -178,6 +217,15 @@ def _is_time(value: Json) -> bool:
     return not isinstance(value, str) or (value[2:3] == ":" and time.fromisoformat(value) is not None)
 
 
+def _found(validator: Any, value: Json, most: int | None = None) -> list[ValidationError]:
+    """Return what a validator has against a value, so many errors at most."""
+    token = _VERDICTS.set({})
+    try:
+        return list(islice(validator.iter_errors(value), most))
+    finally:
+        _VERDICTS.reset(token)
+
+
 class SchemaValidator:
     """Validates data and parts of data against one schema; with `part` on the terms of a part of a document.
 
@@ -193,26 +241,34 @@ class SchemaValidator:
         return self._made(_Part if self.part else _Whole)
 
     @cached_property
-    def _judges(self) -> tuple[Any, Any]:
-        return self._made(_JUDGES[self.part, False]), self._made(_JUDGES[self.part, True])
+    def _judges(self) -> tuple[Any, ...]:
+        parts = (False, True) if self.part else (False,)
+        return tuple(self._made(_JUDGES[part, nulls]) for part in parts for nulls in (False, True))
 
     def _made(self, kind: Any) -> Any:
         return kind(cast(Json, self._source.document), registry=referencing.Registry(), format_checker=FORMATS)
 
     def errors(self, data: Json) -> Iterator[jsonschema.ValidationError]:
         """Yield what the schema has against data."""
-        yield from self._validator.iter_errors(data)
+        yield from _found(self._validator, data)
 
-    def accepts(self, node: SchemaNode, value: Json, *, nulls: bool = False) -> bool:
-        """Tell whether a value keeps to all that holds together in a node.
+    def accepts(self, node: SchemaNode, value: Json) -> bool:
+        """Tell whether a value keeps to all that holds together in a node."""
+        return not _found(self._of(node, self._judges[-2]), value, most=1)
 
-        With `nulls` a member that is null and need not be there is not there: that is how a model writes it.
+    def accepting(self, nodes: Sequence[SchemaNode], value: Json) -> Iterator[SchemaNode]:
+        """Yield the nodes that accept a value, those first that take it as it is and for a whole.
+
+        Then come those that do where a member that is null is not there, which is how a model writes it, and those that
+        do on the terms of a part.
         """
-        return bool(self._of(node, self._judges[nulls]).is_valid(value))
+        judges = self._judges if isinstance(value, Mapping | list) else self._judges[-2:-1]
+        for judge in judges:
+            yield from (node for node in nodes if not _found(self._of(node, judge), value, most=1))
 
     def errors_of(self, node: SchemaNode, value: Json) -> Iterator[jsonschema.ValidationError]:
         """Yield what a node has against a value."""
-        yield from self._of(node, self._validator).iter_errors(value)
+        yield from _found(self._of(node, self._validator), value)
 
     def _of(self, node: SchemaNode, validator: Any) -> Any:
         places = [place for place in node.sources if not self._source.is_anything(place)]

@@ -11,6 +11,7 @@ import jsonschema
 
 from extractor.data import Json
 from extractor.errors import Problem
+from extractor.task.validation import FITS_NONE
 from extractor.text.json_pointer import escape_pointer
 
 NOT_FOUND = "required, not found in the document"
@@ -71,6 +72,8 @@ def _problems(error: jsonschema.ValidationError) -> Iterator[Problem]:
 def _rule(error: jsonschema.ValidationError) -> str:
     if error.validator is None or error.message.startswith("takes too long"):
         return error.message if error.validator is not None else "has a value where the schema allows none"
+    if error.message == FITS_NONE:
+        return FITS_NONE
     if error.validator in _OF_ALTERNATIVES:
         return "fits several alternatives of which only one may hold"
     rule = _RULES.get(str(error.validator), f"breaks the rule {error.validator}")

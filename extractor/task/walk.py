@@ -71,10 +71,8 @@ class Walk:
         if not node.alternatives:
             return node
         options = list(self.schema.options(node))
-        ways = (False, True) if isinstance(value, Mapping | list) else (False,)
-        accepted = (each for nulls in ways for each in options if self.validator.accepts(each, value, nulls=nulls))
         loose: list[SchemaNode] = []
-        for option in accepted:
+        for option in self.validator.accepting(options, value):
             if self._describes(option, value):
                 return option
             loose.append(option)

@@ -77,7 +77,7 @@ BEYOND: list[tuple[str, Schema, str, Json]] = [
     ("text that is not there", a_schema(a=ANY), "甲", {"a": "乙"}),
     ("text that is not there, in a list", a_schema(a={"type": "array"}), "甲", {"a": ["甲", "乙"]}),
     ("text that is not there, in an object", a_schema(a={"type": "object"}), "甲", {"a": {"k": {"l": "乙"}}}),
-    ("lists without an end", a_schema(a={}), "甲", {"a": [[[[["甲"]]]]]}),
+    ("lists without an end", a_schema(a={}), "甲", {"a": [[[[[[[[["甲"]]]]]]]]]}),
     ("what stands beside a reference today", a_schema(a={"$ref": "#/$defs/S", "maxLength": 1}) | {"$defs": {"S": STRING}}, "甲乙", {"a": "甲乙"}),
     ("an alternative that nothing can satisfy", REACHED[-2][1], "3", {"a": {"k": "乙", "n": 3}}),
 ]  # fmt: skip
@@ -104,14 +104,68 @@ def test_a_schema_whose_every_alternative_is_impossible_is_refused() -> None:
         (a_schema(a=STRING, b=STRING) | {"minProperties": 2}, {"a": "甲"}, {"a": "甲", "b": None}, "/: has fewer than 2 members"),
     ],
 )  # fmt: skip
-def test_what_a_document_lacks_costs_nothing_of_the_rest(schema: Schema, answer: Json, data: Json, message: str) -> None:
+def test_what_a_document_lacks_costs_nothing_of_the_rest(
+    schema: Schema, answer: Json, data: Json, message: str
+) -> None:
     record = a_record(schema, "甲 乙", answer)
     assert (record.status, record.data, record.attempts) == ("partial", data, 2)
     assert {error.problem.message for error in record.errors} == {message}
 
 
+def test_what_is_empty_where_nothing_is_said_is_nothing() -> None:
+    record = a_record(a_schema(a={}), "甲", {"a": [{"k": "甲", "l": ""}, ""]})
+    assert (record.status, record.data) == ("ok", {"a": [{"k": "甲", "l": None}]})
+
+
+TREE = {
+    "type": "object",
+    "properties": {"根": {"$ref": "#/$defs/E"}},
+    "$defs": {
+        "E": {
+            "anyOf": [{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/B"}, {"type": "array", "items": {"$ref": "#/$defs/E"}}]
+        },
+        "A": {"type": "object", "properties": {"数": INTEGER, "下": {"$ref": "#/$defs/E"}}},
+        "B": {"type": "object", "properties": {"数": INTEGER, "下": {"$ref": "#/$defs/E"}}},
+    },
+}
+
+
+@pytest.mark.parametrize(("wrong", "message"), [("甲", "/根/下/下/下: fits none"), (3, "")])
+def test_alternatives_that_lead_to_one_another_are_tried_once_each(wrong: Json, message: str) -> None:
+    """Each level used to double the time, and a value that fits nowhere was made a list of itself without an end."""
+    value: Json = {"数": wrong}
+    for _ in range(12):
+        value = {"数": 3, "下": value}
+    record = a_record(TREE, "甲 3", {"根": value}, max_attempts=1)
+    assert record.status == ("failed" if message else "ok")
+    assert all(error.problem.message.startswith(message) for error in record.errors)
+
+
+def test_of_alternatives_the_one_that_describes_all_of_a_value_counts() -> None:
+    loose, exact = a_schema(x=INTEGER), a_schema(x=INTEGER, y={"type": "number"})
+    record = a_record(a_schema(a={"anyOf": [loose, exact]}), "3 和 八万", {"a": {"x": 3, "y": 80000}})
+    assert (record.status, set(record.spans)) == ("ok", {"/a/x", "/a/y"})
+
+
+def test_alternatives_of_a_part_are_told_apart_as_in_the_whole() -> None:
+    first = {**a_schema(k=STRING, n=INTEGER), "required": ["n"], "additionalProperties": False}
+    second = {**a_schema(k=STRING), "additionalProperties": False}
+    schema = a_schema(a={"anyOf": [first, second]})
+    record = a_record(schema, "甲。" * 6000, {"a": {"k": "甲", "n": None}})
+    assert record.provenance.chunks > 1
+    assert (record.status, record.errors) == ("ok", ())
+
+
+def test_a_required_list_that_a_long_document_lacks_is_empty() -> None:
+    record = a_record(a_schema(a=STRING, l=STRINGS) | {"required": ["l"]}, "甲。" * 6000, {"a": "甲", "l": None})
+    assert record.provenance.chunks > 1
+    assert (record.status, record.data) == ("ok", {"a": "甲", "l": []})
+
+
 def test_an_empty_entry_of_a_map_is_no_entry() -> None:
-    record = a_record(a_schema(a={"type": "object", "additionalProperties": STRING}), "甲 无", {"a": {"k": "", "l": "无"}})
+    record = a_record(
+        a_schema(a={"type": "object", "additionalProperties": STRING}), "甲 无", {"a": {"k": "", "l": "无"}}
+    )
     assert (record.status, record.data) == ("ok", {"a": {"k": None, "l": "无"}})
 
 
@@ -131,4 +185,8 @@ def test_a_map_at_the_root_goes_all_the_way(tmp_path: Path) -> None:
 
 
 def _entries(text: str) -> dict[str, str]:
-    return dict(each.split("：") for each in text.split("。") if each.count("：") == 1 and each.startswith("项") and "值" in each)
+    return dict(
+        each.split("：")
+        for each in text.split("。")
+        if each.count("：") == 1 and each.startswith("项") and "值" in each
+    )
