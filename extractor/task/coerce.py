@@ -77,8 +77,8 @@ class Coercer:
         if value is None:
             return value
         if len(node.kinds) > 1 and self._accepts(node, value):
-            kind = {dict: "object", list: "array"}.get(type(value))
-            return self._FORMS[kind](self, value, node) if kind else value
+            kind = "object" if isinstance(value, dict) else "array"
+            return self._FORMS[kind](self, value, node) if isinstance(value, dict | list) else value
         return self._in_form(value, node)
 
     def _is_nothing(self, value: Json, node: SchemaNode, optional: bool) -> bool:

@@ -69,7 +69,7 @@ def _contradictions(node: SchemaNode) -> Iterator[str]:
     """Yield what no value can satisfy about this very node."""
     bounds = node.bounds
     if node.values is not None and not node.values:
-        yield f"enum leaves no value{f' of type {node.type}' if node.stated else ''}"
+        yield "enum leaves no value"
     if not node.types:
         yield "type leaves no type: what holds together asks for different ones"
     for word, least, most in (

@@ -23,7 +23,7 @@ MOST_NODES = 100_000
 MOST_COMBINED = 64
 """Branches of alternatives that hold together are combined up to so many; beyond that the validator alone decides."""
 
-DEEPEST_ANYTHING = 6
+DEEPEST_ANYTHING = 8
 """Lists and objects inside of each other where a schema says nothing. JSON goes on for ever, and a model with it."""
 
 _SCALARS = frozenset(("null", "boolean", "integer", "number", "string"))
@@ -149,7 +149,7 @@ class _Compiler:
         values = _values(schemas)
         types, stated = _types(schemas, values)
         if stated and values is not None:
-            values = tuple(value for value in values if _type_of(value) in types)
+            values = tuple(value for value in values if _type_of(value) in types) or values
         if alternatives and not stated and values is None:
             types = frozenset(TYPES)  # the alternatives say
         inside = _inside(self._source, places)

@@ -136,6 +136,7 @@ class _Normalizer:
         self._root = root
         self._alone = bool(_ALONE.search(str(root.get("$schema", ""))))
         self._resources: dict[str, str] = {}
+        self._by_id: set[str] = set()  # resources named by the `id` of draft 4, which need not move references
         self._anchors: dict[tuple[str, str], str] = {}
         self._known: set[str] = set()  # pointers of what keywords say is a schema
         self._outside: dict[str, Json] = {}  # pointer -> what is referred to elsewhere, as it was written
@@ -162,6 +163,8 @@ class _Normalizer:
             return
         resource = self._own(schema, pointer, resource)
         self._resources.setdefault(resource.base, resource.pointer)
+        if "$id" not in schema and resource.pointer == pointer:
+            self._by_id.add(pointer)
         for keyword in ("$anchor", "$dynamicAnchor"):
             if isinstance(schema.get(keyword), str):
                 self._anchors[resource.base, schema[keyword]] = pointer
@@ -214,7 +217,13 @@ class _Normalizer:
             if (address, fragment) not in self._anchors:
                 raise SchemaError(f"{reference!r} points to nothing in the schema.")
             return uri_of(self._place(self._anchors[address, fragment], "", reference))
-        return uri_of(self._place(self._resources[address], fragment, reference))
+        start = self._resources[address]
+        try:
+            return uri_of(self._place(start, fragment, reference))
+        except SchemaError:
+            if not (reference.startswith("#") and start in self._by_id):
+                raise
+            return uri_of(self._place("", fragment, reference))
 
     def _place(self, start: str, fragment: str, reference: str) -> str:
         """Follow a pointer through the schema as it was written; return where in the one form what it names is."""
