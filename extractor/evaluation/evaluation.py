@@ -16,7 +16,7 @@ from extractor.evaluation.calibration import Calibration, calibrate
 from extractor.evaluation.matching import Key, Verdict, count_overlapping, match_values
 from extractor.evaluation.scores import FOUND, GOLD, RIGHT, CountArray, Resampling, Scores, score
 from extractor.task.task import Task
-from extractor.text.json_pointer import escape_pointer, scalars
+from extractor.text.json_pointer import scalars
 from extractor.text.meaning import exact, meaning
 from extractor.text.places import TextIndex
 
@@ -46,7 +46,7 @@ class Scope:
         def grounded(data: Mapping[str, Json]) -> set[str]:
             return {leaf.pointer for leaf in task.leaves(data) if leaf.ground != "none"}
 
-        return cls(tuple(escape_pointer(field.name) for field in task.fields), grounded)
+        return cls(task.all_fields, grounded)
 
 
 EVERYTHING = Scope()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import llguidance
 
 from extractor.data import Json
-from extractor.task.schema_node import MOMENTS, CompiledSchema, Name, SchemaNode
+from extractor.task.schema_node import MOMENTS, CompiledSchema, Name, SchemaNode, entries
 from extractor.task.validation import search_pattern
 from extractor.text.borders import pieces
 from extractor.text.json_pointer import escape_pointer
@@ -84,12 +84,18 @@ def compile_grammar(
 
 
 def unconstrained(schema: CompiledSchema, grammar: AnswerGrammar) -> tuple[str, ...]:
-    """Return pointers of the fields, some of whose values are not held to all that the schema says."""
+    """Return pointers of the fields, some of whose values are not held to all that the schema says.
+
+    The pointer of those that a document names itself is that of the whole.
+    """
     found = []
     for node in schema.options(schema.root):
-        for name, sub in node.properties.items():
-            if any(each.name in grammar.loose for each in schema.reachable(sub)):
-                found.append(f"/{escape_pointer(name)}")
+        parts = [(f"/{escape_pointer(name)}", sub) for name, sub in node.properties.items()]
+        parts += [("", sub) for sub in entries(node)]
+        found += [
+            pointer for pointer, sub in parts if any(each.name in grammar.loose for each in schema.reachable(sub))
+        ]
+        found += [""] if node.is_map and node.name in grammar.loose else []
     return tuple(dict.fromkeys(found))
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from extractor.data import Json
-from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
+from extractor.task.schema_node import CompiledSchema, Name, SchemaNode, entries
 from extractor.task.task import Task
 
 USUAL_ITEMS = 4
@@ -81,7 +81,7 @@ def longest_value(task: Task) -> int:
     The values of an object that is an item of a list count together.
     """
     names = [each.node.name for each in task.fields]
-    names += [name for option in task.compiled.options(task.compiled.root) for name in _entries(option)]
+    names += [name for option in task.compiled.options(task.compiled.root) for name in entries(option)]
     return LABEL + max(_longest(task.compiled, name) for name in names)
 
 
@@ -124,7 +124,7 @@ class _Usual:
 
     def entries(self, node: SchemaNode, depth: int) -> dict[str, Json]:
         """Return the members that a map usually has besides its properties."""
-        values = [self.value(name, depth + 1) for name in _entries(node)]
+        values = [self.value(name, depth + 1) for name in entries(node)]
         return {f"{_SOME_TEXT[:LABEL]}{number}": each for number, each in enumerate(values * USUAL_ITEMS)}
 
     def _items(self, node: SchemaNode, depth: int) -> Json:
@@ -133,13 +133,6 @@ class _Usual:
             return first
         count = _within(USUAL_ITEMS, node.bounds.min_items, node.bounds.max_items)
         return [*first, *[self.value(node.items, depth + 1)] * max(0, count - len(first))]
-
-
-def _entries(node: SchemaNode) -> Iterator[Name]:
-    """Yield the nodes of the members that a document names."""
-    yield from node.pattern_properties.values()
-    if node.additional is not None:
-        yield node.additional
 
 
 def _within(usual: int, least: int | None, most: int | None) -> int:
@@ -155,6 +148,6 @@ def _longest(schema: CompiledSchema, name: Name, depth: int = 0) -> int:
     for node in schema.options(schema[name]):
         found.append(node.bounds.max_length or 0)
         found.append(sum(_longest(schema, sub, depth + 1) for sub in node.properties.values()))
-        inside = (*node.prefix, *([] if node.items is None else [node.items]), *_entries(node))
+        inside = (*node.prefix, *([] if node.items is None else [node.items]), *entries(node))
         found += [_longest(schema, sub, depth + 1) for sub in inside]
     return max(found)

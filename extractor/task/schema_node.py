@@ -169,13 +169,20 @@ class CompiledSchema:
         return " or ".join(word for word in words if word != "null") or "null"
 
 
+def entries(node: SchemaNode) -> Iterator[Name]:
+    """Yield the names of the nodes that the members of a map answer to, those that a document names."""
+    yield from node.pattern_properties.values()
+    if node.additional is not None:
+        yield node.additional
+
+
 def children(node: SchemaNode) -> Iterator[Name]:
     """Yield the names of the nodes that a node leads to."""
     yield from node.alternatives
     yield from node.properties.values()
-    yield from node.pattern_properties.values()
+    yield from entries(node)
     yield from node.prefix
-    yield from (name for name in (node.additional, node.items) if name is not None)
+    yield from () if node.items is None else (node.items,)
 
 
 def refuse(pointer: str, what: str) -> SchemaError:

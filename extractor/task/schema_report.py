@@ -31,9 +31,9 @@ def _unconstrained(task: Task) -> Iterator[Finding]:
     """Yield fields that the grammar holds to less than the schema says."""
     loose = task.grammar.loose
     for pointer in task.unconstrained:
-        name = next(each for each in task.fields if f"/{escape_pointer(each.name)}" == pointer)
+        nodes = {f"/{escape_pointer(each.name)}": each.node for each in task.fields} | {"": task.compiled.root}
         words = {
-            word for node in task.compiled.reachable(name.node.name) if node.name in loose for word in _words(node)
+            word for node in task.compiled.reachable(nodes[pointer].name) if node.name in loose for word in _words(node)
         }
         what = ", ".join(word if " " in word else f"`{word}`" for word in sorted(words))
         yield Finding(

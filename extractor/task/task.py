@@ -150,7 +150,7 @@ class Task:
     @cached_property
     def unconstrained(self) -> tuple[str, ...]:
         """Pointers of fields whose grammar holds them to less than the schema says."""
-        known = {f"/{each.name}" for each in self.fields}
+        known = {"", *(f"/{each.name}" for each in self.fields)}
         found = unconstrained(self.compiled, self.grammar)
         return found if self.names is None else tuple(pointer for pointer in found if pointer in known)
 

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
 from extractor.backends.scripted import Backend
+from extractor.cli._results_table import ResultsTable
 from extractor.config import RunConfig
 from extractor.data import Json, Record
 from extractor.errors import SchemaError
+from extractor.evaluation.evaluation import Scope
 from extractor.pipeline import Pipeline
+from extractor.stages.prompting import check
 from extractor.task.answer_schema import answer_schema
+from extractor.task.schema_report import report
 from extractor.task.task import Schema, make_task
 from tests.builders import INTEGER, STRING, STRINGS, a_document
 from tests.task.test_schema_kinds import a_schema, takes
@@ -173,9 +176,7 @@ def test_an_empty_entry_of_a_map_is_no_entry() -> None:
     assert (record.status, record.data) == ("ok", {"a": {"k": None, "l": "无"}})
 
 
-def test_a_map_at_the_root_goes_all_the_way(tmp_path: Path) -> None:
-    from extractor import Extractor
-
+def test_a_map_at_the_root_goes_all_the_way() -> None:
     schema = {"type": "object", "additionalProperties": {"type": "string", "x-sensitive": True}}
     long = "。".join(f"项{number}：值{number}" for number in range(3000))
     backend = Backend(answer=lambda prompt: json.dumps(_entries(prompt.chunk.text), ensure_ascii=False))
@@ -183,9 +184,22 @@ def test_a_map_at_the_root_goes_all_the_way(tmp_path: Path) -> None:
     assert record.status == "ok"
     assert record.data is not None
     assert record.data == {f"项{number}": f"值{number}" for number in range(3000)}
-    assert Extractor(schema=schema, model="demo").task.is_map
     (hidden,) = Pipeline(make_task(schema), backend, RunConfig(redact=True)).run([a_document("项1：值1")])
     assert hidden.data == {"项1": "***"}
+
+
+def test_what_is_said_of_a_map_at_the_root() -> None:
+    task = make_task(
+        {"type": "object", "properties": {"a": STRING}, "additionalProperties": {"type": "string", "pattern": "^(?=x)"}}
+    )
+    assert (task.unconstrained, task.is_map, Scope.of(task).fields) == (("",), True, None)
+    assert [(each.pointer, each.code) for each in report(task)] == [("", "unconstrained")]
+    table = ResultsTable(task)
+    table.add(a_record(task.schema, "甲 x", {"a": "甲", "k": "x"}))
+    header, _, row = (line.split(maxsplit=3) for line in str(table).splitlines())
+    assert (header, row) == (["document", "status", "a", "others"], ["d", "ok", "甲", '{"k": "x"}'])
+    prompt = check(make_task({"type": "object", "additionalProperties": STRING, "description": "设备"}))
+    assert "以其名称为键，以其值为值（设备）" in prompt.messages[-1].content
 
 
 def _entries(text: str) -> dict[str, str]:
