@@ -13,9 +13,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,15 +61,23 @@ REQUIREMENTS = (
     Requirement("modelscope", "1.38", "before it downloads go to another cache", required=False),
 )
 OLDEST_PYTHON = (3, 11)
+DISTRIBUTION = "chatglm3-extractor"
+EXTRAS = ("docs", "ocr", "parquet", "zstd", "tune", "spacy", "s3", "ray", "openai", "vllm")
+"""What people install for a use; the others put several of these together, or are for those who work on this."""
+OFFICE = ("soffice", "libreoffice")
+FEW_BYTES = 10**9
+"""Of free disk space: what compiled kernels, temporary files and a day's rows may take."""
 
 
 def examine() -> list[Finding]:
     """Run every check, in the order of the report."""
     parts: tuple[Callable[[], Iterator[Finding]], ...] = (
         _software,
+        _extras,
         _processor,
         _devices,
         _memory,
+        _disks,
         _models,
         _first_addition,
     )
@@ -105,6 +114,48 @@ def _software() -> Iterator[Finding]:
     yield Finding("Python", "ok" if good else "fail", f"{platform.python_version()} on {platform.platform()}", hint)
     for requirement in REQUIREMENTS:
         yield check_requirement(requirement, _installed(requirement.package))
+
+
+def _extras() -> Iterator[Finding]:
+    """Tell of each extra whether its packages are there and new enough, as the installed distribution asks for them."""
+    try:
+        asked = requires(DISTRIBUTION) or []
+    except PackageNotFoundError:
+        yield Finding("extras", "warn", "unknown: the package is not installed", "pip install .")
+        return
+    for extra in EXTRAS:
+        yield check_extra(extra, packages_of(extra, asked), _installed)
+    office = next(filter(None, map(shutil.which, OFFICE)), None)
+    yield Finding("LibreOffice", "ok" if office else "info", office or "none: .doc and .ppt files cannot be read")
+
+
+def packages_of(extra: str, asked: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the packages of an extra among the requirements of a distribution, each with its oldest version."""
+    found = (re.match(r"([\w.-]+)(?:\[[^]]*\])?([^;]*)", each) for each in asked if _is_of(extra, each))
+    return [(each[1], _oldest(each[2])) for each in found if each]
+
+
+def _is_of(extra: str, requirement: str) -> bool:
+    return re.search(rf"""extra\s*==\s*["']{extra}["']""", requirement) is not None
+
+
+def _oldest(specifier: str) -> str:
+    bound = re.search(r">=\s*([\w.]+)", specifier)
+    return bound[1] if bound else "0"
+
+
+def check_extra(extra: str, packages: Sequence[tuple[str, str]], installed: Callable[[str], str | None]) -> Finding:
+    """Say whether an extra is installed whole, in part or not at all."""
+    topic, install = f"extra {extra}", f"pip install '{DISTRIBUTION}[{extra}]'"
+    there = {package: installed(package) for package, _ in packages}
+    if not any(there.values()):
+        return Finding(topic, "info", f"not installed: {install}")
+    missing = [package for package, found in there.items() if found is None]
+    old = [package for package, oldest in packages if _numbers(there[package] or oldest) < _numbers(oldest)]
+    if missing or old:
+        parts = [f"{', '.join(names)} {state}" for names, state in ((missing, "missing"), (old, "too old")) if names]
+        return Finding(topic, "warn", "; ".join(parts), install)
+    return Finding(topic, "ok", ", ".join(f"{package} {found}" for package, found in there.items()))
 
 
 def _processor() -> Iterator[Finding]:
@@ -158,6 +209,29 @@ def _memory() -> Iterator[Finding]:
     total = _meminfo("MemTotal")
     of_total = f" of {_gb(total)}" if total else ""
     yield Finding("free memory", "info", f"{_gb(free)}{of_total}" if free is not None else "unknown")
+
+
+def _disks() -> Iterator[Finding]:
+    """Tell how much room there is for rows, for what is kept between runs, for temporary files and for models."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "extractor"
+    places = {"this folder": Path.cwd(), "cache": cache, "temporary": Path(tempfile.gettempdir())}
+    for name, folder in places.items():
+        yield check_disk(f"disk: {name}", folder, FEW_BYTES)
+    model = KNOWN_MODELS["chatglm3-6b"]
+    download = 0 if find_cached(model) else 2 * model.dims.parameters
+    yield check_disk("disk: models", cache_folder(), download)
+
+
+def check_disk(topic: str, folder: Path, needed: int) -> Finding:
+    """Say how much room is left where a folder is, or would be made; less than is needed is a warning."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    usage = shutil.disk_usage(there)
+    value = f"{_gb(usage.free)} of {_gb(usage.total)} free: {folder}"
+    if not os.access(there, os.W_OK):
+        return Finding(topic, "warn", value, "nothing can be written there: change its owner, or use another folder")
+    if usage.free < needed:
+        return Finding(topic, "warn", value, f"less than the {_gb(needed)} that may be needed: free some space")
+    return Finding(topic, "info", value)
 
 
 def _models() -> Iterator[Finding]:

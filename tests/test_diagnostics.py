@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import importlib
+import tomllib
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from extractor import diagnostics
-from extractor.diagnostics import REQUIREMENTS, Finding, Requirement, check_requirement, examine, is_fit
+from extractor.diagnostics import (
+    EXTRAS,
+    REQUIREMENTS,
+    Finding,
+    Requirement,
+    check_disk,
+    check_extra,
+    check_requirement,
+    examine,
+    is_fit,
+    packages_of,
+)
 from extractor.precisions import names
 
 TRANSFORMERS = next(each for each in REQUIREMENTS if each.package == "transformers")
@@ -45,6 +58,9 @@ def test_the_report_covers_the_books_first_addition_and_every_model_and_precisio
     findings = {finding.topic: finding for finding in examine()}
     assert findings["1 + 2.0 on cpu"].value == "tensor(3.)"
     assert {"Python", "torch", "transformers", "cuDNN", "free memory", "model cache", "demo model"} <= set(findings)
+    assert {f"extra {extra}" for extra in EXTRAS} | {"LibreOffice", "kernels"} <= set(findings)
+    assert findings["extra docs"].value.startswith("lxml ")
+    assert {"disk: this folder", "disk: cache", "disk: temporary", "disk: models"} <= set(findings)
     assert {"chatglm3-6b", "chatglm3-6b-base", "chatglm3-6b-32k", "  half", "  float32"} <= set(findings)
 
 
@@ -73,3 +89,38 @@ def test_a_torch_that_cannot_be_imported_is_a_finding_not_a_crash(monkeypatch: p
 def test_free_memory_is_a_plausible_number() -> None:
     free = diagnostics.available_ram()
     assert free is None or 10**7 < free < 10**14
+
+
+PDF = ["pypdfium2>=5; extra == 'docs'", 'lxml[x]>=5.3,<7 ; extra == "docs"', "s3fs; extra == 's3'", "torch>=2.11"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "status", "value", "hint"),
+    [
+        ({"pypdfium2": "5.0", "lxml": "6.1"}, "ok", "pypdfium2 5.0, lxml 6.1", ""),
+        ({}, "info", "not installed: pip install 'chatglm3-extractor[docs]'", ""),
+        ({"lxml": "5.3"}, "warn", "pypdfium2 missing", "pip install 'chatglm3-extractor[docs]'"),
+        ({"pypdfium2": "4.30", "lxml": "5.3"}, "warn", "pypdfium2 too old", "pip install 'chatglm3-extractor[docs]'"),
+    ],
+)
+def test_an_extra_is_there_whole_in_part_or_not_at_all(
+    installed: dict[str, str], status: diagnostics.Status, value: str, hint: str
+) -> None:
+    assert packages_of("docs", PDF) == [("pypdfium2", "5"), ("lxml", "5.3")]
+    finding = check_extra("docs", packages_of("docs", PDF), installed.get)
+    assert finding == Finding("extra docs", status, value, hint)
+
+
+def test_every_extra_that_people_install_is_looked_at() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    assert set(EXTRAS) == project["optional-dependencies"].keys() - {"all", "dev", "realtest", "fuzz"}
+    assert project["name"] == diagnostics.DISTRIBUTION
+
+
+def test_little_room_on_a_disk_is_a_warning_and_a_folder_that_is_not_there_yet_is_on_the_disk_of_its_parent(
+    tmp_path: Path,
+) -> None:
+    assert check_disk("disk", tmp_path / "a" / "b", 0).status == "info"
+    little = check_disk("disk", tmp_path, 10**18)
+    assert (little.status, "free some space" in little.hint) == ("warn", True)
+    assert str(tmp_path) in little.value

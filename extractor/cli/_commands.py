@@ -17,7 +17,7 @@ import click
 
 from extractor import __version__
 from extractor import cli as commands
-from extractor.cli import INTERRUPTED, SIGNALS, _settings, end_at_once
+from extractor.cli import INTERRUPTED, SIGNALS, _origins, _settings, end_at_once
 from extractor.cli._console import say, say_plainly
 from extractor.cli._streams import escaped_streams
 from extractor.errors import ExtractorError, OutputError
@@ -93,6 +93,8 @@ def run(arguments: Sequence[str]) -> int:
             say("Interrupted.")
             return INTERRUPTED
         except click.ClickException as error:
+            if isinstance(error, click.BadParameter) and error.ctx and error.param:
+                error.message += _origins.say_where(error.ctx, error.param)
             error.show()
             return error.exit_code
         except Exception as error:  # the boundary: a bug is told in one line

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from extractor.cli import _origins
 from extractor.config import (
     DisplayConfig,
     DistributedConfig,
@@ -25,7 +26,7 @@ from extractor.config import (
     ServerConfig,
     TaskConfig,
 )
-from extractor.errors import UsageError
+from extractor.errors import ExtractorError, UsageError
 from extractor.ingest import ReadOptions
 
 Request = TypeVar("Request")
@@ -76,11 +77,15 @@ class Command(click.Command):
     """
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, or show its settings instead."""
+        """Run the command, or show its settings instead. An error says where values that it mentions were written."""
         ctx.params = _chosen(ctx, ctx.params)
         if ctx.meta.get(_SHOWN):
             return click.echo(ctx.find_root().obj(ctx))
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except ExtractorError as error:
+            _origins.note_mentioned(ctx, error)
+            raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each heading, in the order in which options were declared; the common ones last."""

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
+from extractor.cli import _origins
+from extractor.cli._origins import Origin
 from extractor.cli._requests import SHOW_CONFIG, Option
 from extractor.errors import UsageError
 from extractor.text.text_table import columns
@@ -39,7 +41,6 @@ SHARED = tuple(
 _WITH_MODEL = ("chat", "prompts", "schemas")
 """Commands with some of the first ten under declarations of their own."""
 _SECRET = ("password",)
-_SOURCES = f"{__name__}.sources"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def prepare(root: click.Context, name: str, command: click.Command) -> None:
     """
     commands = root.command.list_commands(root) if isinstance(root.command, click.Group) else []
     values: dict[str, Any] = {}
-    sources: dict[tuple[str, ...], str] = {}
+    origins: dict[tuple[str, ...], Origin] = {}
     for path in reversed(files()):
         content = _read(path)
         _check(path, content, commands)
@@ -66,11 +67,11 @@ def prepare(root: click.Context, name: str, command: click.Command) -> None:
         for options in _leaves((name,), command):
             for option, value in _of_file(path, content, *options).items():
                 _put(values, (*options[0], str(option.name)), _as_option(option, value))
-                sources[(*options[0], str(option.name))] = str(path)
+                origins[(*options[0], str(option.name))] = Origin(str(path), _written_key(content, options[0], option))
     for options in _leaves((name,), command):
         _name_variables(*options)
     root.default_map = values
-    root.meta[_SOURCES] = sources
+    _origins.note(root, origins)
 
 
 def files() -> list[Path]:
@@ -87,19 +88,18 @@ def table(ctx: click.Context) -> str:
 
 def effective(ctx: click.Context) -> Iterator[Setting]:
     """Yield the settings of a command."""
-    path, sources = tuple(ctx.command_path.split()[1:]), ctx.find_root().meta.get(_SOURCES, {})
     for option in _options(ctx.command):
         name = str(option.name)
-        if name not in ctx.params:
-            continue
-        found = ctx.get_parameter_source(name)
-        source = {
-            ParameterSource.COMMANDLINE: "command line",
-            ParameterSource.ENVIRONMENT: next((each for each in _variables(option) if os.environ.get(each)), ""),
-            ParameterSource.DEFAULT_MAP: sources.get((*path, name), ""),
-        }
-        shown = _shown(_key(option), ctx.params[name])
-        yield Setting(_key(option), shown, source.get(found, "default") if found and shown else "default")
+        if name in ctx.params:
+            shown = _shown(_key(option), ctx.params[name])
+            yield Setting(_key(option), shown, _source(ctx, option) if shown else "default")
+
+
+def _source(ctx: click.Context, option: click.Option) -> str:
+    if ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+        return "command line"
+    origin = _origins.in_file(ctx, option)
+    return origin.path if origin else _origins.in_variable(ctx, option) or "default"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -144,6 +144,17 @@ def _of_file(
             raise _unknown(path, f"option of `extractor {' '.join(names)}`", key, options)
         found[options[_plain(key)]] = value
     return found
+
+
+def _written_key(content: Mapping[str, Any], names: tuple[str, ...], option: click.Option) -> str:
+    """Return where in a file an option of a command is set, as it is written there: `seed`, `[run] seed`."""
+    table: Any = content
+    for name in names:
+        table = table.get(name, {}) if isinstance(table, dict) else {}
+    for keys, heading in ((table, f"[{'.'.join(names)}] "), (content, "")):
+        if found := next((key for key in keys if _plain(key) in _keys(option)), None):
+            return f"{heading}{found}"
+    return _key(option)
 
 
 def _unknown(path: Path, what: str, key: str, known: Iterable[str], more: str = "") -> UsageError:
@@ -192,10 +203,6 @@ def _keys(option: click.Option) -> list[str]:
 
 def _plain(key: str) -> str:
     return key.replace("_", "-")
-
-
-def _variables(option: click.Option) -> Sequence[str]:
-    return [option.envvar] if isinstance(option.envvar, str) else option.envvar or ()
 
 
 def _as_option(option: click.Option, value: Any) -> Any:

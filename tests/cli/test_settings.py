@@ -110,12 +110,35 @@ def test_secrets_are_not_shown(capsys: pytest.CaptureFixture[str], monkeypatch: 
         ("[schemas.chek]\njson = true", "schemas list", "Did you mean 'check'?"),
         ("seed = ", "run in", "extractor.toml is not TOML in UTF-8: "),
         ('[run]\nlimit = "many"', "run in", "Invalid value for '--limit': 'many' is not a valid integer range."),
+        ('[run]\nlimit = "many"', "run in", " (extractor.toml sets [run] limit.)"),
+        ("max_attempts = 0", "run in -s contact", "must be at least 1. (extractor.toml sets max_attempts.)"),
+        ('[prompts.show]\nmodel = ""\n[run]\nschema = "contcat"', "run .", "(extractor.toml sets [run] schema.)"),
     ],
 )
 def test_what_a_file_says_wrong_is_an_error_that_names_it(
     capsys: pytest.CaptureFixture[str], content: str, line: str, message: str
 ) -> None:
     Path("extractor.toml").write_text(content, "utf-8")
+    assert main(line.split()) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "line", "message"),
+    [
+        ("EXTRACTOR_SEED", "run in", "'x' is not a valid integer. (EXTRACTOR_SEED sets it.)"),
+        ("EXTRACTOR_RUN_MODEL", "run in --seed y", "'y' is not a valid integer.\n"),
+        (
+            "EXTRACTOR_RUN_OUTPUT",
+            "run . -s contact --backend scripted",
+            "x does not have the suffix of an output format",
+        ),
+    ],
+)
+def test_a_wrong_value_of_a_variable_is_an_error_that_names_the_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, line: str, message: str
+) -> None:
+    monkeypatch.setenv(variable, "x")
     assert main(line.split()) == 2
     assert message in capsys.readouterr().err
 
