@@ -93,9 +93,7 @@ def run(arguments: Sequence[str]) -> int:
             say("Interrupted.")
             return INTERRUPTED
         except click.ClickException as error:
-            if isinstance(error, click.BadParameter) and error.ctx and error.param:
-                error.message += _origins.say_where(error.ctx, error.param)
-            error.show()
+            _origins.located(error).show()
             return error.exit_code
         except Exception as error:  # the boundary: a bug is told in one line
             if _interrupted.is_set():  # compiled code may raise another error for an interrupt in the middle of it

@@ -61,6 +61,14 @@ def say_where(ctx: click.Context, option: click.Parameter) -> str:
     return f" ({name} sets it.)" if name else ""
 
 
+def located(error: click.ClickException) -> click.ClickException:
+    """Return an error about the value of an option that says where the value was written."""
+    if not isinstance(error, click.BadParameter) or error.ctx is None or error.param is None:
+        return error
+    note = say_where(error.ctx, error.param)
+    return click.BadParameter(error.message + note, error.ctx, error.param, error.param_hint) if note else error
+
+
 def note_mentioned(ctx: click.Context, error: ExtractorError) -> None:
     """Add to a message where the values were written that it mentions: the option (`The max attempts is 0`), or a text
     that is its value (`no schema 'contcat'`)."""

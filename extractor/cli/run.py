@@ -34,7 +34,7 @@ Examples:
   cat docs.jsonl | extractor run - -s contact | jq .data   a stage in a pipe
   extractor run inbox --fields "姓名, 年龄:integer"          fields in shorthand
   extractor run staff.xlsx forms.zip -s person             a row of a workbook, a file of an archive is a document
-  extractor run inbox -s contact -o values.csv --flatten   a row a value; .sqlite, .parquet, .jsonl.gz as well
+  extractor run inbox -s contact -o values.csv --flatten   a row a value; .xlsx, .sqlite, .parquet, ... as well
   extractor run inbox -s contact --engine ray --workers 4 -o parts      a model in each of four workers
 """
     + _options.FORMATS

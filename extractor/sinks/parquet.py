@@ -1,9 +1,5 @@
-"""Parquet: one Arrow schema, derived from the JSON Schema, for documents that failed as well; or a row a value.
-
-A Parquet file cannot be appended to: it is not one before its end is written. So rows go to JSON Lines beside it first
-(`results.parquet.open.jsonl`), where a kill at any moment loses none of them, and a clean end folds them into the file
-in one step. The next run resumes both.
-"""
+"""Parquet: one Arrow schema, derived from the JSON Schema, for documents that failed as well; or a row a value. Rows
+are folded into the file at the end of a run (`folded_table`)."""
 
 from __future__ import annotations
 
@@ -11,25 +7,21 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from extractor.data import Record
 from extractor.errors import InputError, OutputError, UsageError
 from extractor.sinks import Rows, Sink, SinkOptions
-from extractor.sinks._support.arrow import ArrowLayout, Stored, by_document, original
+from extractor.sinks._support.arrow import ArrowLayout, original
 from extractor.sinks._support.cell_types import without_surrogates
-from extractor.storage import atomic_files, json_lines
-from extractor.storage.compression import PLAIN
-from extractor.storage.digest_table import DigestTable, digest
-from extractor.storage.json_lines import JsonLines
-from extractor.storage.present import Present
+from extractor.sinks._support.folded_table import BESIDE, FoldedTable, Stored, has_file, read_open_rows
+from extractor.storage import atomic_files
 from extractor.storage.resumable_file import ResumableSink
-from extractor.storage.resume import ADVICE, ResumeState, RowSummary, check, foreign, other_rows, other_version
+from extractor.storage.resume import ADVICE, RowSummary, foreign, other_rows, other_version
 from extractor.storage.rows import from_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".parquet", ".pq")
-BESIDE = (".open.jsonl", ".open.jsonl.tmp")
+__all__ = ["BESIDE", "SUFFIXES", "open_sink", "read_rows"]
 SURROGATE_ESCAPE = b"\\ud"
 """In a line of JSON that holds lone surrogates, and in few others."""
 
@@ -55,82 +47,27 @@ def read_rows(path: str) -> Rows:
         raise InputError("Parquet needs the package pyarrow: pip install 'chatglm3-extractor[parquet]'") from error
     number = 0
     try:
-        if os.path.exists(path) or not os.path.exists(f"{path}{BESIDE[0]}"):
+        if has_file(path):
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(GROUP_ROWS):
                     for row in batch.to_pylist():
                         number += 1
                         yield number, original(row)
-        yield from _read_open_rows(f"{path}{BESIDE[0]}", number)
+        yield from read_open_rows(path, number)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is not a Parquet file of results ({type(error).__name__}: {error}).") from error
 
 
-def _read_open_rows(path: str, number: int) -> Rows:
-    if os.path.exists(path):
-        with open(path, "rb") as lines:
-            for line, row in json_lines.read_rows(lines, path):
-                yield number + line, row
-
-
-class ParquetTable:
-    """The file, and the rows beside it that are not in it yet."""
+class ParquetTable(FoldedTable):
+    """Rows as Arrow has them."""
 
     def __init__(self, path: str, options: SinkOptions) -> None:
-        self._path = path
-        self._options = options
+        super().__init__(path, options)
         self._layout = ArrowLayout.of(options)
-        self._open_path = f"{path}{BESIDE[0]}"
-        self._open_rows = JsonLines(self._open_path, options, PLAIN)
 
-    def resume(self) -> ResumeState:
-        state = ResumeState()
-        for rows in by_document(self._stored(self._layout.resume_columns)):
-            state.load(self._path, self._layout.summary(rows[0]), self._options)
-        for _, row in self._read_open_rows():
-            check(self._path, row, self._options)
-        self._open_rows.resume()
-        for _, row in self._read_open_rows():
-            state.load(self._path, row, self._options)
-        return state
-
-    def rows(self) -> Iterator[RowSummary]:
-        for rows in by_document(self._stored(self._layout.resume_columns)):
-            yield self._layout.summary(rows[0])
-        for _, row in self._read_open_rows():
-            yield row
-
-    def open(self) -> None:
-        self._open_rows.open()
-
-    def clear(self) -> None:
-        self._open_rows.clear()
-        if os.path.exists(self._path):
-            os.unlink(self._path)
-
-    def append(self, record: Record) -> None:
-        self._open_rows.append(record)
-
-    def sync(self) -> None:
-        self._open_rows.sync()
-
-    def finish(self, state: ResumeState, present: Present | None) -> ResumeState:
-        nothing_new = present is None and os.path.exists(self._path) and not os.path.getsize(self._open_path)
-        folded = state if nothing_new else self._fold(present)
-        os.unlink(self._open_path)
-        return folded
-
-    def close(self) -> None:
-        self._open_rows.close()
-
-    def _read_open_rows(self) -> Iterator[tuple[bytes, RowSummary]]:
-        if os.path.exists(self._open_path):
-            yield from self._open_rows.read()
-
-    def _stored(self, columns: list[str] | None = None) -> Iterator[Stored]:
-        """Yield the rows of the file. Raises OutputError where it is not ours."""
+    def stored(self, *, summaries: bool) -> Iterator[Stored]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -139,6 +76,7 @@ class ParquetTable:
         try:
             with pq.ParquetFile(self._path) as file:
                 self._check_schema(file.schema_arrow)
+                columns = self._layout.resume_columns if summaries else None
                 for batch in file.iter_batches(GROUP_ROWS, columns=columns):
                     yield from batch.to_pylist()
         except pa.ArrowInvalid as error:
@@ -156,25 +94,14 @@ class ParquetTable:
         if ("row" in names) != self._options.flatten:
             raise other_rows(self._path, self._options.flatten)
 
-    def _fold(self, present: Present | None) -> ResumeState:
-        """Put the last rows of each id that is `present` into a new file, in their order; return what it holds."""
-        last = DigestTable()
-        for number, row in enumerate(self.rows()):
-            if present is None or present.holds(row.id, row.path):
-                last.set(digest(row.id), number)
-        state = ResumeState()
-        self._write((rows for number, (id, rows) in enumerate(self._all()) if last.get(digest(id)) == number), state)
-        return state
+    def summary(self, row: Stored) -> RowSummary:
+        return self._layout.summary(row)
 
-    def _all(self) -> Iterator[tuple[str, list[Stored]]]:
-        """Yield every document: its id and its rows as they are stored."""
-        for rows in by_document(self._stored()):
-            yield rows[0]["id"], rows
-        for lines, row in self._read_open_rows():
-            yield row.id, [self._layout.stored(_row(line)) for line in lines.splitlines() if line.strip()]
+    def convert(self, line: bytes) -> Stored:
+        return self._layout.stored(_row(line))
 
-    def _write(self, documents: Iterable[list[Stored]], state: ResumeState) -> None:
-        """Write one file in one step. The rows of a group are in memory together, no others."""
+    def write(self, documents: Iterable[list[Stored]]) -> None:
+        """Write one file. The rows of a group are in memory together, no others."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -184,8 +111,6 @@ class ParquetTable:
             pq.ParquetWriter(stream, schema, compression="zstd") as writer,
         ):
             for group in _groups(documents):
-                for rows in by_document(group):
-                    state.add(self._layout.summary(rows[0]))
                 writer.write_table(pa.Table.from_pylist(group, schema), len(group))
 
 

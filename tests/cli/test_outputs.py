@@ -26,7 +26,7 @@ def inbox(tmp_path: Path) -> Path:
 
 
 def test_outputs_in_the_folder_that_is_read_are_not_documents(inbox: Path, extractor: Run) -> None:
-    for name in ("rows.sqlite", "rows.parquet", "rows.jsonl.gz"):
+    for name in ("rows.sqlite", "rows.parquet", "rows.jsonl.gz", "rows.xlsx"):
         output = inbox / name
         first = extractor("run", inbox, *LINE, "-o", output)
         assert first.returncode == 1, first.stderr
@@ -43,7 +43,7 @@ def test_evaluate_and_report_read_packed_rows_and_name_what_is_not_there(tmp_pat
     (tmp_path / "a.txt").write_text("无", encoding="utf-8")
     gold = tmp_path / "gold.jsonl"
     gold.write_text('{"id": "a.txt", "data": {"手机号": null}}\n', encoding="utf-8")
-    for suffix in (".jsonl.gz", ".jsonl.zst"):
+    for suffix in (".jsonl.gz", ".jsonl.zst", ".xlsx"):
         extractor("run", "a.txt", *LINE, "-o", f"rows{suffix}")
         done = extractor("evaluate", f"rows{suffix}", gold, "--json")
         assert done.returncode == 0, done.stderr

@@ -31,7 +31,7 @@ RECORD = Record("d", "ok", Source("d", "0" * 64), RunInfo("f", "m", "s", "p"), {
 NAME = "\ud800x"
 """A name that no encoding can write."""
 
-NAMES = ["a.jsonl", "a.JSONL", "a.ndjson", "a.csv", "a.jsonl.gz", "a.ndjson.gz", "a.parquet", "a.sqlite", "a.db"]
+NAMES = ["a.jsonl", "a.JSONL", "a.ndjson", "a.csv", "a.jsonl.gz", "a.ndjson.gz", "a.parquet", "a.sqlite", "a.xlsx"]
 """Outputs that may lie beside each other."""
 
 

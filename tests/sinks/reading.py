@@ -13,9 +13,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import zstandard
+from openpyxl import load_workbook
 
 Rows = list[dict[str, Any]]
-FORMATS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".sqlite", ".parquet")
+FORMATS = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".csv", ".csv.gz", ".sqlite", ".parquet", ".xlsx")
 
 
 def read(path: Path, table: str = "records") -> Rows:
@@ -42,6 +43,13 @@ def _sqlite(path: Path, table: str) -> Rows:
         return [dict(zip(names, row, strict=True)) for row in found]
 
 
+def _xlsx(path: Path, table: str) -> Rows:
+    """The rows of its sheets; a cell without text is None."""
+    book = load_workbook(io.BytesIO(path.read_bytes()))
+    sheets = [list(book[name].iter_rows(values_only=True)) for name in book.sheetnames if name.startswith(table)]
+    return [dict(zip(header, row, strict=True)) for header, *rows in sheets for row in rows]
+
+
 def _zst(path: Path, table: str) -> Rows:
     with (
         path.open("rb") as stream,
@@ -58,4 +66,5 @@ _READ = {
     ".csv.gz": lambda path, table: _csv(gzip.decompress(path.read_bytes())),
     ".sqlite": _sqlite,
     ".parquet": lambda path, table: pq.read_table(path).to_pylist(maps_as_pydicts="strict"),
+    ".xlsx": _xlsx,
 }

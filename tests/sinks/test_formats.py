@@ -386,7 +386,9 @@ def test_strange_values_stop_no_format(out: Path, value: Any) -> None:
         assert sink.done("a", sha("文")) == "ok"
 
 
-@pytest.mark.parametrize(("suffix", "package"), [(".parquet", "pyarrow"), (".jsonl.zst", "zstandard")])
+@pytest.mark.parametrize(
+    ("suffix", "package"), [(".parquet", "pyarrow"), (".xlsx", "openpyxl"), (".jsonl.zst", "zstandard")]
+)
 def test_a_missing_package_is_named_with_the_line_that_installs_it(
     tmp_path: Path, suffix: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,7 +98,7 @@ def test_replacing_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.parametrize("suffix", [".jsonl.gz", ".csv", ".sqlite", ".parquet"])
+@pytest.mark.parametrize("suffix", [".jsonl.gz", ".csv", ".sqlite", ".parquet", ".xlsx"])
 def test_a_full_disk_costs_no_row_in_any_format(tmp_path: Path, small: Path, suffix: str) -> None:
     out, ballast = small / f"results{suffix}", small / "ballast"
     ballast.write_bytes(bytes(160_000))

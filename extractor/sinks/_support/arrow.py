@@ -7,13 +7,13 @@ and all data of its document is in `data_json`, which is null otherwise: nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from extractor.data import Json
 from extractor.sinks._support.cell_types import as_text, fit
+from extractor.sinks._support.folded_table import Stored
 from extractor.storage.flat_rows import COLUMNS
 from extractor.storage.resume import RowSummary
 from extractor.storage.sink import SinkOptions
@@ -22,8 +22,6 @@ from extractor.task.column_types import JSON, ColumnType, column_type
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Stored = dict[str, Json]
-"""A row by column, as pyarrow takes and gives it."""
 FLAT_TYPES = {name: ColumnType(type) for name, type in COLUMNS.items()}
 
 
@@ -47,16 +45,6 @@ class ArrowLayout:
         data = ColumnType("object", members=members) if members else JSON
         columns = ["id", "status", "code", "source", "run", "usage"]
         return cls(_record_schema(_arrow_type(data)), columns, partial(_stored_record, data), _record_summary)
-
-
-def by_document(rows: Iterable[Stored]) -> Iterator[list[Stored]]:
-    """Yield the rows of each document: one, or as many as its first one says."""
-    group: list[Stored] = []
-    for row in rows:
-        group.append(row)
-        if row.get("row") == row.get("rows"):
-            yield group
-            group = []
 
 
 def _stored_flat(row: Stored) -> Stored:

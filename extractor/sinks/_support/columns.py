@@ -55,16 +55,20 @@ class Columns:
 
     def rows(self, record: Record) -> list[list[Json]]:
         """Return the cells of a record's rows: text, numbers, booleans and None."""
-        found = flat_rows.flat_rows(record) if self.flatten else [self._whole(record)]
-        return [[_cell(row[name], type) for name, type in self.types.items()] for row in found]
+        return [self.cells(row) for row in (flat_rows.flat_rows(record) if self.flatten else [to_row(record)])]
 
-    def _whole(self, record: Record) -> dict[str, Json]:
-        row = to_row(record)
-        data = row.pop("data")
+    def cells(self, row: Mapping[str, Json]) -> list[Json]:
+        """Return the cells of a row as JSON Lines has it, of a document or of a value."""
+        found = row if self.flatten else self._whole(row)
+        return [_cell(found[name], type) for name, type in self.types.items()]
+
+    def _whole(self, row: Mapping[str, Json]) -> dict[str, Json]:
+        data = row["data"]
         values = {column: (data or {}).get(name) for name, column in self.fields.items()}
         more = None if data is None or self._hold(data) else data
-        inner = {**row.pop("source"), **row.pop("run"), **row.pop("usage")}
-        return {**values, **row, **inner, "code": record.code, "data_json": more}
+        code = row["errors"][-1]["code"] if row["status"] != "ok" and row["errors"] else None
+        known = {**row, **row["source"], **row["run"], **row["usage"], "code": code, "data_json": more}
+        return {**known, **values}
 
     def _hold(self, data: Mapping[str, Json]) -> bool:
         """Return whether the columns hold all of some data."""
