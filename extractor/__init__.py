@@ -10,7 +10,8 @@
 8. `stages.thresholds`           values that are not sure enough are withheld.
 9. `stages.retry`                a Rejection is asked again: a retry is just another Prompt.
 10. `stages.merging`             all that came of a Document becomes one Record.
-11. `sinks`                      Records become rows of a file in `storage`, and a killed run resumes.
+11. `stages.normalizing`         values get their form in one notation, where the schema asks for it.
+12. `sinks`                      Records become rows of a file in `storage`, and a killed run resumes.
 
 `pipeline` is the only module that knows this order.
 """

@@ -30,8 +30,12 @@ Ground = Literal["verbatim", "normalized", "none"]
 Ungrounded = Literal["retry", "null", "keep"]
 """What to do with a value that does not occur in the text: ask again, withhold it, or keep it with a flag."""
 
+Normalization = Literal["date", "number", "money", "phone"]
+"""What the notation of a value is brought into, beside the value: ISO 8601, a plain number, yuan, E.164."""
+
 GROUNDS: tuple[Ground, ...] = get_args(Ground)
 UNGROUNDED: tuple[Ungrounded, ...] = get_args(Ungrounded)
+NORMALIZATIONS: tuple[Normalization, ...] = get_args(Normalization)
 
 FLAGS = ("ungrounded", "example")
 """Marks in `grounded` of values without a place: `ungrounded`, kept all the same; `example`, in an example as well."""
@@ -380,6 +384,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 class Record:
     """One row of output, in one envelope for success and failure alike (`extractor schemas show record`).
 
+    `normalized` has values in one notation, where the schema asks for it (`x-normalize`) and the text leaves no doubt.
     `locations` says for each range of `spans` in which page, cell or part of the file it begins, as far as the format
     tells.
     """
@@ -389,6 +394,7 @@ class Record:
     source: Source
     run: RunInfo
     data: Mapping[str, Json] | None = None
+    normalized: Mapping[str, str] = field(default_factory=dict)
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     locations: Mapping[str, tuple[Mapping[str, Json], ...]] = field(default_factory=dict)
     confidence: Mapping[str, float] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from extractor.stages import (
     confidence,
     grounding,
     merging,
+    normalizing,
     parsing,
     passes,
     prompting,
@@ -84,6 +85,7 @@ class Pipeline:
         record = merging.merge(result.document, result.outcomes, self.info)
         if self.config.all_occurrences:
             record = grounding.all_occurrences(record, result.document, self.task)
+        record = normalizing.normalize(record, result.document, self.task)
         return redact(record, self.task) if self.config.redact else record
 
     def check(self) -> None:

@@ -34,7 +34,7 @@ FOLLOWED = [
 SHOWN = {
     "README.md": 5,
     "docs/schemas-and-prompts.md": 3,
-    "docs/schemas.md": 1,
+    "docs/schemas.md": 2,
     "docs/outputs.md": 1,
 }
 PATH = re.compile(r"`((?:extractor|tests|benchmarks|training|docs|examples|schemas|prompts|data)/[\w./-]*)`")

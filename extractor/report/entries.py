@@ -125,6 +125,7 @@ def _value(scalar: Scalar, record: Record, odd: set[str], view: View) -> dict[st
         "field": (view.fields or {}).get(scalar.field, 0),
         "item": _item(scalar),
         "text": None if scalar.value is None else _shown(scalar.value),
+        "normalized": record.normalized.get(scalar.pointer),
         "confidence": record.confidence.get(scalar.pointer),
         "grounding": record.provenance.grounded.get(scalar.pointer),
         "ungrounded": scalar.pointer in odd,

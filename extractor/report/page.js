@@ -192,6 +192,7 @@
     const marked = new Set((entry.excerpts || []).flatMap((excerpt) => excerpt.highlights.filter((each) => !each[3]).map((each) => each[2])));
     const rows = entry.values.map((value, at) => {
       const cell = el("td", { className: "value" }, value.text === null ? el("span", { className: "null" }, "none") : el("span", value.ungrounded ? { className: "ungrounded", title: "This value was not found in the text" } : {}, value.text));
+      if (value.normalized && value.normalized !== value.text) cell.append(el("span", { className: "normalized", title: "The same in one notation" }, `  = ${value.normalized}`));
       if (value.conflicts) cell.append(el("span", { className: "conflicts" }, `  (also found: ${value.conflicts.join("; ")})`));
       const lang = language(value.text || "");
       if (lang) cell.lang = lang;

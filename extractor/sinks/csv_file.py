@@ -16,14 +16,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from extractor.data import RECORD_VERSION, Json, Record
-from extractor.errors import InputError, OutputError
+from extractor.errors import InputError, OutputError, OutputMismatch
 from extractor.sinks import Rows, Sink, SinkOptions
 from extractor.sinks._support.columns import Columns
 from extractor.sinks._support.stored_rows import stored_row
 from extractor.storage.append_log import AppendLog
 from extractor.storage.compression import LineReader, codec_of, with_codecs
 from extractor.storage.resumable_file import ResumableSink
-from extractor.storage.resume import ResumeState, RowSummary, foreign, other_rows, other_version
+from extractor.storage.resume import ADVICE, ResumeState, RowSummary, foreign, other_rows, other_version
 
 SUFFIXES = with_codecs(".csv")
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -107,6 +107,7 @@ class CsvRows(AppendLog):
         header = [name.removeprefix("\ufeff") for name in next(records, (b"", []))[1]]
         if "sha256" in header and "record" not in header:
             raise other_version(self._path, 1)
+        self._check_columns(header)
         held, first = b"", None
         for number, (raw, cells) in enumerate(records, 2):
             held += raw
@@ -115,6 +116,13 @@ class CsvRows(AppendLog):
             if last:
                 yield held, first
                 held, first = b"", None
+
+    def _check_columns(self, header: Sequence[str]) -> None:
+        """Raise OutputMismatch for a header below which rows of this run would be out of place."""
+        known, is_flat = [str(escape_formula(name)) for name in self._columns.types], "pointer" in header
+        if {"id", "record"} <= set(header) and is_flat == self._columns.flatten and list(header) != known:
+            other = [name for name in (*header, *known) if (name in header) != (name in known)]
+            raise OutputMismatch(f"{self._path} has other columns ({', '.join(other) or 'their order'}). {ADVICE}")
 
     def _summary(self, number: int, value: dict[str, str]) -> tuple[RowSummary, bool]:
         """Return what a row says, and whether it is the last one of its document."""

@@ -26,7 +26,8 @@ from extractor.storage.resume import ADVICE, ResumeState, RowSummary, foreign, o
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 TABLES = ("records", "entities")
 BESIDE = ("-wal", "-shm", "-journal")
-TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "INTEGER", "json": "TEXT"}
+TYPES = {"string": "TEXT", "integer": "INTEGER", "number": "REAL", "boolean": "INTEGER"}
+TYPES |= {"json": "TEXT", "decimal": "TEXT"}
 
 
 def open_sink(path: str, options: SinkOptions) -> Sink:

@@ -43,8 +43,8 @@ MOST_ROWS = 1_048_576
 MOST_COLUMNS = 16_384
 LONGEST_CELL = 32_767
 """In UTF-16 units, as Excel counts."""
-LARGEST_NUMBER = 10**15 - 1
-"""Of whole numbers: Excel keeps fifteen digits."""
+MOST_DIGITS = 15
+"""Of a number: Excel keeps no more."""
 
 _NOT_IN_XML = re.compile(r"[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
@@ -123,7 +123,7 @@ class XlsxTable(FoldedTable):
         sheets = Sheets(book, SHEETS[self._options.flatten], list(self.columns.types))
         for rows in documents:
             for row in rows:
-                sheets.append([row.get(name) for name in self.columns.types])
+                sheets.append([_number(type, row.get(name)) for name, type in self.columns.types.items()])
         with atomic_files.replacing(self._path) as stream:
             book.save(stream)
 
@@ -157,7 +157,7 @@ class Sheets:
     def _cell(self, value: Json, column: int) -> Any:
         if value is None or value == "":
             return None
-        if (isinstance(value, float) and isfinite(value)) or (isinstance(value, int) and abs(value) <= LARGEST_NUMBER):
+        if (isinstance(value, float) and isfinite(value)) or (isinstance(value, int) and abs(value) < 10**MOST_DIGITS):
             return value
         text = escape(value if isinstance(value, str) else str(value))
         if len(text) * 2 > LONGEST_CELL and len(text.encode("utf-16-le")) // 2 > LONGEST_CELL:
@@ -171,6 +171,12 @@ class Sheets:
         sheet = self._book[LONG]
         for number, part in enumerate(PART.findall(text), 1):
             sheet.append([self._sheet.title, self._rows, column, number, _text_cell(sheet, part)])
+
+
+def _number(type: str, value: Json) -> Json:
+    """Return a plain number that is text as a number, where Excel keeps every digit of it."""
+    is_text = type == "decimal" and isinstance(value, str)
+    return float(value) if is_text and sum(map(str.isdecimal, value)) <= MOST_DIGITS else value
 
 
 def _text_cell(sheet: Any, text: str) -> Any:

@@ -8,6 +8,7 @@
 - `grounding`: the place of each value in the text
 - `thresholds`: values of too little confidence are withheld
 - `merging`: all outcomes of a document -> Record
+- `normalizing`: values in one notation, beside those of the text
 
 Policies: `budget` divides the context, `sampling` sets temperature and seed, `retry` says what is asked after a
 rejection, `passes` what is asked after an extraction.

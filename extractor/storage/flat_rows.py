@@ -21,6 +21,7 @@ COLUMNS = {
     "rows": "integer",
     "field": "string",
     "value": "string",
+    "normalized": "string",
     "start": "integer",
     "end": "integer",
     "page": "integer",
@@ -101,6 +102,7 @@ def _placed(record: Record, value: _Value) -> Iterator[dict[str, Json]]:
     row = {
         "field": value.field,
         "value": shown,
+        "normalized": record.normalized.get(value.pointer),
         "confidence": record.confidence.get(value.pointer),
         "pointer": value.pointer,
     }
@@ -152,6 +154,7 @@ def _whole_row(rows: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
         "id": first["id"],
         "status": first["status"],
         "data": _data(values) if values or first["status"] != "failed" else None,
+        "normalized": {row["pointer"]: row["normalized"] for row in values if row.get("normalized") is not None},
         "spans": spans,
         "locations": {},
         "confidence": {row["pointer"]: row["confidence"] for row in values if row["confidence"] is not None},

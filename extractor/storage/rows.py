@@ -42,6 +42,7 @@ def to_row(record: Record) -> dict[str, Json]:
         "id": record.id,
         "status": record.status,
         "data": record.data,
+        "normalized": dict(record.normalized),
         "spans": {pointer: [list(span) for span in spans] for pointer, spans in record.spans.items()},
         "locations": {pointer: [dict(each) for each in found] for pointer, found in record.locations.items()},
         "confidence": dict(record.confidence),
@@ -100,6 +101,7 @@ def from_row(row: Mapping[str, Json]) -> Record:
             raise ValueError(f"record version {version}, which another version of this program wrote and reads")
         return Record(
             **{name: row[name] for name in ("id", "status", "data", "confidence", "attempts")},
+            normalized=row.get("normalized", {}),
             source=_source(row["source"]),
             run=_part(RunInfo, row["run"]),
             spans={pointer: tuple(map(_span, found)) for pointer, found in row["spans"].items()},
@@ -114,7 +116,9 @@ def from_row(row: Mapping[str, Json]) -> Record:
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("spans", "locations", "confidence", "conflicts", "provenance", "source", "run", "usage"), (dict,)),
+    **dict.fromkeys(
+        ("normalized", "spans", "locations", "confidence", "conflicts", "provenance", "source", "run", "usage"), (dict,)
+    ),
     **dict.fromkeys(("id", "path", "sha256", "fingerprint", "model", "schema", "prompt", "code", "message"), (str,)),
     **dict.fromkeys(("prompt_tokens", "completion_tokens", "attempts", "chunks", "passes"), (int,)),
     **dict.fromkeys(("errors", "notes"), (list,)),

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from extractor.data import Normalization
 from extractor.task.schema_node import CompiledSchema, Name, SchemaNode
+from extractor.task.task import Task
 
 SCALARS = ("string", "integer", "number", "boolean")
 DEEPEST = 8
@@ -40,6 +42,16 @@ def column_type(schema: CompiledSchema, name: Name, depth: int = 0) -> ColumnTyp
     if kind == "object":
         return _object(schema, node, depth)
     return ColumnType(kind) if kind in SCALARS else JSON
+
+
+def normalizations(task: Task) -> dict[str, Normalization]:
+    """Return what is asked for of the values of each field that is to be normalized (`x-normalize`)."""
+    found: dict[str, Normalization] = {}
+    for each in task.fields:
+        kinds = {option.annotations.normalize for option in task.compiled.options(each.node)} - {None}
+        if kind := next(iter(kinds), None):
+            found[each.name] = kind
+    return found
 
 
 def _object(schema: CompiledSchema, node: SchemaNode, depth: int) -> ColumnType:

@@ -19,7 +19,7 @@ MASK = "***"
 
 
 def redact(record: Record, task: Task) -> Record:
-    """Return the record without its sensitive values, in data, in conflicts and in what was withheld."""
+    """Return the record without its sensitive values: in data, normalized, in conflicts and in what was withheld."""
     if record.data is None:
         return record
     masker = _Masker(task.walk)
@@ -30,8 +30,10 @@ def redact(record: Record, task: Task) -> Record:
     withheld = tuple(
         replace(each, value=masker.beside(each.value, f"/{each.field}")) for each in record.provenance.withheld
     )
+    normalized = {pointer: str(masker.beside(form, pointer)) for pointer, form in record.normalized.items()}
     provenance = replace(record.provenance, withheld=withheld)
-    return replace(record, data=mask(record.data, task), conflicts=conflicts, provenance=provenance)
+    data = mask(record.data, task)
+    return replace(record, data=data, normalized=normalized, conflicts=conflicts, provenance=provenance)
 
 
 def mask(data: Mapping[str, Json], task: Task) -> dict[str, Json]:

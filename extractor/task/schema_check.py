@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import regex
 
-from extractor.data import GROUNDS, UNGROUNDED
+from extractor.data import GROUNDS, NORMALIZATIONS, UNGROUNDED
 from extractor.errors import SchemaError
 from extractor.task.schema_node import CompiledSchema, SchemaNode, refuse
 from extractor.task.schema_source import SchemaSource
@@ -19,7 +19,12 @@ from extractor.task.validation import search_pattern
 
 LONGEST_PATTERN = 10_000
 
-_CHOICES: Mapping[str, tuple[str, ...]] = {"x-ground": GROUNDS, "x-ungrounded": UNGROUNDED, "x-border": ("word", "any")}
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "x-ground": GROUNDS,
+    "x-ungrounded": UNGROUNDED,
+    "x-border": ("word", "any"),
+    "x-normalize": NORMALIZATIONS,
+}
 
 
 def checked(source: SchemaSource, compiled: CompiledSchema) -> CompiledSchema:
@@ -80,6 +85,8 @@ def _contradictions(node: SchemaNode) -> Iterator[str]:
             yield f"min{word} ({least}) is greater than max{word} ({most})"
     if bounds.minimum is not None and bounds.maximum is not None and bounds.minimum > bounds.maximum:
         yield f"minimum ({bounds.minimum:g}) is greater than maximum ({bounds.maximum:g})"
+    if node.annotations.normalize and not node.alternatives and {"array", "object", "boolean"} & set(node.kinds):
+        yield "x-normalize is for text and numbers: say it of the items or properties inside"
     if "object" in node.types and node.closed and node.properties:
         yield from (f"required names {name!r}, which no property describes" for name in sorted(_undescribed(node)))
 

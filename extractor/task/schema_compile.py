@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
-from extractor.data import Ground, Json, Ungrounded
+from extractor.data import Ground, Json, Normalization, Ungrounded
 from extractor.errors import SchemaError
 from extractor.task.schema_node import TYPES, Annotations, Bounds, CompiledSchema, Name, SchemaNode, refuse
 from extractor.task.schema_source import NOTHING, Schema, SchemaSource, pointer_of
@@ -333,6 +333,7 @@ def _annotations(schemas: list[Schema]) -> Annotations:
         ungrounded=cast(Ungrounded | None, first("x-ungrounded")),
         sensitive=any(schema.get("x-sensitive") is True for schema in schemas),
         any_border=first("x-border") == "any",
+        normalize=cast(Normalization | None, first("x-normalize")),
     )
 
 

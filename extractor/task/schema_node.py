@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from extractor.data import Ground, Json, Ungrounded
+from extractor.data import Ground, Json, Normalization, Ungrounded
 from extractor.errors import SchemaError
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
@@ -54,6 +54,7 @@ class Annotations:
     ungrounded: Ungrounded | None = None
     sensitive: bool = False
     any_border: bool = False
+    normalize: Normalization | None = None
 
 
 @dataclass(frozen=True, slots=True)

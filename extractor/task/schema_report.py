@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from extractor.data import Normalization
 from extractor.task.schema_node import SchemaNode
 from extractor.task.schema_source import SchemaSource
 from extractor.task.task import Field, Task
@@ -23,7 +24,7 @@ class Finding:
 
 def report(task: Task) -> list[Finding]:
     """Return what is questionable, field by field."""
-    checks: tuple[Callable[[Task], Iterator[Finding]], ...] = (_unconstrained, _alike, _hard, _vague)
+    checks: tuple[Callable[[Task], Iterator[Finding]], ...] = (_unconstrained, _alike, _hard, _vague, _normalized)
     return [finding for check in checks for finding in check(task)]
 
 
@@ -95,3 +96,24 @@ def _vague(task: Task) -> Iterator[Finding]:
                 "untyped",
                 f'{what}: text, numbers, lists or objects will do; add "type"',
             )
+
+
+FORMS: Mapping[Normalization, str] = {
+    "date": "ISO 8601 dates",
+    "number": "plain numbers",
+    "money": "amounts in yuan",
+    "phone": "E.164 phone numbers",
+}
+
+
+def _normalized(task: Task) -> Iterator[Finding]:
+    """Yield fields whose values have another form beside them, and those that can have none."""
+    for each in task.fields:
+        nodes = [node for node in task.compiled.reachable(each.node.name) if node.annotations.normalize]
+        for kind in dict.fromkeys(node.annotations.normalize for node in nodes):
+            if kind:
+                message = f"`normalized` has its values as {FORMS[kind]} as well, where the text leaves no doubt"
+                yield Finding(f"/{escape_pointer(each.name)}", "normalized", message)
+        if any(node.ground == "none" for node in nodes if node.kinds and not node.alternatives):
+            what = "values that need not occur in the text (x-ground: none) are never normalized"
+            yield Finding(f"/{escape_pointer(each.name)}", "normalized", what)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 
-from extractor.data import Json
+from extractor.data import Json, Normalization
 from extractor.errors import Problem, SchemaError
 from extractor.task.answer_grammar import AnswerGrammar, compile_grammar, unconstrained
 from extractor.task.bundled import PROMPTS, SCHEMAS
@@ -51,6 +51,10 @@ class Field:
     @property
     def sensitive(self) -> bool:
         return self.node.annotations.sensitive
+
+    @property
+    def normalize(self) -> Normalization | None:
+        return self.node.annotations.normalize
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,11 @@ class Task:
     def all_fields(self) -> tuple[str, ...] | None:
         """The pointers of all fields, without their slash; None where a document names fields of its own."""
         return None if self.is_map else tuple(escape_pointer(each.name) for each in self.fields)
+
+    @cached_property
+    def normalizes(self) -> bool:
+        """Whether the schema asks for normalized forms of any value (`x-normalize`)."""
+        return any(node.annotations.normalize for node in self.compiled.nodes.values())
 
     @property
     def whole(self) -> Task:

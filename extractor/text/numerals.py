@@ -163,12 +163,12 @@ def _with_units(text: str) -> int:
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = rf"(?P<m>{'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
-_CHINESE_DAY = "[零〇○一二三四五六七八九十廿卅]"
+_CHINESE_DAY = "[零〇○一二三四五六七八九十廿卅壹贰叁肆伍陆柒捌玖拾]"
 _DATES = tuple(
     re.compile(pattern, re.IGNORECASE | re.ASCII)
     for pattern in (
         r"(?<!\d)(?P<y>\d{4})\s?[-/.年]\s?(?P<m>\d{1,2})\s?[-/.月]\s?(?P<d>\d{1,2})(?!\d)(?:\s?[日号])?",
-        rf"(?P<y>{_CHINESE_DAY}{{4}})年(?P<m>{_CHINESE_DAY}{{1,2}})月(?P<d>{_CHINESE_DAY}{{1,3}})[日号]?",
+        rf"(?P<y>{_CHINESE_DAY}{{4}})年(?P<m>{_CHINESE_DAY}{{1,4}})月(?P<d>{_CHINESE_DAY}{{1,4}})[日号]?",
         r"(?<!\d)(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?!\d)",
         rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?:\sof)?[\s-]{_MONTH},?[\s-](?P<y>\d{{4}})(?!\d)",
         rf"(?<![a-z]){_MONTH}\s(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s(?P<y>\d{{4}})(?!\d)",
@@ -180,8 +180,8 @@ _ZONE = re.compile(
     r"\s?(?:(?P<utc>Z|UTC|GMT)(?![\w+-])|(?:UTC|GMT)?(?P<sign>[+-])(?P<h>\d{2}):?(?P<m>\d{2})(?!\d))", re.ASCII
 )
 _CLOCK = re.compile(
-    r"""(?<!\d)(?:(?P<late>下午|晚上|傍晚)|上午|早上|凌晨|中午)?\s?(?P<h>\d{1,2})\s?(?:[:时点點]\s?(?P<m>\d{1,2})|[时点點])
-        (?:\s?[:分]\s?(?P<s>\d{1,2}))?(?:\s?[分秒])?(?:\s?(?:(?P<pm>pm|p\.m\.)|am\b|a\.m\.))?""",
+    r"""(?<!\d)(?:(?P<late>下午|晚上|傍晚)|(?P<night>凌晨)|上午|早上|中午)?\s?(?P<h>\d{1,2})\s?(?:[:时点點]\s?(?P<m>\d{1,2})|[时点點])
+        (?:\s?[:分]\s?(?P<s>\d{1,2}))?(?:\s?[分秒])?(?:\s?(?:(?P<pm>pm|p\.m\.)|(?P<am>am\b|a\.m\.)))?""",
     re.VERBOSE | re.IGNORECASE,
 )
 
@@ -201,6 +201,7 @@ def clocks(text: str) -> Iterator[tuple[Span, time]]:
     for match in _CLOCK.finditer(text):
         hour = int(match["h"])
         hour += 12 if (match["late"] or match["pm"]) and hour < 12 else 0
+        hour = 0 if (match["am"] or match["night"]) and hour == 12 else hour
         try:
             yield match.span(), time(hour, int(match["m"] or 0), int(match["s"] or 0))
         except ValueError:  # 25:61

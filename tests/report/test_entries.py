@@ -37,6 +37,15 @@ def test_failed_documents_come_first_then_partial_then_odd_ones_then_the_lowest_
     assert summary["codes"] == [("required", 1), ("parse", 1)]
 
 
+def test_a_value_has_its_form_in_one_notation_beside_it_and_a_masked_one_has_none() -> None:
+    task = a_task(day=STRING, phone={**STRING, "x-sensitive": True})
+    forms = {"/day": "2024-03-05", "/phone": "+8613800138000"}
+    record = found("d", "2024/3/5 13800138000", {"day": "2024/3/5", "phone": "13800138000"}, normalized=forms)
+    made, shown = _shown(record, "2024/3/5 13800138000", View(task, redact=True))
+    assert [value.get("normalized") for value in made["values"]] == ["2024-03-05", "***"]
+    assert "13800138000" not in shown
+
+
 def test_a_value_needs_a_place_where_its_schema_says_so() -> None:
     task = a_task(kind={"enum": ["a", "b"]}, name=STRING)
     record = found("d", "text", {"kind": "a", "name": "nowhere"})

@@ -72,7 +72,18 @@ def test_the_schema_accepts_nothing_else(change: dict[str, Any]) -> None:
 def test_a_row_has_its_keys_in_the_order_of_the_design() -> None:
     row = to_row(record("inbox/0001.txt"))
     assert list(row) == [
-        *("id", "status", "data", "spans", "locations", "confidence", "errors", "conflicts", "provenance"),
+        *(
+            "id",
+            "status",
+            "data",
+            "normalized",
+            "spans",
+            "locations",
+            "confidence",
+            "errors",
+            "conflicts",
+            "provenance",
+        ),
         *("attempts", "source", "run", "usage"),
     ]
     assert row["spans"] == {"/手机号": [[86, 97]]}

@@ -7,21 +7,25 @@ and all data of its document is in `data_json`, which is null otherwise: nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from extractor.sinks._support.cell_types import as_text, fit
+from extractor.sinks._support.columns import NORMALIZED
 from extractor.sinks._support.folded_table import Stored
 from extractor.storage.flat_rows import COLUMNS
 from extractor.storage.resume import RowSummary
 from extractor.storage.sink import SinkOptions
-from extractor.task.column_types import JSON, ColumnType, column_type
+from extractor.task.column_types import JSON, SCALARS, ColumnType, column_type, normalizations
+from extractor.text.json_pointer import escape_pointer
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+WHOLE = ("id", "status", "attempts", "source", "run", "usage")
+"""Columns of a record that are stored as JSON Lines have them."""
 FLAT_TYPES = {name: ColumnType(type) for name, type in COLUMNS.items()}
 
 
@@ -43,26 +47,31 @@ class ArrowLayout:
         task = options.task
         members = {field.name: column_type(task.compiled, field.node.name) for field in task.fields} if task else {}
         data = ColumnType("object", members=members) if members else JSON
+        forms = [name for name in (normalizations(task) if task else ()) if members[name].name in SCALARS]
         columns = ["id", "status", "code", "source", "run", "usage"]
-        return cls(_record_schema(_arrow_type(data)), columns, partial(_stored_record, data), _record_summary)
+        return cls(
+            _record_schema(_arrow_type(data), forms), columns, partial(_stored_record, data, forms), _record_summary
+        )
 
 
 def _stored_flat(row: Stored) -> Stored:
     return {name: fit(type, row.get(name))[0] for name, type in FLAT_TYPES.items()}
 
 
-def _stored_record(data_type: ColumnType, row: Stored) -> Stored:
+def _stored_record(data_type: ColumnType, forms: Sequence[str], row: Stored) -> Stored:
     data, exact = fit(data_type, row["data"])
     return {
         **row,
         "code": row["errors"][-1]["code"] if row["status"] != "ok" and row["errors"] else None,
         "data": data,
         "data_json": None if exact else as_text(row["data"]),
+        "normalized": list(row.get("normalized", {}).items()),
         "spans": [(name, [{"start": a, "end": b} for a, b in found]) for name, found in row["spans"].items()],
         "locations": [(name, [as_text(each) for each in found]) for name, found in row["locations"].items()],
         "confidence": list(row["confidence"].items()),
         "conflicts": [(name, as_text(others)) for name, others in row["conflicts"].items()],
         "provenance": as_text(row["provenance"]),
+        **{f"{name}{NORMALIZED}": row.get("normalized", {}).get(f"/{escape_pointer(name)}") for name in forms},
     }
 
 
@@ -72,8 +81,9 @@ def original(row: Stored) -> Stored:
         return row
     whole = row["data_json"]
     return {
-        **{name: value for name, value in row.items() if name not in ("code", "data_json")},
+        **{name: row[name] for name in WHOLE},
         "data": row["data"] if whole is None else json.loads(whole),
+        "normalized": dict(row.get("normalized") or ()),
         "spans": {name: [[each["start"], each["end"]] for each in found] for name, found in row["spans"]},
         "locations": {name: [json.loads(each) for each in found] for name, found in row["locations"]},
         "confidence": dict(row["confidence"]),
@@ -104,7 +114,7 @@ def _flat_schema() -> pa.Schema:
     return pa.schema([(name, _arrow_type(type)) for name, type in FLAT_TYPES.items()])
 
 
-def _record_schema(data: pa.DataType) -> pa.Schema:
+def _record_schema(data: pa.DataType, forms: Sequence[str]) -> pa.Schema:
     import pyarrow as pa
 
     text, whole, real = pa.string(), pa.int64(), pa.float64()
@@ -118,6 +128,7 @@ def _record_schema(data: pa.DataType) -> pa.Schema:
         *texts("id", "status", "code"),
         ("data", data),
         ("data_json", text),
+        ("normalized", pa.map_(text, text)),
         ("spans", pa.map_(text, pa.list_(pa.struct([("start", whole), ("end", whole)])))),
         ("locations", pa.map_(text, pa.list_(text))),
         ("confidence", pa.map_(text, real)),
@@ -128,5 +139,6 @@ def _record_schema(data: pa.DataType) -> pa.Schema:
         ("source", pa.struct([*texts("path", "sha256", "encoding"), ("chars", whole), ("notes", pa.list_(text))])),
         ("run", pa.struct(run)),
         ("usage", pa.struct([("prompt_tokens", whole), ("completion_tokens", whole), ("seconds", real)])),
+        *texts(*(f"{name}{NORMALIZED}" for name in forms)),
     ]
     return pa.schema(columns)

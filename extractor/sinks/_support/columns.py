@@ -3,25 +3,32 @@
 A field that is named like a column of the envelope, or like another field but for case, is in the column
 `data.NAME`. What is not a scalar is JSON text. Values that no column is for (the schema lets a document have properties
 of its own) or that no column of the type holds whole (an integer of more than 64 bits) are in `data_json`, with all
-the others, where there are any.
+the others, where there are any. The form of a scalar field in one notation (`x-normalize`) is in `NAME.normalized`;
+`normalized` has all forms by pointer, those of values in lists and objects among them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from extractor.data import Json, Record
 from extractor.sinks._support.cell_types import as_text, fit
 from extractor.storage import flat_rows
 from extractor.storage.rows import to_row
 from extractor.storage.sink import SinkOptions
-from extractor.task.column_types import SCALARS, ColumnType, column_type
+from extractor.task.column_types import SCALARS, ColumnType, column_type, normalizations
 from extractor.task.task import Task
+from extractor.text.json_pointer import escape_pointer
 
+WHOLE = "data_json"
+"""The column after those of fields; those of their forms in one notation follow it."""
+NORMALIZED = ".normalized"
 BEFORE = {"id": "string", "status": "string", "code": "string"}
 AFTER = {
-    **dict.fromkeys(("data_json", "spans", "locations", "confidence", "errors", "conflicts", "provenance"), "json"),
+    **dict.fromkeys(
+        ("data_json", "normalized", "spans", "locations", "confidence", "errors", "conflicts", "provenance"), "json"
+    ),
     "attempts": "integer",
     "path": "string",
     "sha256": "string",
@@ -38,11 +45,16 @@ AFTER = {
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of a table, each with its type (`json` for JSON text), and how a record fills them."""
+    """The columns of a table, each with its type (`json` for JSON text), and how a record fills them.
+
+    `fields` are the columns of fields by name, `normalized` those of their forms by pointer. A `decimal` is a plain
+    number as text, of any length.
+    """
 
     types: Mapping[str, str]
     fields: Mapping[str, str]
     flatten: bool
+    normalized: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, options: SinkOptions) -> Columns:
@@ -51,7 +63,12 @@ class Columns:
             return cls(flat_rows.COLUMNS, {}, True)
         types = _types(options.task) if options.task else {}
         fields = dict(zip(types, _unique(list(types)), strict=True))
-        return cls({**BEFORE, **{fields[name]: type for name, type in types.items()}, **AFTER}, fields, False)
+        forms = _forms(options.task, types) if options.task else {}
+        unique = _unique([*fields.values(), *(f"{fields[name]}{NORMALIZED}" for name in forms)])[len(fields) :]
+        normalized = {f"/{escape_pointer(name)}": column for name, column in zip(forms, unique, strict=True)}
+        columns = {fields[name]: type for name, type in types.items()}
+        after = {WHOLE: AFTER[WHOLE], **dict(zip(unique, forms.values(), strict=True)), **AFTER}
+        return cls({**BEFORE, **columns, **after}, fields, False, normalized)
 
     def rows(self, record: Record) -> list[list[Json]]:
         """Return the cells of a record's rows: text, numbers, booleans and None."""
@@ -65,6 +82,7 @@ class Columns:
     def _whole(self, row: Mapping[str, Json]) -> dict[str, Json]:
         data = row["data"]
         values = {column: (data or {}).get(name) for name, column in self.fields.items()}
+        values |= {column: row.get("normalized", {}).get(pointer) for pointer, column in self.normalized.items()}
         more = None if data is None or self._hold(data) else data
         code = row["errors"][-1]["code"] if row["status"] != "ok" and row["errors"] else None
         known = {**row, **row["source"], **row["run"], **row["usage"], "code": code, "data_json": more}
@@ -81,6 +99,16 @@ def _types(task: Task) -> dict[str, str]:
     """Return the type of each field's column: that of a scalar, or JSON."""
     types = {field.name: column_type(task.compiled, field.node.name).name for field in task.fields}
     return {name: type if type in SCALARS else "json" for name, type in types.items()}
+
+
+def _forms(task: Task, types: Mapping[str, str]) -> dict[str, str]:
+    """Return the type of the column for the normalized form of each scalar field that has one."""
+    kinds = normalizations(task)
+    return {
+        name: "decimal" if kinds[name] in ("number", "money") else "string"
+        for name, type in types.items()
+        if name in kinds and type in SCALARS
+    }
 
 
 def _unique(names: list[str]) -> list[str]:

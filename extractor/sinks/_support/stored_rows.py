@@ -11,12 +11,23 @@ from collections.abc import Callable, Iterable, Mapping
 
 from extractor.data import Json
 from extractor.errors import InputError
-from extractor.sinks._support.columns import AFTER, BEFORE
+from extractor.sinks._support.columns import AFTER, BEFORE, NORMALIZED, WHOLE
 from extractor.storage.flat_rows import COLUMNS
 
 Cells = Mapping[str, Json]
 
-ENVELOPE = ("id", "status", "spans", "locations", "confidence", "errors", "conflicts", "provenance", "attempts")
+ENVELOPE = (
+    "id",
+    "status",
+    "normalized",
+    "spans",
+    "locations",
+    "confidence",
+    "errors",
+    "conflicts",
+    "provenance",
+    "attempts",
+)
 PARTS: Mapping[str, tuple[str, ...]] = {
     "source": ("path", "sha256", "encoding", "chars", "notes"),
     "run": ("fingerprint", "model", "schema", "prompt", "schema_hash", "prompt_hash", "record"),
@@ -24,7 +35,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 }
 READERS: Mapping[str, Callable[[Json], Json]] = {"string": str, "integer": int, "number": float, "json": json.loads}
 EMPTY: Mapping[str, Json] = {
-    **dict.fromkeys(("spans", "locations", "confidence", "conflicts", "provenance"), {}),
+    **dict.fromkeys(("normalized", "spans", "locations", "confidence", "conflicts", "provenance"), {}),
     **dict.fromkeys(("errors", "notes"), []),
     **dict.fromkeys(("path", "sha256"), ""),
 }
@@ -47,11 +58,13 @@ def stored_row(cells: Cells, where: str) -> dict[str, Json]:
 
 
 def _flat(cells: Cells) -> dict[str, Json]:
+    cells = {"normalized": None, **cells}
     return {name: None if cells[name] is None else READERS[kind](cells[name]) for name, kind in COLUMNS.items()}
 
 
 def _whole(cells: Cells) -> dict[str, Json]:
     kinds = {**BEFORE, **AFTER}
+    cells = {"normalized": None, **cells}
     known = {name: EMPTY.get(name) if cells[name] is None else READERS[kinds[name]](cells[name]) for name in kinds}
     data = known["data_json"]
     if data is None:
@@ -73,10 +86,13 @@ def _field(cell: Json) -> Json:
 
 def field_names(columns: Iterable[str]) -> dict[str, str]:
     """Return the columns of fields, each with the name of its field: `data.id` is that of the field `id`."""
+    known = list(columns)
     envelope = {**BEFORE, **AFTER}
     taken = {name.casefold() for name in envelope}
     names: dict[str, str] = {}
-    for column in (column for column in columns if column not in envelope):
+    end = known.index(WHOLE) if WHOLE in known else len(known)
+    forms = {column for column in known[end:] if column.endswith(NORMALIZED)}
+    for column in (column for column in known if column not in envelope and column not in forms):
         name = column
         while (inner := name.removeprefix("data.")) not in (name, *names.values()) and inner.casefold() in taken:
             name = inner
