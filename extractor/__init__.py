@@ -8,10 +8,11 @@
 6. `stages.confidence`           each value gets the probability with which it was written.
 7. `stages.grounding`            each value gets the place where it occurs in the text, or is not let through.
 8. `stages.thresholds`           values that are not sure enough are withheld.
-9. `stages.retry`                a Rejection is asked again: a retry is just another Prompt.
-10. `stages.merging`             all that came of a Document becomes one Record.
-11. `stages.normalizing`         values get their form in one notation, where the schema asks for it.
-12. `sinks`                      Records become rows of a file in `storage`, and a killed run resumes.
+9. `stages.references`           an answer in which a reference names nothing is rejected.
+10. `stages.retry`               a Rejection is asked again: a retry is just another Prompt.
+11. `stages.merging`             all that came of a Document becomes one Record.
+12. `stages.normalizing`         values get their form in one notation, where the schema asks for it.
+13. `sinks`                      Records become rows of a file in `storage`, and a killed run resumes.
 
 `pipeline` is the only module that knows this order.
 """

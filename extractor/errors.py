@@ -54,6 +54,7 @@ Code = Literal[
     "ungrounded",
     "required",
     "confidence",
+    "reference",
 ]
 """Why there is no value. The set is closed: what a record or `run.json` names is one of these."""
 
@@ -93,6 +94,7 @@ CODES: Mapping[Code, str] = {
     "ungrounded": "the value does not occur in the document",
     "required": "the schema requires a value that was not found",
     "confidence": "the confidence of the value is below --min-confidence",
+    "reference": "the value refers to nothing in the row (x-ref)",
 }
 """What each code means, in one line. `docs/problems.md` says what to do about each."""
 

@@ -19,6 +19,7 @@ from extractor.stages import (
     parsing,
     passes,
     prompting,
+    references,
     retry,
     sampling,
     thresholds,
@@ -65,7 +66,7 @@ class Pipeline:
 
     def _judge(self, completion: Completion) -> Outcome:
         grounded = grounding.ground(confidence.score(parsing.parse(completion)), self.config.ungrounded)
-        return thresholds.apply(grounded, self.config.min_confidence)
+        return references.check(thresholds.apply(grounded, self.config.min_confidence))
 
     def _follow_up(self, outcome: Outcome) -> tuple[Prompt, ...]:
         halve = partial(chunking.halve, count_tokens=self.backend.count_tokens, overlap=self.budget.overlap)

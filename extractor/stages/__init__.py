@@ -7,6 +7,7 @@
 - `confidence`: the probability of each value
 - `grounding`: the place of each value in the text
 - `thresholds`: values of too little confidence are withheld
+- `references`: an answer whose values name nothing (`x-ref`) is rejected
 - `merging`: all outcomes of a document -> Record
 - `normalizing`: values in one notation, beside those of the text
 

@@ -1,4 +1,4 @@
-"""Stage 11: values of a record in one notation, beside the verbatim ones, where the schema asks for it (`x-normalize`).
+"""Stage 12: values of a record in one notation, beside the verbatim ones, where the schema asks for it (`x-normalize`).
 
 What is normalized is the text at the place of a value, never what a model made of it: a value without a place has no
 normalized form, and so has one that can be read in several ways (`text.normalized`).

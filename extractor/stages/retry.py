@@ -3,6 +3,7 @@
     rejected because ...                asked again
     parse, schema, ungrounded, error    the same, with the last answer and its problems
     required (a value is missing)       the same, once: asking again does not bring what the document has not
+    reference (a value names nothing)   the same, once
     length (cut off)                    with twice the tokens; in halves of the chunk where these do not fit
     overflow (the prompt is too long)   in halves of the chunk
     numerics (NaN or infinity)          never: the model would compute the same
@@ -36,7 +37,7 @@ def after(outcome: Outcome, max_attempts: int, fits: Fits, halve: Halve) -> tupl
     if outcome.code in ("numerics", "internal"):
         return ()
     rejected = outcome.completion.prompt
-    only_missing = all(problem.code == "required" for problem in outcome.problems)
+    only_missing = all(problem.code in ("required", "reference") for problem in outcome.problems)
     if only_missing and rejected.attempt >= MAX_ATTEMPTS_FOR_MISSING:
         return ()
     draft = replace(rejected, messages=(), rejected=(*rejected.rejected, outcome))

@@ -6,16 +6,17 @@ several alternatives those that nothing can satisfy are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 import regex
 
 from extractor.data import GROUNDS, NORMALIZATIONS, UNGROUNDED
 from extractor.errors import SchemaError
-from extractor.task.schema_node import CompiledSchema, SchemaNode, refuse
+from extractor.task.schema_node import CompiledSchema, Name, SchemaNode, refuse
 from extractor.task.schema_source import SchemaSource
 from extractor.task.validation import search_pattern
+from extractor.text.json_pointer import ANY_ITEM, steps
 
 LONGEST_PATTERN = 10_000
 
@@ -41,6 +42,7 @@ def checked(source: SchemaSource, compiled: CompiledSchema) -> CompiledSchema:
         raise SchemaError(
             'A schema describes an object: {"type": "object", "properties": {"手机号": {"type": "string"}}}'
         )
+    _check_references(compiled)
     return _satisfiable(compiled)
 
 
@@ -55,6 +57,11 @@ def _check_annotations(source: SchemaSource) -> None:
         for keyword, values in _CHOICES.items():
             if keyword in schema and schema[keyword] not in values:
                 raise refuse(pointer, f"{keyword} is {schema[keyword]!r}; it must be one of {', '.join(values)}")
+        if not str(schema.get("x-ref", "/")).startswith("/") or not isinstance(schema.get("x-ref", ""), str):
+            raise refuse(pointer, f"x-ref is {schema['x-ref']!r}; it must be a pointer to values, as /实体/*/名称")
+        for keyword in ("x-normalize", "x-ref"):
+            if keyword in schema and schema.get("type") in ("array", "object", "boolean"):
+                raise refuse(pointer, f"{keyword} is for text and numbers: say it of the items or properties inside")
 
 
 def _check_patterns(source: SchemaSource) -> None:
@@ -85,8 +92,6 @@ def _contradictions(node: SchemaNode) -> Iterator[str]:
             yield f"min{word} ({least}) is greater than max{word} ({most})"
     if bounds.minimum is not None and bounds.maximum is not None and bounds.minimum > bounds.maximum:
         yield f"minimum ({bounds.minimum:g}) is greater than maximum ({bounds.maximum:g})"
-    if node.annotations.normalize and not node.alternatives and {"array", "object", "boolean"} & set(node.kinds):
-        yield "x-normalize is for text and numbers: say it of the items or properties inside"
     if "object" in node.types and node.closed and node.properties:
         yield from (f"required names {name!r}, which no property describes" for name in sorted(_undescribed(node)))
 
@@ -138,6 +143,25 @@ def _is_met(node: SchemaNode, met: Set[str]) -> bool:
     return "object" in node.types and all(
         node.properties[name] in met for name in node.required if name in node.properties
     )
+
+
+def _check_references(compiled: CompiledSchema) -> None:
+    """Refuse a reference (`x-ref`) that leads to no scalar of the schema."""
+    for node in compiled.nodes.values():
+        if node.annotations.ref and not _leads_to_scalar(compiled, compiled.root_name, steps(node.annotations.ref)):
+            what = "leads to no text or number of the schema; lists have a * for their items, as /实体/*/名称"
+            raise refuse(_place(node), f"x-ref {node.annotations.ref!r} {what}")
+
+
+def _leads_to_scalar(compiled: CompiledSchema, name: Name | None, parts: Sequence[str]) -> bool:
+    if name is None:
+        return False
+    options = list(compiled.options(compiled[name]))
+    if not parts:
+        return any({"string", "integer", "number"} & set(option.kinds) for option in options)
+    found = [option.properties.get(parts[0], option.additional) for option in options]
+    found += [inner for option in options for inner in (*option.prefix, option.items) if parts[0] == ANY_ITEM]
+    return any(_leads_to_scalar(compiled, inner, parts[1:]) for inner in found)
 
 
 def _place(node: SchemaNode) -> str:

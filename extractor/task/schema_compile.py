@@ -334,6 +334,7 @@ def _annotations(schemas: list[Schema]) -> Annotations:
         sensitive=any(schema.get("x-sensitive") is True for schema in schemas),
         any_border=first("x-border") == "any",
         normalize=cast(Normalization | None, first("x-normalize")),
+        ref=cast(str | None, first("x-ref")),
     )
 
 

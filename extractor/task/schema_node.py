@@ -55,6 +55,7 @@ class Annotations:
     sensitive: bool = False
     any_border: bool = False
     normalize: Normalization | None = None
+    ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from extractor.data import Extraction, Json, Withheld
+from extractor.data import Extraction, Json, Span, Withheld
 from extractor.errors import Code
+from extractor.task.task import Task
 from extractor.text.json_pointer import escape_pointer, scalars
 
 T = TypeVar("T")
@@ -22,33 +23,56 @@ def withhold(extraction: Extraction, why: Mapping[str, Code]) -> Extraction:
     """Return the extraction without the values at some pointers; what is known of the others moves with them."""
     if not why:
         return extraction
-    removal = _Removal(why, extraction.completion.prompt.task.entries(extraction.data))
-    data = removal.object_(extraction.data, "", "")
-    kept = removal.moved
+    removal = Removal.of(extraction.completion.prompt.task, extraction.data, why)
     return replace(
         extraction,
-        data=data,
-        spans=_moved(extraction.spans, kept),
-        grounded=_moved(extraction.grounded, kept),
-        confidence=_moved(extraction.confidence, kept),
-        withheld=(*extraction.withheld, *_listed(extraction, removal)),
+        data=removal.data,
+        spans=removal.move(extraction.spans),
+        grounded=removal.move(extraction.grounded),
+        confidence=removal.move(extraction.confidence),
+        withheld=(*extraction.withheld, *removal.listed(extraction.spans, extraction.confidence)),
     )
 
 
 @dataclass(frozen=True)
-class _Removal:
-    """Rebuilds data without the pointers of `why`. `entries` are the pointers of the members that maps have.
+class Removal:
+    """`data` is `before` without the pointers of `why`. `entries` are the pointers of the members that maps have.
 
     `moved` says where the values that stay are then, `reasons` why those of an item or entry went that were not asked
     to.
     """
 
+    before: Mapping[str, Json]
     why: Mapping[str, Code]
     entries: Set[str]
+    data: dict[str, Json] = field(default_factory=dict)
     moved: dict[str, str] = field(default_factory=dict)
     reasons: dict[str, Code] = field(default_factory=dict)
 
-    def object_(self, value: Mapping[str, Json], old: str, new: str) -> dict[str, Json]:
+    @classmethod
+    def of(cls, task: Task, data: Mapping[str, Json], why: Mapping[str, Code]) -> Removal:
+        """Take the values at some pointers out of data."""
+        removal = cls(data, why, task.entries(data))
+        removal.data.update(removal._object(data, "", ""))
+        return removal
+
+    def move(self, known: Mapping[str, T]) -> dict[str, T]:
+        """Return what is known of the values that stay, by where they are now."""
+        return {self.moved[pointer]: what for pointer, what in known.items() if pointer in self.moved}
+
+    def listed(self, spans: Mapping[str, Iterable[Span]], confidence: Mapping[str, float]) -> list[Withheld]:
+        """Return the values that went, and why."""
+        found = []
+        for scalar in scalars(self.before):
+            if scalar.value is None or scalar.pointer in self.moved:
+                continue
+            items = (reason for item, reason in self.reasons.items() if scalar.pointer.startswith(f"{item}/"))
+            reason = self.why[scalar.pointer] if scalar.pointer in self.why else next(items)
+            places = tuple(spans.get(scalar.pointer, ()))
+            found.append(Withheld(scalar.field, scalar.value, reason, confidence.get(scalar.pointer), places))
+        return found
+
+    def _object(self, value: Mapping[str, Json], old: str, new: str) -> dict[str, Json]:
         kept: dict[str, Json] = {}
         for name, item in value.items():
             part = f"/{escape_pointer(name)}"
@@ -60,7 +84,7 @@ class _Removal:
 
     def _value(self, value: Json, old: str, new: str) -> Json:
         if isinstance(value, Mapping):
-            return self.object_(value, old, new)
+            return self._object(value, old, new)
         if isinstance(value, list):
             return self._list(value, old, new)
         self.moved[old] = new
@@ -84,19 +108,3 @@ class _Removal:
             self.moved.popitem()
         self.reasons[old] = next(code for pointer, code in self.why.items() if pointer.startswith(f"{old}/"))
         return []
-
-
-def _listed(extraction: Extraction, removal: _Removal) -> list[Withheld]:
-    listed = []
-    for scalar in scalars(extraction.data):
-        if scalar.value is None or scalar.pointer in removal.moved:
-            continue
-        items = (reason for item, reason in removal.reasons.items() if scalar.pointer.startswith(f"{item}/"))
-        reason = removal.why[scalar.pointer] if scalar.pointer in removal.why else next(items)
-        spans = tuple(extraction.spans.get(scalar.pointer, ()))
-        listed.append(Withheld(scalar.field, scalar.value, reason, extraction.confidence.get(scalar.pointer), spans))
-    return listed
-
-
-def _moved(known: Mapping[str, T], moved: Mapping[str, str]) -> dict[str, T]:
-    return {moved[pointer]: what for pointer, what in known.items() if pointer in moved}

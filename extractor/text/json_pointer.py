@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from extractor.data import Json
 
+ANY_ITEM = "*"
+"""In a pointer to several values: any item of a list."""
+
 
 class Scalar(NamedTuple):
     """A value that is neither object nor array. Its field has no places in lists: `条目/名称` of `/条目/0/名称`."""
@@ -37,3 +40,8 @@ def escape_pointer(name: str) -> str:
 def unescape_pointer(part: str) -> str:
     """Return the name that a reference token stands for."""
     return part.replace("~1", "/").replace("~0", "~")
+
+
+def steps(pointer: str) -> list[str]:
+    """Return the names and indices that a pointer leads through."""
+    return [unescape_pointer(part) for part in pointer.split("/")[1:]]

@@ -3,7 +3,7 @@
 Scalars take the first value in document order, and what contradicts it is kept as a conflict; lists are concatenated in
 document order. What two chunks see of their overlap counts once, and of two passes the earlier one is right. A document
 with a chunk that has no usable answer is `failed`, but keeps what the other chunks gave. This module does not know how
-values are merged: `merger` does.
+values are merged: `merger` does. A reference that names nothing in all of the data (`x-ref`) is withheld.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from extractor.data import (
 )
 from extractor.stages.merging import provenance, record_errors
 from extractor.stages.merging.merger import Merger
+from extractor.task.references import dangling
 
 
 def merge(document: Document | FailedDocument, outcomes: Sequence[Outcome], run: RunInfo) -> Record:
@@ -48,7 +49,13 @@ def _merge(document: Document, outcomes: Sequence[Outcome], run: RunInfo) -> Rec
     merger = Merger(task)
     data = merger.merge(extractions) if extractions else None
     withheld = provenance.withheld(extractions, data or {})
-    invalid = record_errors.of_data(task.problems(data), withheld) if data is not None else []
+    loose: dict[str, str] = {}
+    while data is not None and (now := dangling(task, data)):  # what is withheld may have been named
+        data, went = merger.withhold(data, dict.fromkeys(now, "reference"))
+        withheld += went
+        loose |= now
+    problems = task.problems(data) if data is not None else ()
+    invalid = [*record_errors.of_references(loose), *record_errors.of_data(problems, withheld)]
     cut_off = any(map(record_errors.is_cut_off, outcomes, settled))
     completions = record_errors.completions(outcomes)
     spans = {pointer: tuple(sorted(found)) for pointer, found in merger.spans.items()}

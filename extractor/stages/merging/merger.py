@@ -7,15 +7,18 @@ their order and range.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
-from extractor.data import FLAGS, Conflict, Extraction, Json, Span
+from extractor.data import FLAGS, Conflict, Extraction, Json, Span, Withheld
+from extractor.errors import Code
 from extractor.stages.merging.candidates import Candidate, Cluster
 from extractor.stages.merging.deduplication import deduplicate
 from extractor.task.schema_node import Name, SchemaNode
 from extractor.task.task import Task
 from extractor.task.walk import UNKNOWN
+from extractor.task.withhold import Removal
 from extractor.text.json_pointer import escape_pointer
 
 
@@ -34,6 +37,17 @@ class Merger:
         """Return the data that extractions in document order come to."""
         candidates = [Candidate(extraction, "", extraction.data) for extraction in extractions]
         return self._object(candidates, self.task.compiled.root_name, "")
+
+    def withhold(self, data: Mapping[str, Json], why: Mapping[str, Code]) -> tuple[dict[str, Json], list[Withheld]]:
+        """Take the values at some pointers out of merged data; return what is left, and what went."""
+        removal = Removal.of(self.task, data, why)
+        went = removal.listed({pointer: sorted(found) for pointer, found in self.spans.items()}, self.confidence)
+        every = (self.spans, self.grounded, self.confidence, self.conflicts, self.passes)
+        for known in cast(tuple[dict[str, Any], ...], every):
+            moved = removal.move(known)
+            known.clear()
+            known.update(moved)
+        return removal.data, went
 
     def _merge(self, candidates: Sequence[Candidate], name: Name | None, pointer: str) -> Json:
         present = [candidate for candidate in candidates if candidate.value is not None]

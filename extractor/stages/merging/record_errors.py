@@ -6,7 +6,7 @@ This module does not decide whether a record fails; `merge` does.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from extractor.data import Completion, Extraction, Outcome, RecordError, Rejection, Span, Withheld
@@ -28,6 +28,12 @@ def of_data(problems: Iterable[Problem], withheld: Sequence[Withheld]) -> list[R
     """Return how merged data breaks the schema: what is missing or was withheld first, then what contradicts it."""
     found = [_of_whole(problem, withheld) for problem in problems]
     return [RecordError(problem) for problem in sorted(found, key=lambda problem: problem.code == "schema")]
+
+
+def of_references(dangling: Mapping[str, str]) -> list[RecordError]:
+    """Return an error for each reference that names nothing, by its pointer before it was withheld."""
+    messages = (f"{pointer}: names no value of {target}, and was withheld" for pointer, target in dangling.items())
+    return [RecordError(Problem("reference", message)) for message in messages]
 
 
 def settle(outcome: Outcome) -> Outcome:
