@@ -1,8 +1,9 @@
 """CoNLL: a token a line with its tag in the last column, blank lines between sentences, `-DOCSTART-` between documents.
 
 All schemes of tags are read: IOB1, BIO, BIOES, BILOU, BMES; BIO is written, in the four columns of CoNLL-2003. A file
-holds tokens, not a text: it is put together with a space between tokens, and none beside Chinese or Japanese; sentences
-are lines. Without `-DOCSTART-` each sentence is a document. Documents have numbers for ids.
+holds tokens, not a text: it is put together with a space between tokens, and none beside Chinese or Japanese, nor where
+all tokens are characters; sentences are lines. Without `-DOCSTART-` each sentence is a document. Documents have numbers
+for ids.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from extractor.annotation_formats._support.annotated_text import (
 )
 from extractor.annotation_formats._support.files import HEAD_BYTES, AnnotationFile
 from extractor.annotation_formats._support.options import WriteOptions
-from extractor.annotation_formats._support.tokens import Joined, joined, tokens
+from extractor.annotation_formats._support.tokens import Joined, are_characters, joined, tokens
 from extractor.data import Span
 from extractor.errors import InputError
 
@@ -54,10 +55,12 @@ def recognises(file: AnnotationFile) -> bool:
 
 def read(file: AnnotationFile, notes: Notes) -> Iterator[AnnotatedText]:
     """Yield the documents, put together."""
-    for number, (line, sentences) in enumerate(_documents(file), 1):
+    documents = list(_documents(file))
+    spaces = not are_characters({token.text for _, sentences in documents for each in sentences for token in each})
+    for number, (line, sentences) in enumerate(documents, 1):
         texts, found, length = [], [], 0
         for sentence in sentences:
-            words = joined([token.text for token in sentence])
+            words = joined([token.text for token in sentence], spaces=spaces)
             found += [Mention(type, (start + length, end + length)) for type, (start, end) in _ranges(sentence, words)]
             texts.append(words.text)
             length += len(words.text) + 1

@@ -203,6 +203,14 @@ def test_conll_of_each_scheme(tmp_path: Path, lines: str, expected: Sequence[Jso
     assert [each.data for each in found] == expected
 
 
+def test_conll_of_characters_is_put_together_without_spaces(tmp_path: Path) -> None:
+    tags = ["B-DATE", *["I-DATE"] * 4, "O", "O", "B-DEGREE", *["I-DEGREE"] * 2]
+    lines = [f"{character} {tag}\n" for character, tag in zip("1966年生，MBA", tags, strict=True)]
+    (item,) = _load(_file(tmp_path / "x.conll", "".join(lines)))
+    assert (item.text, item.data) == ("1966年生，MBA", {"DATE": ["1966年"], "DEGREE": ["MBA"]})
+    assert item.spans == {"/DATE/0": ((0, 5),), "/DEGREE/0": ((7, 10),)}
+
+
 def test_conll_in_gb18030(tmp_path: Path) -> None:
     text = "".join(f"{char} O\n" for char in "合同编号由甲乙双方共同保存以备查验") + "张 B-人\n三 I-人\n"
     (tmp_path / "x.txt").write_bytes(text.encode("gb18030"))

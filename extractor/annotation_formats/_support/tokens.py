@@ -26,13 +26,18 @@ class Joined:
     starts: tuple[int, ...]
 
 
-def joined(words: Sequence[str]) -> Joined:
+def are_characters(words: Collection[str]) -> bool:
+    """Tell whether tokens are single characters, digits and Latin letters too, of a text in a script without spaces."""
+    return all(len(word) == 1 for word in words) and any(map(_UNSPACED.match, words))
+
+
+def joined(words: Sequence[str], *, spaces: bool = True) -> Joined:
     """Put tokens together: with a space between two, and none beside a character that is written without."""
     pieces: list[str] = []
     starts: list[int] = []
     length = 0
     for before, word in zip(["", *words], words, strict=False):
-        if before and not _UNSPACED.match(before[-1]) and not _UNSPACED.match(word[0]):
+        if spaces and before and not _UNSPACED.match(before[-1]) and not _UNSPACED.match(word[0]):
             pieces.append(" ")
             length += 1
         starts.append(length)
