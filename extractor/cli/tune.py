@@ -52,7 +52,7 @@ class TuneRequest:
     offline: bool
     device: str
     full: bool | None
-    epochs: int
+    epochs: int | None
     rate: float | None
     batch_tokens: int
     held_out: float
@@ -80,7 +80,9 @@ class TuneRequest:
     default=None,
     help="Train all weights, or a LoRA beside them.  [default: all up to a thousand million]",
 )
-@click.option("--epochs", type=click.IntRange(min=1), default=12, show_default=True, help="Rounds over the gold.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Rounds over the gold.  [default: what suits the number of documents]"
+)
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="[default: what suits the model's size]")
 @click.option("--batch-tokens", type=click.IntRange(min=1), default=2048, show_default=True, help="Tokens of a step.")
 @click.option("--held-out", type=float, default=0.1, show_default=True, help="Share of the gold to measure with.")
@@ -150,7 +152,7 @@ def _duration(seconds: float) -> str:
 
 
 def _tune(request: TuneRequest, tuning: Tuning, trainer: Trainer, checkpoint: Path) -> None:
-    done = trainer.state.epoch * trainer.total // request.epochs + trainer.state.batch
+    done = trainer.done
     base = tuning.measured()
     _say(request, [f"Before     {_told(base)}", *([f"Resumed after {done} batches"] if done else [])])
     hidden = request.display.quiet or not sys.stderr.isatty()
@@ -160,13 +162,13 @@ def _tune(request: TuneRequest, tuning: Tuning, trainer: Trainer, checkpoint: Pa
             bar.set_postfix({**bar_state, "loss": f"{loss:.3f}"}, refresh=False)
             bar.update()
 
-        def on_epoch(row: Mapping[str, float]) -> None:
+        def on_measure(row: Mapping[str, float]) -> None:
             bar_state["held-out F1"] = f"{row.get('f1', 0):.3f}" if "f1" in row else "at the end"
             bar.clear()
             _say(request, [_epoch_line(row)])
 
         bar_state: dict[str, str] = {}
-        trainer.run(tuning.hooks(checkpoint, on_batch=on_batch, on_epoch=on_epoch))
+        trainer.run(tuning.hooks(checkpoint, on_batch=on_batch, on_measure=on_measure))
     tuning.write(request.out, trainer, base)
     after = tuning.measured_at(request.out)
     checkpoint.unlink(missing_ok=True)

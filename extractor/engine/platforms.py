@@ -65,9 +65,12 @@ def end_idle_threads() -> None:
 
 def kv_cache_budget(device: torch.device) -> int:
     """Return the bytes that the KV cache may take: half of the free memory on the CPU, four fifths on a GPU."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0] * 0.8)
-    return _available() // 2
+    return int(free_memory(device) * (0.8 if device.type == "cuda" else 0.5))
+
+
+def free_memory(device: torch.device) -> int:
+    """Return the bytes of a device that are free; on the CPU, within the limit of the container."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _available()
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:

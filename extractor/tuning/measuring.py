@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+import torch
 
 from extractor import backends
 from extractor.annotation_formats import AnnotatedText
@@ -12,6 +15,16 @@ from extractor.evaluation import Annotation, Resampling, Scope, evaluate
 from extractor.pipeline import Pipeline
 from extractor.task.task import Task
 from extractor.tuning.questions import as_document
+
+
+@contextlib.contextmanager
+def _as_many_threads() -> Iterator[None]:
+    """Compute with as many threads as before in the end: the engine uses one for a small model, learning uses all."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +38,7 @@ class Measure:
 def measure(items: Sequence[AnnotatedText], task: Task, model: ModelConfig) -> Measure:
     """Extract from the documents with a model, and compare with their gold."""
     numbered = [replace(item, id=str(number)) for number, item in enumerate(items)]
-    with backends.make(DEFAULT_BACKEND, model) as backend:
+    with _as_many_threads(), backends.make(DEFAULT_BACKEND, model) as backend:
         records = Pipeline(task, backend, RunConfig()).run(map(as_document, numbered))
         found = {record.id: Annotation(record.id, record.data) for record in records}
     gold = [Annotation(item.id, item.data) for item in numbered]

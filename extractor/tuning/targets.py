@@ -8,7 +8,7 @@ so that a model learns to choose among those and no others: where a value is cop
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -40,13 +40,20 @@ class Target:
     """A prompt with its answer, as ids; `start` is where the answer begins.
 
     `weights` says of each token of the answer what it counts as a decision (0: none), `allowed` which tokens the
-    constraint allowed there, by place in the answer; a decision without an entry is among all tokens.
+    constraint allowed there, by place in the answer; a decision without an entry is among all tokens. The first
+    `shared` ids are those of all targets that ask the same.
     """
 
     ids: npt.NDArray[np.int64]
     start: int
     weights: npt.NDArray[np.float32]
     allowed: Mapping[int, Allowed]
+    shared: int = 0
+
+    @property
+    def instructions(self) -> bytes:
+        """What it shares, to be compared."""
+        return self.ids[: self.shared].tobytes()
 
 
 @dataclass
@@ -63,52 +70,76 @@ class Writer:
     def __post_init__(self) -> None:
         self._tokens = self.tokenizer.constraint_vocabulary(self.size)
 
-    def targets(self, asked: Iterable[Question]) -> Iterator[Target]:
-        """Yield the targets of questions; what cannot be written is noted."""
+    def targets(self, asked: Iterable[Question]) -> list[Target]:
+        """Return the targets of questions; what cannot be written is noted."""
+        found: dict[tuple[str, ...], list[Target]] = {}
         for question in asked:
             target = self._target(question)
             if len(target.ids) > self.context:
                 self.notes.add("answers that do not fit into the context, left out")
             else:
-                yield target
+                found.setdefault(tuple(question.answer), []).append(target)
+        return [target for group in found.values() for target in _sharing(group)]
 
     def _target(self, question: Question) -> Target:
         prompt = self.tokenizer.answer_prompt(question.prompt.messages)
-        written = self._write(question, question.answer)
+        chunk = question.prompt.chunk
+        attempt = _Attempt(self, self.vocabulary.constrain(question.prompt.task, chunk.text), question.answer)
+        steps = attempt.steps(question.answer)
         unknown: frozenset[str] = frozenset()
-        if written is None:
-            answer = {name: self._writable(question, name, value) for name, value in question.answer.items()}
+        if steps is None:
+            index = TextIndex(chunk.text)
+            answer = {name: attempt.writable(name, value, index) for name, value in question.answer.items()}
             unknown = frozenset(n for n, value in answer.items() if value is None and question.answer[n] is not None)
             changed = sum(value != question.answer[name] for name, value in answer.items())
             self.notes.add("fields with a value that a run could not answer so, changed or left out", changed)
-            written = self._write(question, answer)
-        steps = written or []
+            steps = attempt.steps(answer) or []
         ids = np.array([*prompt, *(step.token for step in steps), self.tokenizer.eos_id], dtype=np.int64)
         weights = [0.0 if step.field in unknown else step.weight for step in steps]
         allowed = {at: step.allowed for at, step in enumerate(steps) if step.allowed is not None}
         return Target(ids, len(prompt), np.array([*weights, FORCED], dtype=np.float32), allowed)
 
-    def _write(self, question: Question, answer: Mapping[str, Json]) -> list[Step] | None:
-        constraint = self.vocabulary.constrain(question.prompt.task, question.prompt.chunk.text)
-        path = _Path(self._tokens.tokens, self._tokens, _Layout.of(answer, self.present))
-        return path.freely() if constraint is None else path.under(constraint)
+    def path(self, answer: Mapping[str, Json]) -> _Path:
+        """Return the way through an answer."""
+        return _Path(self._tokens.tokens, self._tokens, _Layout.of(answer, self.present))
 
-    def _writable(self, question: Question, name: str, value: Json) -> Json:
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """Writes answers to one prompt under its constraint, which is made once."""
+
+    writer: Writer
+    constraint: Constraint | None
+    names: Iterable[str]
+
+    def steps(self, answer: Mapping[str, Json]) -> list[Step] | None:
+        """Return the steps of an answer; None where the constraint does not allow it."""
+        path = self.writer.path(answer)
+        return path.freely() if self.constraint is None else path.under(self.constraint.copy())
+
+    def writable(self, name: str, value: Json, index: TextIndex) -> Json:
         """Return what of a field's value the constraint allows: as the text has it, without items that it lacks."""
-        nothing: dict[str, Json] = dict.fromkeys(question.answer)
-        if self._write(question, {**nothing, name: value}) is not None:
+        if self._allows(name, value):
             return value
-        index = TextIndex(question.prompt.chunk.text)
-        if isinstance(value, list):
-            kept = [
-                part
-                for each in value
-                if (part := _as_written(each, index)) is not None
-                and self._write(question, {**nothing, name: [part]}) is not None
-            ]
-            return kept if kept and self._write(question, {**nothing, name: kept}) is not None else None
-        part = _as_written(value, index)
-        return part if self._write(question, {**nothing, name: part}) is not None else None
+        if not isinstance(value, list):
+            part = _as_written(value, index)
+            return part if self._allows(name, part) else None
+        parts = (_as_written(each, index) for each in value)
+        kept = [part for part in parts if part is not None and self._allows(name, [part])]
+        once = list({_dump(part): part for part in kept}.values())
+        return next((each for each in (kept, once) if each and self._allows(name, each)), None)
+
+    def _allows(self, name: str, value: Json) -> bool:
+        return self.steps({**dict.fromkeys(self.names), name: value}) is not None
+
+
+def _sharing(targets: Sequence[Target]) -> list[Target]:
+    """Return targets with how many tokens all of them begin with, of their prompts."""
+    length = min(each.start for each in targets) - 1
+    for each in targets:
+        different = np.flatnonzero(each.ids[:length] != targets[0].ids[:length])
+        length = int(different[0]) if len(different) else length
+    return [replace(each, shared=length) for each in targets]
 
 
 def _as_written(value: Json, index: TextIndex) -> Json:

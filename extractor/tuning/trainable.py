@@ -81,7 +81,7 @@ def load_trainable(location: ModelLocation, device: str, lora: bool) -> Trainabl
     if stored_precision(location.path):
         raise UsageError(f"{location.path} is stored in integers, which cannot be trained: pass the original model")
     target = find_device(device)
-    dtype = _compute_dtype(target)
+    dtype = compute_dtype(target)
     source = open_checkpoint(location.path)
     model = _filled(location, source, target, dtype if lora else torch.float32)
     if lora:
@@ -91,9 +91,9 @@ def load_trainable(location: ModelLocation, device: str, lora: bool) -> Trainabl
     return Trainable(location, source, model, dict(model.named_parameters()), dtype, False)
 
 
-def _compute_dtype(device: torch.device) -> torch.dtype:
+def compute_dtype(device: torch.device) -> torch.dtype:
     """Return bfloat16 where the machine has instructions for it, else float32."""
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,29 +14,33 @@ from extractor import backends
 from extractor.annotation_formats import AnnotatedText, Notes
 from extractor.chatglm3 import ModelDims, ModelLocation, read_dims, resolve
 from extractor.chatglm3.chat_tokenizer import load_tokenizer
+from extractor.chatglm3.checkpoint import find_device
 from extractor.config import DEFAULT_BACKEND, ModelConfig, RunConfig
 from extractor.engine.constraint import Vocabulary
 from extractor.errors import InputError, UsageError
 from extractor.pipeline import Pipeline
 from extractor.task.task import Task
-from extractor.tuning import checkpoints
+from extractor.tuning import checkpoints, memory
 from extractor.tuning.measuring import Measure, measure
 from extractor.tuning.questions import Split, questions, shares_present, split
 from extractor.tuning.targets import Target, Writer
 from extractor.tuning.trainable import RANK, Trainable, load_trainable
 from extractor.tuning.training import Hooks, Schedule, Trainer, loss_over
+from extractor.tuning.variants import variants
 
 SMALL = 1_000_000_000
 """Parameters up to which all weights are trained unless asked otherwise; a LoRA is above."""
 PATIENCE = 4
+ROUNDS = 8
+"""Epochs whose documents differ; then they come again."""
 
 
 @dataclass(frozen=True, slots=True)
 class TuneConfig:
-    """How to tune. `lora` None: by the size of the model; `rate` None: likewise."""
+    """How to tune. `lora` and `rate` None: by the size of the model; `epochs` None: by how much gold there is."""
 
     lora: bool | None = None
-    epochs: int = 12
+    epochs: int | None = None
     rate: float | None = None
     batch_tokens: int = 2048
     held_out: float = 0.1
@@ -45,7 +49,7 @@ class TuneConfig:
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
             raise UsageError(f"The share held out is {self.held_out}; it must be between 0 and 1.")
-        if self.epochs < 1 or self.batch_tokens < 1:
+        if min(self.epochs or 1, self.batch_tokens) < 1:
             raise UsageError("Tuning takes at least one epoch, and a batch at least one token.")
 
 
@@ -79,27 +83,46 @@ class Tuning:
         self.pipeline = Pipeline(task, backends.make(DEFAULT_BACKEND, model), RunConfig())
         self.pipeline.check()
         self.split: Split = split(items, config.held_out, config.seed)
-        self._targets, self._held_out = self._write(notes)
+        asked = list(questions(self.split.training, self.pipeline.prompts, notes))
+        self._writer = self._make_writer(shares_present(asked))
+        self._rounds = {0: replace(self._writer, notes=notes).targets(asked)}
+        if not self._rounds[0]:
+            raise InputError("No document of the gold has anything to ask about that fits into the context.")
+        self._held_out = self._writer.targets(questions(self.split.held_out, self.pipeline.prompts, Notes()))
         self._digest = _digest(items)
+        memory.check(self.needed_bytes, find_device(model.device))
         self.trained: Trainable = load_trainable(self.location, model.device, self.lora)
 
-    def _write(self, notes: Notes) -> tuple[list[Target], list[Target]]:
-        asked = list(questions(self.split.training, self.pipeline.prompts, notes))
-        if not asked:
-            raise InputError("No document of the gold has anything to ask about.")
-        tokenizer = load_tokenizer(self.location.path, self.dims)
-        size = self.dims.vocab_size
-        vocabulary = Vocabulary(tokenizer, size)
-        writer = Writer(tokenizer, vocabulary, size, self.dims.context, shares_present(asked), notes)
-        held_out = questions(self.split.held_out, self.pipeline.prompts, Notes())
-        return list(writer.targets(asked)), list(replace(writer, notes=Notes()).targets(held_out))
+    def _make_writer(self, present: Mapping[str, float]) -> Writer:
+        tokenizer, size = load_tokenizer(self.location.path, self.dims), self.dims.vocab_size
+        return Writer(tokenizer, Vocabulary(tokenizer, size), size, self.dims.context, present, Notes())
+
+    def targets(self, epoch: int) -> list[Target]:
+        """Return what an epoch learns from: the gold itself, then variants of it, then all of them again."""
+        number = epoch % ROUNDS
+        if number not in self._rounds:
+            others = variants(self.split.training, f"{self.config.seed}/{number}")
+            self._rounds[number] = self._writer.targets(questions(others, self.pipeline.prompts, Notes()))
+        return self._rounds[number]
+
+    @property
+    def needed_bytes(self) -> int:
+        """About how much memory it takes."""
+        longest = max(len(each.ids) for each in self.targets(0))
+        tokens = max(self.config.batch_tokens, longest)
+        return memory.needed_bytes(self.dims, tokens, self.lora, find_device(self.model.device))
+
+    @property
+    def epochs(self) -> int:
+        """Rounds over the gold at most."""
+        return self.config.epochs or usual_epochs(len(self.split.training), self.lora)
 
     @property
     def schedule(self) -> Schedule:
         """How long and how fast."""
         config = self.config
         rate = config.rate or usual_rate(self.dims.parameters, self.lora)
-        return Schedule(config.epochs, rate, config.batch_tokens, config.seed, PATIENCE)
+        return Schedule(self.epochs, rate, config.batch_tokens, config.seed, PATIENCE)
 
     @property
     def fingerprint(self) -> str:
@@ -110,23 +133,22 @@ class Tuning:
 
     def trainer(self, checkpoint: Path) -> Trainer:
         """Return what trains, from where a checkpoint is, or from the beginning. Raises OutputMismatch."""
-        return Trainer(self.trained, self._targets, self.schedule, checkpoints.load(checkpoint, self.fingerprint))
+        return Trainer(self.trained, self.targets, self.schedule, checkpoints.load(checkpoint, self.fingerprint))
 
     def plan(self, trainer: Trainer) -> Plan:
         """Estimate memory and time, from a few batches."""
         trained = sum(each.numel() for each in self.trained.parameters.values())
-        longest = max(len(each.ids) for each in self._targets)
         return Plan(
             documents=len(self.split.training),
             held_out=len(self.split.held_out),
-            prompts=len(self._targets),
-            tokens=sum(len(each.ids) for each in self._targets),
-            epochs=self.config.epochs,
+            prompts=len(self.targets(0)),
+            tokens=sum(len(each.ids) for each in self.targets(0)),
+            epochs=self.epochs,
             parameters=self.dims.parameters,
             trained=trained,
             lora=self.lora,
             rate=self.schedule.rate,
-            bytes=needed_bytes(self.dims, trained, max(self.config.batch_tokens, longest), self.trained),
+            bytes=self.needed_bytes,
             seconds=trainer.seconds(),
         )
 
@@ -179,21 +201,16 @@ class Tuning:
         self.trained.write(out, notes | ({"rank": RANK} if self.lora else {}))
 
 
+def usual_epochs(documents: int, lora: bool) -> int:
+    """Return the epochs that suit so much gold: the more there is, the fewer; a large model needs few in any case."""
+    return min(8 if lora else 30, max(4, round(9_000 / documents)))
+
+
 def usual_rate(parameters: int, lora: bool) -> float:
     """Return the rate of learning that suits a model's size: the larger, the smaller."""
     if lora:
         return min(2e-3, max(2e-4, 2e-4 * math.pow(6e9 / parameters, 0.25)))
     return min(2e-3, max(1e-5, 1e-3 * math.sqrt(7e6 / parameters)))
-
-
-def needed_bytes(dims: ModelDims, trained: int, tokens: int, model: Trainable) -> int:
-    """Return about how many bytes a tuning takes: weights, their gradients and moments, and what a batch keeps."""
-    fixed = (dims.parameters - trained) * model.dtype.itemsize if model.lora else 0
-    kept = trained * (4 + 4 + 8 + 4 + 4)  # weight, gradient, two moments, the best ones, those of the checkpoint
-    layer = 14 * dims.hidden_size + 5 * dims.ffn_size + 4 * dims.key_rows
-    layers = layer + dims.layers * dims.hidden_size if model.lora else dims.layers * layer
-    asked = dims.parameters * 2  # the model that is measured, beside the one that learns
-    return fixed + kept + asked + tokens * 4 * (layers + dims.vocab_size)
 
 
 def _digest(items: Iterable[AnnotatedText]) -> str:

@@ -12,7 +12,7 @@ from extractor.chatglm3 import read_dims, resolve
 from extractor.chatglm3.chat_tokenizer import ChatTokenizer, load_tokenizer
 from extractor.config import ModelConfig, RunConfig
 from extractor.data import Json
-from extractor.engine.constraint import Vocabulary
+from extractor.engine.constraint import Constraint, Vocabulary
 from extractor.pipeline import Pipeline
 from extractor.task.task import Task, make_task
 from extractor.tuning.questions import as_document, questions, shares_present, split
@@ -54,7 +54,7 @@ def _targets(
     ask = Pipeline(task, backends.make("chatglm3", ModelConfig("demo")), RunConfig()).prompts
     asked = list(questions(items, ask, notes))
     writer = Writer(tokenizer, vocabulary, DIMS.vocab_size, DIMS.context, shares_present(asked), notes)
-    return list(writer.targets(asked)), notes
+    return writer.targets(asked), notes
 
 
 def _pieces(tokenizer: ChatTokenizer, target: Target) -> list[str]:
@@ -106,6 +106,35 @@ def test_a_value_that_the_text_lacks_teaches_nothing_and_is_noted(
     place = _pieces(tokenizer, target).index("null")
     assert target.weights[place] == 0
     assert notes.lines() == ["fields with a value that a run could not answer so, changed or left out: 2"]
+
+
+def test_items_are_listed_as_often_as_the_text_has_them_and_a_prompt_costs_one_grammar(
+    tokenizer: ChatTokenizer, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    constrain = Vocabulary.constrain
+
+    def counted(self: Vocabulary, task: Task, text: str) -> Constraint | None:
+        made.append(text)
+        return constrain(self, task, text)
+
+    monkeypatch.setattr(Vocabulary, "constrain", counted)
+    names = [*["王芳"] * 5, *(f"赵{number}" for number in range(50))]
+    ([target], _) = _targets(tokenizer, vocabulary, [_item("王芳在北京", 人名=names, 城市=["北京"])], PEOPLE)
+    assert json.loads("".join(_pieces(tokenizer, target))) == {"人名": ["王芳"], "城市": ["北京"]}
+    assert made == ["王芳在北京"]
+
+
+def test_targets_know_how_much_of_their_instructions_they_share(
+    tokenizer: ChatTokenizer, vocabulary: Vocabulary
+) -> None:
+    found, _ = _targets(tokenizer, vocabulary, texts(5))
+    (instructions,) = {each.instructions for each in found}
+    shared = found[0].shared
+    assert instructions == found[0].ids[:shared].tobytes()
+    assert len({int(each.ids[shared]) for each in found}) > 1
+    ([alone], _) = _targets(tokenizer, vocabulary, texts(1))
+    assert alone.shared == alone.start - 1
 
 
 def test_what_is_held_out_follows_from_the_texts_alone() -> None:
