@@ -17,6 +17,7 @@ import pytest
 from extractor import ingest
 from extractor.data import Document, FailedDocument
 from extractor.ingest import ReadOptions, worker_pool
+from extractor.ingest.worker_pool import COMMAND
 from tests.readers.conftest import Read, failure, texts
 from tests.readers.making import pdf, zipped
 
@@ -42,6 +43,11 @@ time.sleep(60)
 ENDS = {"segfault": "SIGSEGV", "exit": "exit code 3", "raise": "KeyError: 'boom'", "memory": "MemoryError"}
 
 
+@pytest.fixture(autouse=True)
+def _as_users_start_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_pool, "COMMAND", COMMAND)
+
+
 @pytest.fixture
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, where HTML is parsed by a hostile library."""
@@ -62,7 +68,7 @@ def _rtf(number: int) -> bytes:
 
 def _children() -> list[psutil.Process]:
     """Return the processes that read; the one that renders prompts lasts for all runs of a process."""
-    return [each for each in psutil.Process().children() if "extractor.ingest.worker" in each.cmdline()]
+    return [each for each in psutil.Process().children() if each.cmdline()[-2:] == list(COMMAND[-2:])]
 
 
 @pytest.mark.parametrize(("what", "words"), ENDS.items())

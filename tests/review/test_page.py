@@ -183,6 +183,7 @@ def test_rows_are_accepted_blanked_and_skipped_with_the_keyboard(page: Browser, 
     first, second = _saved(page, tmp_path, 2)
     assert (first["decision"], first["data"]["手机号"], first["spans"]) == ("corrected", None, {})
     assert (second["decision"], second["data"]) == ("skipped", None)
+    _until(page, "return document.getElementById('message').textContent.slice(0, 21)", "All rows are decided.")
     page.keys("a")
     _until(page, "return document.getElementById('decision').textContent", "accepted")
     assert gold(tmp_path)[2]["data"]["账号"] == "root"
