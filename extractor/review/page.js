@@ -262,12 +262,15 @@
     });
   }
 
+  /** Choose another place, of those for all that has been typed by now. */
   function cycle(by) {
-    if (!state.places.length) return;
-    const from = state.chosen < 0 && by < 0 ? 0 : state.chosen;
-    state.chosen = (from + by + state.places.length) % state.places.length;
-    showText();
-    reveal("mark.chosen");
+    return queue(() => {
+      if (!state.places.length) return;
+      const from = state.chosen < 0 && by < 0 ? 0 : state.chosen;
+      state.chosen = (from + by + state.places.length) % state.places.length;
+      showText();
+      reveal("mark.chosen");
+    });
   }
 
   /** Take what is typed, at the place that is chosen. */
