@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 FLAGS = [
     "--headless",
@@ -28,6 +28,10 @@ FLAGS = [
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of the protocol under which an element's id comes
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 Point = tuple[float, float]
+
+
+class BrowserError(Exception):
+    """A command failed: what the driver says of it, an error of a script for example."""
 
 
 def is_here() -> bool:
@@ -100,8 +104,11 @@ class Browser:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self._address + path, data, headers, method=method)
-        with DIRECT.open(request, timeout=60) as answer:
-            return json.load(answer)["value"]
+        try:
+            with DIRECT.open(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except HTTPError as error:
+            raise BrowserError(json.load(error)["value"]["message"]) from error
 
 
 def _move(point: Point) -> dict[str, Any]:

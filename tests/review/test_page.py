@@ -11,7 +11,7 @@ import pytest
 
 from extractor.data import Conflict
 from tests import browser
-from tests.browser import Browser, Point
+from tests.browser import Browser, BrowserError, Point
 from tests.report.records import found, write
 from tests.review.running import gold, review
 
@@ -61,9 +61,13 @@ def page(window: Browser, tmp_path: Path) -> Iterator[Browser]:
 
 
 def _until(window: Browser, script: str, expected: Any, *arguments: Any) -> None:
-    seen = None
-    for _ in range(100):
-        seen = window.run(script, *arguments)
+    """Wait for a script to give what is expected; one that fails looks for what is not there yet."""
+    seen: Any = None
+    for _ in range(200):
+        try:
+            seen = window.run(script, *arguments)
+        except BrowserError as error:
+            seen = error
         if seen == expected:
             return
         time.sleep(0.05)
