@@ -1,14 +1,15 @@
 """Files to documents: arguments are resolved, walked and read, each file by the reader of its format.
 
 N documents in, N out: what cannot be read comes out as a FailedDocument with a Problem, never as a gap and never as an
-exception. Ids are unique within a run and the same in every run over the same input. This module knows nothing of
-formats, nor of what is in a file.
+exception; a list or table that is empty holds no document, which the log tells. Ids are unique within a run and the
+same in every run over the same input. This module knows nothing of formats, nor of what is in a file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ from extractor.readers._support.files import OCR, File, ReadOptions
 from extractor.readers._support.protocol import Reader
 
 __all__ = ["OCR", "File", "ReadOptions", "Reader", "estimate", "formats", "read", "read_items"]
+
+log = logging.getLogger(__name__)
 
 DEFAULTS = ReadOptions()
 LOOK_AHEAD = 64
@@ -111,7 +114,7 @@ def _begin(
             yield iter((item,))
             continue
         for file in _files(item, exclude):
-            yield _with_unique_ids(_read(file, pool, watch, options), seen)
+            yield _with_unique_ids(_telling(file, _read(file, pool, watch, options)), seen)
 
 
 def _files(item: File | InputPath, exclude: Excluded) -> Iterator[File | FailedDocument | InputPath]:
@@ -135,6 +138,16 @@ def _read(
         return pool.submit(file)
     shared = SharedFile(file)
     return _keeping(shared, pool.submit(shared.file))
+
+
+def _telling(file: File | FailedDocument | InputPath, documents: Iterator[Found]) -> Iterator[Found]:
+    """Yield the documents of a file; one without any is told."""
+    first = next(documents, None)
+    if first is not None:
+        yield first
+        yield from documents
+    elif isinstance(file, File):
+        log.warning("%s holds no document: its list or table is empty", discovery.printable(file.id))
 
 
 def _keeping(shared: SharedFile, documents: Iterator[Found]) -> Iterator[Found]:

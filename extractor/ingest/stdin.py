@@ -77,9 +77,9 @@ def _is_row(head: bytes) -> bool:
 
 
 def _is_list_of_rows(data: bytes) -> bool:
-    """Tell whether it is a JSON list of objects, each of them a document as in a file."""
+    """Tell whether it is a JSON list of objects, each of them a document as in a file; an empty one holds none."""
     text = data.removeprefix(codecs.BOM_UTF8).strip()
-    if not text.startswith(b"[") or not text[1:].lstrip().startswith(b"{"):
+    if not text.startswith(b"[") or not text[1:].lstrip().startswith((b"{", b"]")):
         return False
     try:
         value = json_rows.parse(text.decode())

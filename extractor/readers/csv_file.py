@@ -1,8 +1,10 @@
 """CSV and TSV: the first row names the columns, every other row is a document.
 
 Where a column has the name of the text field, its cell is the text; else the text is one `column: cell` line for each
-cell that is not blank. The delimiter (comma, semicolon, tab or bar) is the one that divides the rows most evenly.
-Rows of blank cells alone are skipped, as blank lines are. A quote that is never closed fails its own row only.
+cell that is not blank. The delimiter (comma, semicolon, tab or bar) is the one that divides the rows most evenly. Rows
+of blank cells alone are skipped, as blank lines are; a header alone that names the text or the id holds no document,
+where any other single line might be a row and is told as a failure. A quote that is never closed fails its own row
+only.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import dataclasses
 import itertools
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from extractor.data import Document, FailedDocument
@@ -47,13 +49,14 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
             yield failure(file, stream, encoding)
             return
         buffer = LineBuffer(_physical_lines(lines(stream, encoding, options.max_bytes)), options.max_bytes)
-        rows = _documents(file, _records(buffer, _delimiter(buffer, file.suffix)), encoding, options)
-        first = next(rows, None)
-        if first is None:
+        records = _records(buffer, _delimiter(buffer, file.suffix))
+        header, below = _header(record for record in records if record.problem or any(map(str.strip, record.cells)))
+        found = False
+        for document in _documents(file, header, below, encoding, options) if header else ():
+            found = True
+            yield document
+        if not found and not (header and options.are_columns(header.names)):
             yield failure(file, stream, NO_ROWS)
-        else:
-            yield first
-            yield from rows
 
 
 def count(file: File, options: ReadOptions) -> int:
@@ -132,6 +135,12 @@ class CsvRecord:
     delimiter: str
     problem: Problem | None = None
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns of which this is the header."""
+        cells = () if self.problem else self.cells
+        return tuple(cell.strip("\ufeff \t\r\n") or f"column {index}" for index, cell in enumerate(cells, 1))
+
 
 def _records(buffer: LineBuffer, delimiter: str) -> Iterator[CsvRecord]:
     # A csv.reader for each record: one that has raised an error cannot be used again, and lines that were given back
@@ -207,24 +216,17 @@ def _evenness(sample: list[str], delimiter: str) -> tuple[float, int]:
 
 
 def _documents(
-    file: File, records: Iterator[CsvRecord], encoding: str, options: ReadOptions
+    file: File, header: CsvRecord, below: Iterable[CsvRecord], encoding: str, options: ReadOptions
 ) -> Iterator[Document | FailedDocument]:
-    """Yield the documents below the header, which is the first record that is not blank."""
-    filled: Iterator[CsvRecord] = (
-        record for record in records if record.problem or any(cell.strip() for cell in record.cells)
-    )
-    header, filled = _header(filled)
-    if header is None:
-        return
+    """Yield the documents below the header."""
     if header.problem:
         row = FileRow(file, header.number, encoding)
         yield row.failed(replace(header.problem, message=f"the header: {header.problem.message}"), header.raw)
-    cells = () if header.problem else header.cells
-    names = tuple(cell.strip("\ufeff \t\r\n") or f"column {index}" for index, cell in enumerate(cells, 1))
+    names = header.names
     if options.text_field not in ("text", *names) and not header.problem:
         known = ", ".join(names)
         raise ReadError("malformed", f"there is no column {options.text_field!r} for --text-field; there are: {known}")
-    for record in filled:
+    for record in below:
         yield _document(file, record, names, encoding, options)
 
 

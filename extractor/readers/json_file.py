@@ -1,7 +1,7 @@
 """JSON: an object is a document, a list one of each of its items, with fields for text and id as in JSON Lines.
 
-An item that is a string is its own text. A file that holds one object per line is read as JSON Lines, whatever its
-name. It is read at once, so it may be as large as one document.
+An item that is a string is its own text; a list without items holds no document. A file that holds one object per line
+is read as JSON Lines, whatever its name. It is read at once, so it may be as large as one document.
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
     if isinstance(value, list):
         for number, item in enumerate(value, 1):
             yield _document(FileRow(file, number, decoded.encoding), item, options)
-        if not value:
-            raise ReadError("empty", "no items: the list is empty")
     else:
         yield _single(file, _document(FileRow(file, 1, decoded.encoding), value, options))
 

@@ -1,6 +1,7 @@
 """Parquet: a row is a document, with its text in one column (`--text-column`) and its id in another (`--id-column`).
 
-No other column is read. Rows are read a few at a time, whatever the size of the file.
+No other column is read. A table without rows holds no document. Rows are read a few at a time, whatever the size of the
+file.
 """
 
 from __future__ import annotations
@@ -34,8 +35,6 @@ def read(file: File, options: ReadOptions) -> Iterator[Document | FailedDocument
         try:
             table = pq.ParquetFile(stream)
             columns = _columns(table.schema_arrow, options)
-            if not table.metadata.num_rows:
-                raise ReadError("empty", "no rows: the table is empty")
             number = 0
             for batch in table.iter_batches(BATCH, columns=columns, use_threads=False):
                 for cells in batch.to_pylist():

@@ -103,6 +103,18 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "inbox"
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.json", "[]"), ("a.csv", "id,text\n")])
+def test_an_empty_list_or_table_is_an_input_without_a_document(
+    inbox: Path, capsys: pytest.CaptureFixture[str], name: str, content: str
+) -> None:
+    (inbox / name).write_text(content, encoding="utf-8")
+    assert main(["run", "inbox", *LINE]) == 2
+    assert f"{name} holds no document: its list or table is empty" in capsys.readouterr().err
+    assert main(["run", "inbox", *LINE, "--allow-empty"]) == 0
+    (inbox / "b.txt").write_text("张三", encoding="utf-8")
+    assert main(["run", "inbox", *LINE]) == 0
+
+
 def test_an_input_without_a_document_is_wrong_usage_unless_it_may_be_so(
     inbox: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

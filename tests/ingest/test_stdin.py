@@ -32,6 +32,7 @@ def _read(monkeypatch: pytest.MonkeyPatch, data: bytes, **options: object) -> di
         ('oops\n{"text": "一"}', {"stdin": "jsonl"}, {"stdin#1": "!malformed", "stdin#2": "一"}),
         ('{\n"text": "一"\n}\n', {}, {"stdin": '{\n"text": "一"\n}\n'}),
         ("[1]\n", {}, {"stdin": "[1]\n"}),
+        (" [ ]\n", {}, {}),
         ("", {}, {"stdin": "!empty"}),
         ("", {"stdin": "jsonl"}, {"stdin": "!empty"}),
         ("一二三四", {"max_bytes": 11}, {"stdin": "!too-large"}),

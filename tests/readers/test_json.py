@@ -41,7 +41,6 @@ def test_a_file_can_be_one_document_as_it_is(read: Read) -> None:
         ('{"a": 1}', "malformed", "--text-field"),
         ('{"a": ', "malformed", "--rows whole"),
         ("[" * 100_000, "malformed", "nested"),
-        ("[]", "empty", "empty"),
         (" ", "empty", "empty"),
         ("7", "malformed", "a number"),
         ("<html><body></body></html>", "mislabelled", "an HTML page"),
@@ -51,3 +50,7 @@ def test_the_problem_says_what_cannot_be_read(read: Read, content: str, code: st
     failed = failure(read("a.json", content))
     assert failed.code == code
     assert words in failed.message
+
+
+def test_a_list_without_items_holds_no_document(read: Read) -> None:
+    assert read("a.json", " [ ]\n") == []

@@ -37,13 +37,16 @@ def test_rows_of_many_groups_and_of_texts_in_dictionaries_come_in_their_order(re
     [
         ({"a": ["x"], "b": [1]}, "malformed", "--text-column; there are a, b"),
         ({"text": [1]}, "malformed", "holds int64, not text"),
-        ({"text": pa.array([], pa.string())}, "empty", "the table is empty"),
     ],
 )
 def test_a_table_without_text_says_so(read: Read, columns: dict[str, Any], code: str, says: str) -> None:
     found = failure(read("in.parquet", _parquet(columns)))
     assert found.code == code
     assert says in found.message
+
+
+def test_a_table_without_rows_holds_no_document(read: Read) -> None:
+    assert read("in.parquet", _parquet({"text": pa.array([], pa.string())})) == []
 
 
 def test_damaged_and_mislabelled_files_fail_alone(read: Read) -> None:

@@ -156,6 +156,20 @@ def test_a_csv_row_is_a_document_of_its_columns() -> None:
     }
 
 
+@pytest.mark.parametrize("content", ["id,name\n", "\ufeffname;text\r\n\r\n", "# exported today\nid\ttext\n\t\n"])
+def test_a_header_alone_that_names_the_text_or_the_id_is_no_document(content: str) -> None:
+    assert _texts("t.csv", content) == {}
+
+
+@pytest.mark.parametrize("content", ["姓名,电话\n", "张三,138\n", "\n", ""])
+def test_any_other_single_line_of_a_csv_may_be_a_row_and_is_told(content: str) -> None:
+    assert _texts("t.csv", content) == {"t.csv": "!empty"}
+
+
+def test_a_header_alone_without_the_column_that_was_asked_for_is_told() -> None:
+    assert _texts("t.csv", "id,name\n", text_field="内容") == {"t.csv": "!malformed"}
+
+
 def test_a_csv_column_with_the_name_of_the_text_field_is_the_text() -> None:
     assert _texts("t.csv", "id,text\n1,一\n2,\n3,三\n") == {"1": "一", "2": "!empty", "3": "三"}
 

@@ -56,6 +56,15 @@ def test_a_sheet_of_one_row_is_not_lost(read: Read) -> None:
     assert texts(read("a.xlsx", workbook({"S": [["只有", "一行"]]}))) == {"a.xlsx#S": "只有\t一行"}
 
 
+@pytest.mark.parametrize("title", [[], [["2026年客户"]]])
+def test_a_header_alone_that_names_the_text_or_the_id_is_no_document(read: Read, title: list[list[str]]) -> None:
+    assert read("a.xlsx", workbook({"S": [*title, ["id", "姓名"]], "T": []})) == []
+    assert read("a.xlsx", workbook({"S": [*title, ["正文", "姓名"]]}), text_field="正文") == []
+    both = workbook({"S": [*title, ["id", "姓名"]], "T": [["id", "姓名"], ["7", "张三"]]})
+    assert texts(read("a.xlsx", both)) == {"7": "id: 7\n姓名: 张三"}
+    assert len(read("a.xlsx", workbook({"S": [["id", "姓名"]]}), rows="whole")) == 1
+
+
 def test_columns_can_hold_text_and_id(read: Read) -> None:
     data = workbook({"S": [["编号", "内容"], ["k1", "正文"], ["k2", None]]})
     assert texts(read("a.xlsx", data, id_field="编号", text_field="内容")) == {"k1": "正文", "k2": "!empty"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal, get_args
 
@@ -56,6 +56,10 @@ class ReadOptions:
             raise UsageError(f"Max bytes is {self.max_bytes}; it must be at least 1.")
         if not self.timeout > 0:
             raise UsageError(f"The read timeout is {self.timeout}; it must be above 0 seconds.")
+
+    def are_columns(self, names: Container[str]) -> bool:
+        """Tell whether a row is surely a header: it names the text or the id."""
+        return self.text_field in names or self.id_field in names
 
 
 @dataclass(frozen=True, slots=True)

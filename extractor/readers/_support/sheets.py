@@ -1,7 +1,8 @@
 """Sheets of any spreadsheet as documents: a row below the header is one, or a whole sheet is.
 
 The header is the first row with more than one filled cell (the first row where there is none); what is above it, such
-as a title, begins every row's text. A row's text is one `column: cell` line for each filled cell, or the cell of the
+as a title, begins every row's text. A header alone that names the text or the id holds no document; any other row is
+never lost. A row's text is one `column: cell` line for each filled cell, or the cell of the
 column that has the name of the text field. Knows no file format: a reader gives the filled rows of each sheet.
 """
 
@@ -108,17 +109,19 @@ class Workbook:
     hidden: Sequence[str] = ()
 
     def documents(self, options: ReadOptions) -> Iterator[Document | FailedDocument]:
-        """Yield the rows or sheets that have text. Raises ReadError where there are none."""
+        """Yield the rows or sheets that have text. Raises ReadError where there are none, nor a header."""
         found = False
-        for document in with_notes(self._documents(options), self._notes()):
+        headers: list[str] = []
+        for document in with_notes(self._documents(options, headers), self._notes()):
             found = True
             yield document
-        if not found:
+        if not (found or headers):
             raise ReadError("empty", NOTHING_SHOWN)
 
-    def _documents(self, options: ReadOptions) -> Iterator[Document | FailedDocument]:
+    def _documents(self, options: ReadOptions, headers: list[str]) -> Iterator[Document | FailedDocument]:
+        """Yield the documents of all sheets; the titles of those with a header alone come into `headers`."""
         for sheet in self.sheets:
-            yield from _documents(_Place(self, sheet.title), sheet.marks.spread(sheet.rows), options)
+            yield from _documents(_Place(self, sheet.title), sheet.marks.spread(sheet.rows), options, headers)
 
     def _notes(self) -> tuple[str, ...]:
         return left_out(
@@ -144,7 +147,9 @@ class _Place:
         return {"sheet": self.title, "cell": cell.name}
 
 
-def _documents(sheet: _Place, rows: Iterator[SheetRow], options: ReadOptions) -> Iterator[Document | FailedDocument]:
+def _documents(
+    sheet: _Place, rows: Iterator[SheetRow], options: ReadOptions, headers: list[str]
+) -> Iterator[Document | FailedDocument]:
     if options.rows == "whole":
         yield from _whole(sheet, rows, options.max_bytes)
         return
@@ -152,6 +157,9 @@ def _documents(sheet: _Place, rows: Iterator[SheetRow], options: ReadOptions) ->
     header = next((index for index, row in enumerate(first) if len(row.cells) > 1), 0)
     below = itertools.chain(first[header + 1 :], rows)
     row = next(below, None)
+    if row is None and first and options.are_columns({cell.text for cell in first[header].cells}):
+        headers.append(sheet.title)
+        return
     if row is None:
         yield from _whole(sheet, iter(first), options.max_bytes)
         return
