@@ -62,7 +62,7 @@ def stem_fields(rng: Random, english: bool) -> tuple[list[Field], list[Field]]:
             stems.append(_stem(rng, english))
     asked = rng.sample(present, rng.randint((count + 2) // 2, count))
     absent: list[Field] = []
-    for _ in range(rng.choice([0, 0, 1, 1, 2, 3, 4])):
+    for _ in range(rng.choice([0, 0, 1, 2, 2, 3, 4, 5])):
         stem = rng.choice(stems) if rng.random() < 0.5 else _stem(rng, english)
         if found := _field(rng, stem, rng.choice(some), english, used):
             absent.append(_without(found))
@@ -73,7 +73,9 @@ def stem_fields(rng: Random, english: bool) -> tuple[list[Field], list[Field]]:
 
 def _stem(rng: Random, english: bool) -> str:
     if english:
-        return rng.choice([basics.latin(rng), rng.choice(words("words_en"))])
+        return " ".join(
+            rng.choice([basics.latin(rng), rng.choice(words("words_en"))]) for _ in range(rng.choice([1, 1, 1, 2]))
+        )
     if rng.random() < 0.5:
         return rng.choice(words("stems_zh"))
     return "".join(rng.choices(basics.LEVEL_1, k=rng.choice([1, 2, 2, 2, 2, 3])))
@@ -103,12 +105,26 @@ def _field(rng: Random, stem: str, family: _Family, english: bool, used: set[str
 def _part(rng: Random, name: str, stem: str, english: bool) -> str:
     """Return what a document may have left of a name, or put around it."""
     if english:
-        return rng.choice([stem.capitalize(), stem, name.upper(), name.lower(), f"{name} (approx.)", f"The {name}"])
+        last = rng.choice(stem.split())
+        return rng.choice(
+            [stem.capitalize(), stem, name.upper(), name.lower(), f"{name} (approx.)", f"The {name}", last.capitalize(),
+             f"{rng.choice(words('words_en'))} {name}".capitalize()]
+        )  # fmt: skip
     other = basics.junk(rng)
     return rng.choice(
         [stem if len(stem) > 1 else name, f"{other}{name}", f"{name}{other}", f"{stem}的{name[len(stem) :]}",
-         " ".join(name), f"{name}（{other}）", f"{stem}{other}{name[len(stem) :]}", f"实际{name}", name[:-1]]
+         " ".join(name), f"{name}（{other}）", f"{stem}{other}{name[len(stem) :]}", f"实际{name}", name[:-1],
+         _shorter(rng, name), _shorter(rng, name)]
     )  # fmt: skip
+
+
+def _shorter(rng: Random, name: str) -> str:
+    """Return a name without one or two of its characters, but with two at least."""
+    kept = list(name)
+    for _ in range(rng.choice([1, 1, 2])):
+        if len(kept) > 2:
+            del kept[rng.randrange(len(kept))]
+    return "".join(kept)
 
 
 def _typed(rng: Random, family: str, value: str) -> tuple[str, Gold]:
