@@ -42,14 +42,30 @@ def checked(source: SchemaSource, compiled: CompiledSchema) -> CompiledSchema:
         raise SchemaError(
             'A schema describes an object: {"type": "object", "properties": {"手机号": {"type": "string"}}}'
         )
+    _check_required(source, compiled)
     _check_references(compiled)
     return _satisfiable(compiled)
 
 
 def _describes(source: SchemaSource, node: SchemaNode) -> bool:
     """Tell whether an object has fields, or is said to be a map. One of which nothing is said may be a slip."""
-    said = any("additionalProperties" in source.at(place) for place in node.sources)
-    return bool(node.properties or node.pattern_properties) or (said and not node.closed)
+    return bool(node.properties or node.pattern_properties) or (_says_more(source, node) and not node.closed)
+
+
+def _says_more(source: SchemaSource, node: SchemaNode) -> bool:
+    """Tell whether the schema says a word about members that no property describes."""
+    return any("additionalProperties" in source.at(place) for place in node.sources)
+
+
+def _check_required(source: SchemaSource, compiled: CompiledSchema) -> None:
+    """Refuse a required field that is described nowhere: a slip, unless the schema says that there are others."""
+    root = compiled.root
+    if root.alternatives or _says_more(source, root):
+        return
+    for name in sorted(root.required & root.properties.keys()):
+        if compiled[root.properties[name]].sources == (source.anything,):
+            what = f"required names {name!r}, which no property describes"
+            raise refuse(_place(root), f"{what}: describe it, or say additionalProperties: true for any value")
 
 
 def _check_annotations(source: SchemaSource) -> None:

@@ -59,7 +59,9 @@ def test_the_same_comes_as_json_with_codes(tmp_path: Path, extractor: Run) -> No
 
 def test_a_required_name_that_nothing_describes_may_be_a_slip(tmp_path: Path, extractor: Run) -> None:
     schema = {"type": "object", "properties": {"_id": {"type": "string"}}, "required": ["id"]}
-    done = extractor("schemas", "check", a_file(tmp_path, schema))
+    refused = extractor("schemas", "check", a_file(tmp_path, schema))
+    assert (refused.returncode, "required names 'id', which no property describes" in refused.stderr) == (2, True)
+    done = extractor("schemas", "check", a_file(tmp_path, {**schema, "additionalProperties": True}))
     assert "/id: is required, and no property describes it" in done.stdout
     assert done.returncode == 0
 

@@ -104,7 +104,7 @@ def test_a_schema_whose_every_alternative_is_impossible_is_refused() -> None:
 @pytest.mark.parametrize(
     ("schema", "answer", "data", "message"),
     [
-        (a_schema(a=STRING) | {"required": ["b"]}, {"a": "甲", "b": None}, {"a": "甲", "b": None}, "/b: required, not found in the document"),
+        (a_schema(a=STRING) | {"required": ["b"], "additionalProperties": True}, {"a": "甲", "b": None}, {"a": "甲", "b": None}, "/b: required, not found in the document"),
         (a_schema(a=STRING, l={**STRINGS, "minItems": 2}), {"a": "甲", "l": ["乙"]}, {"a": "甲", "l": ["乙"]}, "/l: has fewer than 2 items"),
         (a_schema(a=STRING, l={**STRINGS, "minItems": 10**9}) | {"required": ["l"]}, {"a": "甲", "l": None}, {"a": "甲", "l": []}, "/l: has fewer than 1000000000 items"),
         (a_schema(a=STRING, b=STRING) | {"required": ["b"]}, {"a": "甲", "b": ""}, {"a": "甲", "b": None}, "/b: required, not found in the document"),

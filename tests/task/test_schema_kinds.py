@@ -81,7 +81,7 @@ RIGHT: list[tuple[str, Schema, str, Json]] = [
      "甲 乙", {"人": {"上级": {"上级": None, "名": "乙"}, "名": "甲"}}),
     ("a reference to a group of definitions", a_schema(a={"$ref": "#/definitions/v1/C"}) | {"definitions": {"v1": {"C": C}}}, "138", {"a": {"手机号": "138"}}),
     ("a reference to a neighbour of properties", a_schema(a={"$ref": "#/C"}) | {"C": C}, "138", {"a": {"手机号": "138"}}),
-    ("a required name that nothing describes", a_schema(a={"type": "string"}) | {"required": ["b"]}, "甲 乙", {"a": "甲", "b": "乙"}),
+    ("a required name that nothing describes", a_schema(a={"type": "string"}) | {"required": ["b"], "additionalProperties": True}, "甲 乙", {"a": "甲", "b": "乙"}),
     ("anything at all", a_schema(a={"type": "object"}, b={"type": "string"}), "x", {"a": {"k": [1, {"z": None}]}, "b": "x"}),
 ]  # fmt: skip
 
@@ -114,6 +114,7 @@ def test_a_wrong_answer_cannot_be_written(kind: str, schema: Schema, text: str, 
     ("schema", "words"),
     [
         ({**a_schema(手机号={"type": "string"}), "required": ["电话"], "additionalProperties": False}, "required names '电话'"),
+        ({**a_schema(手机号={"type": "string"}), "required": ["电话"]}, "required names '电话', which no property describes: "),
         (a_schema(a={"enum": []}), "/properties/a: enum"),
         (a_schema(a={"type": "string", "minLength": 5, "maxLength": 3}), "minLength"),
         (a_schema(a={"type": "array", "minItems": 2, "maxItems": 1}), "minItems"),
@@ -133,6 +134,20 @@ def test_a_wrong_answer_cannot_be_written(kind: str, schema: Schema, text: str, 
 def test_what_nothing_can_satisfy_is_refused_by_keyword_and_place(schema: Schema, words: str) -> None:
     with pytest.raises(SchemaError, match=words.replace("(", r"\(")):
         make_task(schema)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"additionalProperties": True},
+        {"additionalProperties": {"type": "string"}},
+        {"patternProperties": {"^电": {"type": "string"}}},
+    ],
+)
+def test_a_required_name_is_asked_for_where_the_schema_says_that_there_are_others(more: Schema) -> None:
+    task = make_task({**a_schema(手机号={"type": "string"}), "required": ["电话"], **more})
+    assert takes(task, "手机号1，电话2", {"手机号": "1", "电话": "2"})
+    assert [problem.code for problem in task.problems({"手机号": "1"})] == ["required"]
 
 
 @pytest.mark.parametrize("depth", [10_000])
