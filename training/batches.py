@@ -1,10 +1,11 @@
-"""A stream of training batches: examples of like length together, made by one process beside the trainer."""
+"""A stream of training batches: examples of like length together, made by one process beside the trainers."""
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
 from random import Random
 
@@ -30,7 +31,6 @@ class Batch:
 
     ids: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float32]
-    number: int
 
 
 @dataclass(frozen=True)
@@ -85,60 +85,58 @@ def sample(codec: Codec, seed: int, number: int, easy: bool) -> Sample:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a stream of batches comes from: the first `easy` examples are short, each of `workers` takes its share."""
+    """Where batches come from: the first `easy` examples are short, a batch has about `tokens` for each worker."""
 
     tokenizer: Path
     seed: int
     tokens: int
     easy: int
-    worker: int = 0
     workers: int = 1
 
 
-def batches(source: Source) -> Iterator[Batch]:
-    """Batches without end."""
+def batches(source: Source) -> Iterator[list[Batch]]:
+    """Yield batches without end, one for each worker, of one length, so that none waits for another."""
     codec = Codec.load(source.tokenizer)
-    rng = Random(f"order/{source.seed}/{source.worker}")
+    rng = Random(f"order/{source.seed}")
     shelves: dict[int, list[Sample]] = {length: [] for length in LENGTHS}
-    number = source.worker
+    number = 0
     while True:
-        ready: list[Batch] = []
-        for _ in range(POOL):
+        ready: list[list[Batch]] = []
+        for _ in range(POOL * source.workers):
             simple = number < source.easy or (number < 4 * source.easy and rng.random() < 0.15)
             made = sample(codec, source.seed, number, simple)
-            number += source.workers
+            number += 1
             length = next((n for n in LENGTHS if n >= len(made.ids)), None)
             if length is None:
                 continue
             shelf = shelves[length]
             shelf.append(made)
-            if len(shelf) == max(1, source.tokens // length):
-                ready.append(pad(shelf, length, number))
+            if len(shelf) == source.workers * max(1, source.tokens // length):
+                ready.append([pad(shelf[first :: source.workers], length) for first in range(source.workers)])
                 shelves[length] = []
         rng.shuffle(ready)
         yield from ready
 
 
-def pad(shelf: list[Sample], length: int, number: int) -> Batch:
+def pad(shelf: list[Sample], length: int) -> Batch:
     """Stack samples, zeros on the right."""
     ids = np.zeros((len(shelf), length), dtype=np.int64)
     weights = np.zeros((len(shelf), length), dtype=np.float32)
     for row, made in enumerate(shelf):
         ids[row, : len(made.ids)] = made.ids
         weights[row, : len(made.ids)] = made.weights
-    return Batch(ids, weights, number)
+    return Batch(ids, weights)
 
 
-def _work(source: Source, queue: multiprocessing.Queue[Batch]) -> None:
-    for batch in batches(source):
-        queue.put(batch)
+def _work(source: Source, queues: Sequence[Queue[Batch]]) -> None:
+    for each in batches(source):
+        for queue, batch in zip(queues, each, strict=True):
+            queue.put(batch)
 
 
-def stream(source: Source) -> Iterator[Batch]:
-    """Yield the same batches, made in a process of their own."""
+def feed(source: Source) -> list[Queue[Batch]]:
+    """Start a process that makes batches, and return the queue of each worker."""
     context = multiprocessing.get_context("spawn")
-    queue: multiprocessing.Queue[Batch] = context.Queue(maxsize=60)
-    process = context.Process(target=_work, args=(source, queue), daemon=True)
-    process.start()
-    while True:
-        yield queue.get()
+    queues: list[Queue[Batch]] = [context.Queue(maxsize=60) for _ in range(source.workers)]
+    context.Process(target=_work, args=(source, queues), daemon=True).start()
+    return queues

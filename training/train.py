@@ -10,7 +10,9 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
 from training import tokenizer
-from training.batches import Batch, Source, stream
+from training.batches import Batch, Source, feed
 from training.model import ChatGLM, Shape, checkpoint_config
 from training.optimizers import Masters, Rates
 
@@ -134,31 +136,40 @@ def agree(model: ChatGLM, clock: Clock) -> None:
         at += grad.numel()
 
 
-def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, source: Source, out: Path) -> None:
+@dataclass(frozen=True)
+class Worker:
+    """One of the processes: which of how many, its batches, and where the first one writes."""
+
+    number: int
+    count: int
+    queue: Queue[Batch]
+    out: Path
+
+
+def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, me: Worker) -> None:
     """Run the training loop; every worker does the same and the first one writes."""
-    feed = stream(source)
     device = next(model.parameters()).device
     before, saved, shown = time.monotonic(), time.monotonic(), 0.0
     first = clock.tokens
     while clock.progress(plan) < 1.0:
-        batch: Batch = next(feed)
+        batch = me.queue.get()
         loss = loss_of(model, batch, device)
         loss.backward()  # type: ignore[no-untyped-call]
         agree(model, clock)
         norm = masters.step(rate(plan, clock.steps, clock.progress(plan)))
         now = time.monotonic()
         clock.seconds, before = clock.seconds + now - before, now
-        clock.tokens, clock.steps = clock.tokens + batch.ids.size * source.workers, clock.steps + 1
+        clock.tokens, clock.steps = clock.tokens + batch.ids.size * me.count, clock.steps + 1
         shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
-        if clock.steps % 20 == 0 and source.worker == 0:
+        if clock.steps % 20 == 0 and me.number == 0:
             speed = (clock.tokens - first) / clock.seconds
             paced = f"{clock.steps} {clock.tokens / 1e6:.2f}M tokens {clock.seconds / 60:.1f} min {speed:.0f}/s"
             click.echo(f"{paced} loss {shown:.4f} norm {norm:.2f}")
-        if now - saved > plan.checkpoint_minutes * 60 and source.worker == 0:
+        if now - saved > plan.checkpoint_minutes * 60 and me.number == 0:
             saved = now
-            keep(out, masters, clock, model.shape)
-    if source.worker == 0:
-        keep(out, masters, clock, model.shape)
+            keep(me.out, masters, clock, model.shape)
+    if me.number == 0:
+        keep(me.out, masters, clock, model.shape)
 
 
 @dataclass(frozen=True)
@@ -209,10 +220,12 @@ def main(**options: Any) -> None:
     if not (chosen.out / "tokenizer.model").exists():
         tokenizer.train(chosen.out)
     os.environ.update(MEMORY_KEPT)
+    source = Source(chosen.out / "tokenizer.model", chosen.data_seed, chosen.batch_tokens, chosen.easy, chosen.workers)
+    queues = feed(source)
     if chosen.workers == 1:
-        work(0, chosen)
+        work(0, chosen, queues)
     else:
-        spawn(work, (chosen,), nprocs=chosen.workers)  # type: ignore[no-untyped-call]
+        spawn(work, (chosen, queues), nprocs=chosen.workers)  # type: ignore[no-untyped-call]
     if chosen.install:
         shutil.copytree(chosen.out / "model", ROOT / "extractor" / "models" / "demo", dirs_exist_ok=True)
 
@@ -223,7 +236,7 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def work(worker: int, options: Options) -> None:
+def work(worker: int, options: Options, queues: Sequence[Queue[Batch]]) -> None:
     """One of the processes: build or restore the model, then run."""
     if options.workers > 1:
         torch.set_num_threads(1)
@@ -252,10 +265,7 @@ def work(worker: int, options: Options) -> None:
             layer.compile(dynamic=False)
         model.loss = torch.compile(model.loss, dynamic=False)  # type: ignore[method-assign]
     plan = Plan(options.tokens, options.minutes, decay=options.decay)
-    source = Source(
-        options.out / "tokenizer.model", options.data_seed, options.batch_tokens, options.easy, worker, options.workers
-    )
-    run(model, masters, plan, clock, source, options.out)
+    run(model, masters, plan, clock, Worker(worker, options.workers, queues[worker], options.out))
 
 
 if __name__ == "__main__":

@@ -64,10 +64,16 @@ def kinds() -> frozenset[str]:
 
 def concept_value(rng: Random, kind: str, english: bool) -> str:
     """Return a value of a kind as a document of this language has it."""
-    return expand(_kinds()[kind][int(english)], rng, lambda slot: _fill(rng, slot)).strip()
+    return expand(_kinds()[kind][int(english)], rng, lambda slot: fill(rng, slot)).strip()
 
 
-def _fill(rng: Random, slot: str) -> str:
+def pattern_value(rng: Random, pattern: str) -> str:
+    """Return a value of a pattern that has the slots of values."""
+    return expand(parse(pattern), rng, lambda slot: fill(rng, slot)).strip()
+
+
+def fill(rng: Random, slot: str) -> str:
+    """Return what stands for a slot of a value: a kind, or one of its parts."""
     if slot in _SLOTS:
         return _SLOTS[slot](rng)
     if slot[0] in "DU" and slot[1:].isdigit():

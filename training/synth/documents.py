@@ -13,6 +13,7 @@ from training.synth.grammar import expand, lines, parse, slots
 from training.synth.layouts import LAYOUTS
 from training.synth.ledgers import columns, form, sentences
 from training.synth.lists import ner, people
+from training.synth.scenes import scene
 from training.synth.statements import GOLD
 from training.synth.stems import stem_fields
 from training.synth.tables import short
@@ -69,8 +70,8 @@ def _sound(found: Example) -> bool:
 
 
 def _draw(rng: Random, easy: bool) -> Example:
-    tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems"]
-    task = rng.choices(tasks, [15, 13, 10, 2, 2, 2, 26, 30])[0]
+    tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems", "scene"]
+    task = rng.choices(tasks, [15, 12, 6, 2, 2, 2, 20, 21, 20])[0]
     if easy:
         task = rng.choice(["contact", "order", "free", "domain", "domain", "stems", "stems", "stems"])
     if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:
@@ -80,6 +81,9 @@ def _draw(rng: Random, easy: bool) -> Example:
         return _with_lists(rng, task)
     if task == "domain":
         return _any_domain(rng, rng.random() < 0.3, easy)
+    if task == "scene":
+        text, fields = scene(rng, rng.random() < 0.38)
+        return _example("scene", "scene", text, fields)
     if task == "stems":
         return _any_names(rng, rng.random() < 0.3, easy)
     fields = _fields(rng, task, english)
@@ -114,7 +118,7 @@ def _any_domain(rng: Random, english: bool, easy: bool) -> Example:
         fields = [field for field in listed if field.name in names]
         return _example("domain", layout, text, fields or listed)
     own = {"sentences": sentences(domain), "form": form}
-    wish = Wish(there, None, english, rng.random() * rng.choice([0.2, 1, 1, 2]), 0.0)
+    wish = Wish(there, None, english, rng.random() * rng.choice([0, 0.2, 0.5, 1, 2]), 0.0)
     text = own[layout](rng, wish) if layout in own else LAYOUTS[layout][0](rng, wish)
     if rng.random() < 0.03:
         text = _longer(rng, text, english)

@@ -1,0 +1,150 @@
+"""Short clean reports of what happened: sentences with a value in each clause, or the same as a form.
+
+`frames/scenes.txt` has one scene a line: language, clauses with slots, and for each slot its kind of value and the
+names that a field for it may have. A kind is one of `frames/concept_values.txt` or a pattern in brackets. A clause may
+be left out, so that what it states is absent from a text that has much like it; other absent fields come from other
+scenes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+
+from training.synth.concept_values import concept_value, fill, pattern_value
+from training.synth.fields import Field, Gold, number_of
+from training.synth.fillers import sentence
+from training.synth.grammar import Sequence, expand, lines, parse, slots
+
+_INTEGERS = frozenset(["num"])
+_NUMBERS = frozenset("num money price percent weight mu area temp yieldkg agenum rain mileage quantity".split())
+_VAGUE = frozenset(
+    "负责人 联系人 经办人 当事人 姓名 地点 日期 时间 地址 编号 人数 费用 金额 价格 原因 单价 总数 数量 年龄 电话 职务 "
+    "date place time price cost name location person contact number phone reason total amount age where town item "
+    "result".split()
+)
+"""Names of fields that mean something in nearly every text: they are not asked for where they would be absent."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A slot: the kind of its value, and what a field for it may be called."""
+
+    kind: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Scene:
+    clauses: tuple[Sequence, ...]
+    places: dict[str, _Place]
+
+
+@cache
+def _scenes() -> dict[bool, tuple[_Scene, ...]]:
+    found: dict[bool, list[_Scene]] = {False: [], True: []}
+    for line in lines("scenes"):
+        language, text, said = line.split("\t")
+        places = {}
+        for part in said.split(";"):
+            name, rest = part.split("=", 1)
+            kind, names = rest.rsplit(":", 1)
+            places[name] = _Place(kind, tuple(names.split("|")))
+        found[language == "en"].append(_Scene(tuple(parse(f"({each})") for each in text.split(" / ")), places))
+    return {english: tuple(scenes) for english, scenes in found.items()}
+
+
+def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
+    """Return a text and the fields that are asked for."""
+    scenes = _scenes()[english]
+    chosen = rng.choice(scenes)
+    kept = [clause for clause in chosen.clauses if rng.random() < 0.8] or [chosen.clauses[0]]
+    there = [name for name in dict.fromkeys(slots_of(kept)) if name in chosen.places]
+    values = {name: _value(rng, chosen.places[name].kind, english) for name in there}
+    asked = _names(rng, {name: chosen.places[name] for name in chosen.places})
+    labels = {name: rng.choice(chosen.places[name].names) for name in there}
+    style = rng.random()
+    split = len(kept) if style < 0.62 else 0 if style < 0.88 else rng.randint(1, len(kept))
+    text, said = _prose(rng, kept[:split], values, english)
+    listed = [name for name in dict.fromkeys(slots_of(kept[split:])) if name in values]
+    text = "\n".join(part for part in (text, _form(rng, listed, labels, values, english)) if part)
+    if rng.random() < 0.15:
+        text = rng.choice(
+            [f"{sentence(rng, english)}{'. ' if english else '。'}{text}", f"{text}\n{sentence(rng, english)}"]
+        )
+    present = [name for name in values if name in said or name in listed]
+    wanted = rng.sample(present, rng.randint(min(1 + len(present) // 2, len(present)), len(present)))
+    gone = [name for name in chosen.places if name not in present]
+    absent = [name for name in gone if rng.random() < 0.6]
+    fields = [_field(rng, asked[name], chosen.places[name].kind, values[name]) for name in wanted]
+    fields += [_field(rng, asked[name], chosen.places[name].kind, None) for name in absent]
+    taken = {each for place in chosen.places.values() for each in place.names}
+    for _ in range(rng.choice([0, 0, 0, 1, 1, 2, 3])):
+        other = rng.choice(list(rng.choice(scenes).places.values()))
+        name = rng.choice(other.names)
+        if name.lower() not in _VAGUE and not taken & set(other.names):
+            taken |= set(other.names)
+            fields.append(_field(rng, name, other.kind, None))
+    rng.shuffle(fields)
+    return text, fields
+
+
+def _names(rng: Random, places: dict[str, _Place]) -> dict[str, str]:
+    """Return a name of its own for each slot."""
+    found: dict[str, str] = {}
+    for slot, place in places.items():
+        free = [name for name in place.names if name not in found.values()]
+        found[slot] = rng.choice(free or [f"{place.names[0]} {slot}"])
+    return found
+
+
+def _value(rng: Random, kind: str, english: bool) -> str:
+    return pattern_value(rng, kind) if kind.startswith("(") else concept_value(rng, kind, english)
+
+
+def slots_of(clauses: list[Sequence]) -> list[str]:
+    """Return the names of all slots."""
+    return [name for clause in clauses for name in slots(clause)]
+
+
+def _prose(rng: Random, clauses: list[Sequence], values: dict[str, str], english: bool) -> tuple[str, set[str]]:
+    """Return running text, and the names of the slots that it states."""
+    said: set[str] = set()
+
+    def slot(name: str) -> str:
+        said.add(name)
+        return values.get(name) or fill(rng, name)
+
+    text = ""
+    for clause in clauses:
+        part = expand(clause, rng, slot).strip()
+        if english and (not text or text.endswith((". ", ".\n"))):
+            part = part[:1].upper() + part[1:]
+        text += part + rng.choice([". ", ". ", ", ", "; ", ", and ", ".\n"] if english else list("，，，。。；"))
+    text = text.removesuffix(", and ").rstrip(",;. \n，；。")
+    return (text + ("." if english else "。") if text else ""), said
+
+
+def _form(rng: Random, names: list[str], labels: dict[str, str], values: dict[str, str], english: bool) -> str:
+    """Return lines or one line of labels with their values, sometimes in another order."""
+    if rng.random() < 0.4:
+        names = rng.sample(names, len(names))
+    sign = rng.choice([": ", ": ", " - ", ":"] if english else ["：", "：", "：", ":", " ", "为"])
+    end = rng.choice(["\n", "\n", "\n", "; ", ", ", " | "] if english else ["\n", "\n", "\n", "；", "，", " | ", "　"])
+    return end.join(f"{labels[name]}{sign}{values[name]}" for name in names)
+
+
+def _field(rng: Random, name: str, kind: str, value: str | None) -> Field:
+    if rng.random() < 0.08:
+        name = rng.choice([name.lower(), name.upper(), name.replace(" ", "_").lower()]) if name.isascii() else name
+    number = (
+        number_of(value) if value and kind in _NUMBERS and rng.random() < (0.6 if kind in _INTEGERS else 0.35) else None
+    )
+    kind_of: str = "string"
+    gold: Gold = value
+    if number is not None:
+        kind_of, gold = ("integer" if isinstance(number, int) and rng.random() < 0.7 else "number"), number
+    elif value is None and kind in _NUMBERS and rng.random() < 0.4:
+        kind_of = rng.choice(["integer", "number"])
+    return Field(name, "phrase", name, value, True, "", "", kind_of, gold)
