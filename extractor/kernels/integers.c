@@ -72,6 +72,8 @@ typedef __m256i bytes;
 #define STEPS 4   /* steps of int8 that are laid out at a time */
 #define GROUP 32  /* columns of int4 that share scale and zero: a step */
 #define GROUPS 8  /* of them laid out at a time */
+#define FEW 4     /* rows up to which weights are read as they are */
+#define VECTORS (2 * SLICES) /* of outputs in a panel */
 
 /* A tile of a weight in int4, as in amx.c: a byte holds two columns, the even one low. */
 struct packed {
@@ -81,6 +83,8 @@ struct packed {
 
 typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef bytes loose __attribute__((aligned(1), may_alias));
+typedef uint16_t halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+typedef uint32_t words __attribute__((vector_size(4 * LANES)));
 
 /* What else a row of the input has, before the codes of all rows: its scale, the sum of its codes, and for int4 the sum
    of each group, [group][rows of a block] in each block. */
@@ -280,8 +284,110 @@ INLINE void finish(const struct product *p, const void *sums, int64_t block, int
     }
 }
 
+/* A panel of int8 for few rows: its tiles are read once and as they are, nothing is laid out. Two sums of each vector of
+   outputs, since one would wait for itself. */
+INLINE void add_few_int8(const int8_t *input, const char *one, const char *other, int64_t steps, int32_t *sums, int count) {
+    ints sum[FEW][VECTORS][2];
+    for (int r = 0; r < count; r++)
+        for (int v = 0; v < VECTORS; v++) sum[r][v][0] = sum[r][v][1] = (ints){0};
+    for (int64_t quad = 0; quad < steps * STEP / 4; quad += 2)
+        for (int half = 0; half < 2; half++, one += 64, other += 64, input += count * 4 * CODE)
+            for (int v = 0; v < VECTORS; v++) {
+                bytes codes = *(const loose *)vector_of(one, other, v);
+                for (int r = 0; r < count; r++) {
+                    ints *target = &sum[r][v][half];
+#ifdef VNNI
+                    *target = (ints)QUADS((bytes)*target, codes ^ ALL8((char)128), spread(input + r * 4));
+#else
+                    *target += (ints)PAIRS16(RIGHT16(LEFT16(codes, 8), 8), spread(input + r * 8));
+                    *target += (ints)PAIRS16(RIGHT16(codes, 8), spread(input + r * 8 + 4));
+#endif
+                }
+            }
+    for (int r = 0; r < count; r++)
+        for (int v = 0; v < VECTORS; v++) *(ints *)(sums + r * OUTPUTS + v * LANES) = sum[r][v][0] + sum[r][v][1];
+}
+
+/* bfloat16 to float32. */
+INLINE lanes wide_lanes(const uint16_t *source) {
+    return (lanes)(__builtin_convertvector(*(const halves *)source, words) << 16);
+}
+
+/* A panel of int4 for few rows, likewise. */
+INLINE void add_few_int4(const int8_t *input, const float *group_sums, const struct packed *one, const struct packed *other,
+                         int64_t groups, float *sums, int count) {
+    const bytes low_half = ALL8(15);
+    lanes sum[FEW][VECTORS];
+    for (int r = 0; r < count; r++)
+        for (int v = 0; v < VECTORS; v++) sum[r][v] = (lanes){0};
+    for (int64_t g = 0; g < groups; g++, one++, other++, input += count * GROUP, group_sums += count) {
+        bytes dots[FEW][VECTORS][2];
+        for (int r = 0; r < count; r++)
+            for (int v = 0; v < VECTORS; v++) dots[r][v][0] = dots[r][v][1] = (bytes){0};
+        for (int q = 0; q < 4; q++)
+            for (int v = 0; v < VECTORS; v++) {
+                bytes both = *(const loose *)vector_of((const char *)one->codes[q], (const char *)other->codes[q], v);
+                const bytes codes[2] = {both & low_half, LOGICAL16(both, 4) & low_half};
+                for (int r = 0; r < count; r++)
+                    for (int odd = 0; odd < 2; odd++) {
+                        bytes x = spread(input + ((2 * q + odd) * count + r) * 4), *target = &dots[r][v][odd];
+#ifdef VNNI
+                        *target = QUADS(*target, codes[odd], x);
+#else
+                        *target = ADD16(*target, PAIRS8(codes[odd], x));
+#endif
+                    }
+            }
+        for (int v = 0; v < VECTORS; v++) {
+            const struct packed *tile = v < SLICES ? one : other;
+            lanes scale = wide_lanes(tile->scales + v % SLICES * LANES), zero = wide_lanes(tile->zeros + v % SLICES * LANES);
+            lanes low = zero - 8.0f * scale;
+            for (int r = 0; r < count; r++) {
+#ifdef VNNI
+                ints dot = (ints)dots[r][v][0] + (ints)dots[r][v][1];
+#else
+                ints dot = (ints)PAIRS16(ADD16(dots[r][v][0], dots[r][v][1]), ALL16(1));
+#endif
+                sum[r][v] = sum[r][v] + __builtin_convertvector(dot, lanes) * scale + low * group_sums[r];
+            }
+        }
+    }
+    for (int r = 0; r < count; r++)
+        for (int v = 0; v < VECTORS; v++) *(lanes *)(sums + r * OUTPUTS + v * LANES) = sum[r][v];
+}
+
+/* A panel for a block of few rows. */
+INLINE void take_few(const struct product *p, int64_t panel, int64_t block, void *sums, enum kind kind) {
+    const char *other, *one = tiles_of(p, panel, kind == INT8 ? TILE : (int64_t)sizeof(struct packed), &other);
+    struct input in = input_of(p);
+    int64_t row = first_row(p->rows, block), count = first_row(p->rows, block + 1) - row;
+    const int8_t *input = in.codes + row * padded(p, kind) * (kind == INT8 ? CODE : 1);
+    switch (count) {
+#define CASE(n)                                                                                                            \
+    case n:                                                                                                                \
+        if (kind == INT8)                                                                                                  \
+            add_few_int8(input, one, other, p->steps, sums, n);                                                            \
+        else                                                                                                               \
+            add_few_int4(input, in.groups + row * p->steps, (const struct packed *)one, (const struct packed *)other,      \
+                         p->steps, sums, n);                                                                               \
+        break;
+        CASE(1) CASE(2) CASE(3) CASE(4)
+#undef CASE
+    }
+    finish(p, sums, block, panel, kind);
+}
+
+/* Tell whether a panel is for one block, and that of few rows: then its weights need not be laid out. */
+INLINE int is_few(const struct product *p, int64_t first, int64_t last) {
+    return last - first == 1 && first_row(p->rows, last) - first_row(p->rows, first) <= FEW;
+}
+
 /* A panel for the blocks `first` .. `last` - 1. */
 static void take_panel_int8(const struct product *p, int64_t panel, int64_t first, int64_t last, void *space) {
+    if (is_few(p, first, last)) {
+        take_few(p, panel, first, space, INT8);
+        return;
+    }
     char laid_out[STEPS * STEP * OUTPUTS * CODE] __attribute__((aligned(64)));
     const char *other, *one = tiles_of(p, panel, TILE, &other);
     struct input in = input_of(p);
@@ -307,6 +413,10 @@ static void take_panel_int8(const struct product *p, int64_t panel, int64_t firs
 }
 
 static void take_panel_int4(const struct product *p, int64_t panel, int64_t first, int64_t last, void *space) {
+    if (is_few(p, first, last)) {
+        take_few(p, panel, first, space, INT4);
+        return;
+    }
     struct groups laid_out __attribute__((aligned(64)));
     const char *other, *one = tiles_of(p, panel, sizeof(struct packed), &other);
     struct input in = input_of(p);

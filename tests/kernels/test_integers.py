@@ -84,9 +84,6 @@ def test_int8_products_are_bit_for_bit_the_same_on_every_processor(
 ) -> None:
     layer = Int8Linear.from_float(torch.randn(rows, columns))
     x = _awkward(count, columns)
-    if way == "with AMX":
-        torch.testing.assert_close(layer(x).float(), _exact(layer, x), rtol=2**-7, atol=1e-30)
-        return
     if tiled.supports(rows, columns, torch.bfloat16, x.device, torch.int8):
         assert torch.equal(layer(x), _exact(layer, x).bfloat16())
         return
@@ -116,7 +113,7 @@ def test_a_row_is_the_same_bits_alone_and_in_any_company(way: str, kind: type[Qu
         pytest.skip("torch does not promise it")
     layer, x = kind.from_float(torch.randn(96, 288)), torch.randn(70, 288).bfloat16()
     together = layer(x)
-    for rows in (slice(0, 1), slice(3, 8), slice(40, 70)):
+    for rows in (slice(0, 1), slice(3, 8), slice(10, 13), slice(40, 70)):
         assert torch.equal(together[rows], layer(x[rows]))
 
 
