@@ -17,8 +17,8 @@ from training.synth.fields import Field, Gold, number_of
 from training.synth.fillers import sentence
 from training.synth.grammar import Sequence, expand, lines, parse, slots
 
-_INTEGERS = frozenset(["num"])
-_NUMBERS = frozenset("num money price percent weight mu area temp yieldkg agenum rain mileage quantity".split())
+_INTEGERS = frozenset(["num", "few"])
+_NUMBERS = frozenset("num few money price percent weight mu area temp yieldkg agenum rain mileage quantity".split())
 _VAGUE = frozenset(
     "负责人 联系人 经办人 当事人 姓名 地点 日期 时间 地址 编号 人数 费用 金额 价格 原因 单价 总数 数量 年龄 电话 职务 "
     "date place time price cost name location person contact number phone reason total amount age where town item "
@@ -76,11 +76,11 @@ def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
     present = [name for name in values if name in said or name in listed]
     wanted = rng.sample(present, rng.randint(min(1 + len(present) // 2, len(present)), len(present)))
     gone = [name for name in chosen.places if name not in present]
-    absent = [name for name in gone if rng.random() < 0.6]
+    absent = [name for name in gone if rng.random() < 0.75]
     fields = [_field(rng, asked[name], chosen.places[name].kind, values[name]) for name in wanted]
     fields += [_field(rng, asked[name], chosen.places[name].kind, None) for name in absent]
     taken = {each for place in chosen.places.values() for each in place.names}
-    for _ in range(rng.choice([0, 0, 0, 1, 1, 2, 3])):
+    for _ in range(rng.choice([0, 0, 1, 1, 2, 3, 4])):
         other = rng.choice(list(rng.choice(scenes).places.values()))
         name = rng.choice(other.names)
         if name.lower() not in _VAGUE and not taken & set(other.names):
