@@ -56,6 +56,40 @@ INLINE void add_slice(const float *input, int64_t row, int64_t column, const flo
         for (int i = 0; i < 2; i++) *(lanes *)(sums + r * sums_stride + i * LANES) = sum[r][i];
 }
 
+/* With instructions for bfloat16 numbers are multiplied as they are, in pairs of neighbours; else they are widened. */
+#if defined(__AVX512BF16__) && LANES == 16
+#include <immintrin.h>
+#define PAIRED
+typedef uint16_t number;
+INLINE number number_of(uint16_t half) { return half; }
+
+/* Add `depth` pairs of columns to the sums of a panel for `count` (a constant when compiled) rows: pair number c of row r
+   of the input is at r * row + c * column; a pair of 16 outputs of the weight is 64 bytes, `step` bytes after the last. */
+INLINE void add_pairs(const number *input, int64_t row, int64_t column, const char *one, const char *other, int64_t step,
+                      int64_t depth, float *sums, int64_t sums_stride, int is_first, int count) {
+    typedef __m512i loose __attribute__((aligned(1), may_alias));
+    lanes sum[ROWS][2];
+    for (int r = 0; r < count; r++)
+        for (int i = 0; i < 2; i++)
+            sum[r][i] = is_first ? (lanes){0} : *(const lanes *)(sums + r * sums_stride + i * LANES);
+    for (int64_t c = 0; c < depth; c++) {
+        loose left = *(const loose *)(one + c * step), right = *(const loose *)(other + c * step);
+        for (int r = 0; r < count; r++) {
+            int32_t both;
+            memcpy(&both, input + r * row + c * column, 4);
+            __m512bh x = (__m512bh)_mm512_set1_epi32(both);
+            sum[r][0] = (lanes)_mm512_dpbf16_ps((__m512)sum[r][0], (__m512bh)left, x);
+            sum[r][1] = (lanes)_mm512_dpbf16_ps((__m512)sum[r][1], (__m512bh)right, x);
+        }
+    }
+    for (int r = 0; r < count; r++)
+        for (int i = 0; i < 2; i++) *(lanes *)(sums + r * sums_stride + i * LANES) = sum[r][i];
+}
+#else
+typedef float number;
+INLINE number number_of(uint16_t half) { return wide(half); }
+#endif
+
 /* One product. With `gate` a panel is 16 of the first half of the weight, the gates, and the 16 of the second half that
    they gate. `norm`, `bias` and `residual` may be null; the weight's scales are null except for int8. `x` is null where
    another product has written the input. */

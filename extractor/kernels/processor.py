@@ -24,18 +24,20 @@ class Level(IntEnum):
     AVX2 = 1
     AVX512 = 2
     VNNI = 3
-    AMX = 4
+    BF16 = 4
+    AMX = 5
 
     @property
     def shown(self) -> str:
         """How people write it."""
-        return {0: "plain x86-64", 1: "AVX2", 2: "AVX-512", 3: "AVX-512 with VNNI", 4: "AMX"}[self]
+        return ("plain x86-64", "AVX2", "AVX-512", "AVX-512 with VNNI", "AVX-512 with VNNI and BF16", "AMX")[self]
 
 
 FLAGS = {
     Level.AVX2: {"avx2", "fma"},
     Level.AVX512: {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"},
     Level.VNNI: {"avx512_vnni"},
+    Level.BF16: {"avx512_bf16"},
     Level.AMX: {"avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"},
 }
 """What Linux calls the instructions that a level adds."""
@@ -47,7 +49,9 @@ SHOWN = {
 }  # fmt: skip
 """Instructions that decide how fast products are, and how people write them."""
 
-ARCHITECTURES = {Level.AVX2: "haswell", Level.AVX512: "skylake-avx512", Level.VNNI: "cascadelake"}
+ARCHITECTURES = {
+    Level.AVX2: "haswell", Level.AVX512: "skylake-avx512", Level.VNNI: "cascadelake", Level.BF16: "cooperlake"
+}  # fmt: skip
 """What gcc calls the smallest processor of a level."""
 
 

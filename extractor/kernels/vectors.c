@@ -16,8 +16,6 @@
 
 #include "panels.h"
 
-#include <immintrin.h>
-
 #define TILE 1024        /* bytes: 16 outputs by STEP columns */
 #define STEP 32          /* columns of a tile */
 #define DEPTH (4 * STEP) /* columns that are multiplied at a time: their weights are in the first-level cache */
@@ -25,17 +23,14 @@
 
 typedef uint32_t pairs __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
-/* A number of the input, and its place among those of a block. */
-#if defined(__AVX512BF16__) && LANES == 16
-#define PAIRED
-typedef uint16_t number;
-INLINE number number_of(uint16_t half) { return half; }
-INLINE int64_t place_of(int64_t column, int64_t row, int64_t count) { return (column / 2 * count + row) * 2 + column % 2; }
+/* The place of a number among those of a block. */
+INLINE int64_t place_of(int64_t column, int64_t row, int64_t count) {
+#ifdef PAIRED
+    return (column / 2 * count + row) * 2 + column % 2;
 #else
-typedef float number;
-INLINE number number_of(uint16_t half) { return wide(half); }
-INLINE int64_t place_of(int64_t column, int64_t row, int64_t count) { return column * count + row; }
+    return column * count + row;
 #endif
+}
 
 /* Write the rows of a block to the input, after the norm. */
 static void take_block(const struct product *p, int64_t block) {
@@ -49,34 +44,12 @@ static void take_block(const struct product *p, int64_t block) {
 }
 
 #ifdef PAIRED
-typedef __m512i loose __attribute__((aligned(1), may_alias));
-
-/* Add `depth` columns to the sums of a panel for `count` (a constant when compiled) rows. */
-INLINE void add_pairs(const number *input, const char *one, const char *other, int64_t depth, float *sums, int is_first,
-                      int count) {
-    lanes sum[ROWS][2];
-    for (int r = 0; r < count; r++)
-        for (int i = 0; i < 2; i++) sum[r][i] = is_first ? (lanes){0} : *(const lanes *)(sums + r * OUTPUTS + i * LANES);
-    for (int64_t pair = 0; pair < depth / 2; pair++, input += 2 * count) {
-        loose left = *(const loose *)(one + pair * 64), right = *(const loose *)(other + pair * 64);
-        for (int r = 0; r < count; r++) {
-            int32_t both;
-            memcpy(&both, input + 2 * r, 4);
-            __m512bh x = (__m512bh)_mm512_set1_epi32(both);
-            sum[r][0] = (lanes)_mm512_dpbf16_ps((__m512)sum[r][0], (__m512bh)left, x);
-            sum[r][1] = (lanes)_mm512_dpbf16_ps((__m512)sum[r][1], (__m512bh)right, x);
-        }
-    }
-    for (int r = 0; r < count; r++)
-        for (int i = 0; i < 2; i++) *(lanes *)(sums + r * OUTPUTS + i * LANES) = sum[r][i];
-}
-
-/* The same for any number of rows of a block. */
+/* Add `depth` columns to the sums of a panel for the rows of a block. */
 static void add_block(const number *input, const char *one, const char *other, int64_t depth, float *sums, int is_first,
                       int64_t count) {
     switch (count) {
 #define CASE(n) \
-    case n: add_pairs(input, one, other, depth, sums, is_first, n); break;
+    case n: add_pairs(input, 2, 2 * n, one, other, 64, depth / 2, sums, OUTPUTS, is_first, n); break;
         FOR_COUNT(CASE)
 #undef CASE
     }

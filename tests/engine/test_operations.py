@@ -1,6 +1,6 @@
 """The compiled operations give what torch's operations give, whatever mixture of segments a step has."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -134,9 +134,12 @@ def test_attention_and_what_is_stored_agree_with_torch(mixture: str, head_size: 
 
 @compiled_only
 @pytest.mark.parametrize("segments", [[(1, 400, None), (4, 120, None)], [(90, 520, None), (33, 0, None)]])
-def test_attention_is_as_near_to_float32_as_torchs(segments: list[tuple[int, int, Prefix | None]]) -> None:
+@pytest.mark.parametrize("compiled", [_compiled, _without_tiles])
+def test_attention_is_as_near_to_float32_as_torchs(
+    segments: list[tuple[int, int, Prefix | None]], compiled: Callable[[KVShape], CompiledOperations]
+) -> None:
     outputs = []
-    for make in (_compiled, TorchOperations):
+    for make in (compiled, TorchOperations):
         shape = _shape()
         _, batch = _world(shape, segments)
         states, rotary = _inputs(shape, batch)
@@ -146,6 +149,21 @@ def test_attention_is_as_near_to_float32_as_torchs(segments: list[tuple[int, int
     exact = _exact(batch, shape)  # over what torch's operations left in the slots
     ours, theirs = ((output - exact).abs().mean() for output in outputs)
     assert ours <= 1.2 * theirs
+
+
+@compiled_only
+@pytest.mark.parametrize("head_size", [128, 48])
+def test_a_prompt_without_tiles_gives_the_same_bits_with_its_beginning_in_a_prefix(head_size: int) -> None:
+    shape = _shape(head_size)
+    prefix = _prefix(shape, SHARED)
+    _, apart = _world(shape, [(150, 0, prefix)])
+    _, whole = _world(shape, [(150, SHARED, None)])
+    slot = whole.segments[0].slot
+    slot.pool.keys[1][slot.index, :SHARED] = prefix.keys[1]
+    slot.pool.values[1][slot.index, :SHARED] = prefix.values[1]
+    states, rotary = _inputs(shape, apart)
+    one, other = (_without_tiles(shape).attend(batch, 1, states.clone(), rotary)[:150] for batch in (apart, whole))
+    assert torch.equal(one, other)
 
 
 def _exact(batch: Batch, shape: KVShape) -> Tensor:
