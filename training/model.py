@@ -8,8 +8,9 @@ causal attention never looks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -66,10 +67,15 @@ def _(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     return torch.empty_like(q), q.new_empty(q.shape[:3], dtype=torch.float32)
 
 
-@torch.compile(dynamic=True)
 def _scores_back(scores: Tensor, later: Tensor, sums: Tensor, grad: Tensor, dots: Tensor) -> tuple[Tensor, Tensor]:
     weights = torch.exp(scores.float() + later - sums[..., None])
     return weights.to(scores.dtype), (weights * (grad.float() - dots[..., None])).to(scores.dtype)
+
+
+@cache
+def _compiled() -> Callable[..., tuple[Tensor, Tensor]]:
+    """Return `_scores_back` compiled: of all of attention it alone works number by number."""
+    return torch.compile(_scores_back, dynamic=True)
 
 
 @torch.library.custom_op("training::attend_back", mutates_args=())
@@ -80,7 +86,7 @@ def attend_back(
     length, scale = q.shape[2], q.shape[3] ** -0.5
     later = torch.full((length, length), -torch.inf, device=q.device).triu_(1)
     dots = (grad.float() * out.float()).sum(-1)
-    weights, back = _scores_back((q * scale) @ k.mT, later, sums, grad @ v.mT, dots)
+    weights, back = _compiled()((q * scale) @ k.mT, later, sums, grad @ v.mT, dots)
     return (back @ k) * scale, (back.mT @ q) * scale, weights.mT @ grad
 
 

@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from torch.nn import functional as F
 
+from training import model
 from training.batches import LENGTHS, Source, batches, reply_weights
-from training.model import ChatGLM, Shape, checkpoint_config
+from training.model import ChatGLM, Shape, attend, checkpoint_config
 from training.prompts import SPECIAL, STOP, Codec, answer, render
 from training.synth.documents import Asked, example
 from training.tokenizer import mixed
@@ -58,11 +60,28 @@ def test_no_piece_mixes_letters_with_anything_else() -> None:
 
 
 def test_batches_are_the_same_for_the_same_seed() -> None:
-    source = Source(DEMO / "tokenizer.model", 3, 2048, 0)
-    first, second = next(batches(source)), next(batches(source))
-    assert (first.ids == second.ids).all()
-    assert (first.weights == second.weights).all()
-    assert first.ids.shape[1] in LENGTHS
+    source = Source(DEMO / "tokenizer.model", 3, 2048, 0, workers=2)
+    for first, second in zip(next(batches(source)), next(batches(source)), strict=True):
+        assert (first.ids == second.ids).all()
+        assert (first.weights == second.weights).all()
+
+
+def test_the_batches_of_all_workers_have_the_same_length_and_other_examples() -> None:
+    one, other = next(batches(Source(DEMO / "tokenizer.model", 3, 2048, 0, workers=2)))
+    assert one.ids.shape == other.ids.shape
+    assert one.ids.shape[1] in LENGTHS
+    assert not (one.ids == other.ids).all()
+
+
+def test_the_gradients_of_attention_are_those_of_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "_compiled", lambda: model._scores_back)
+    torch.manual_seed(0)
+    inputs = [torch.randn(2, 4, 37, 16, requires_grad=True) for _ in range(3)]
+    ours, theirs = attend(*inputs)[0], F.scaled_dot_product_attention(*inputs, is_causal=True)
+    toward = torch.randn_like(ours)
+    torch.testing.assert_close(ours, theirs)
+    for one, other in zip(*(torch.autograd.grad(out, inputs, toward) for out in (ours, theirs)), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_book_s_prompt_puts_the_document_first(codec: Codec) -> None:
