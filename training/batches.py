@@ -16,10 +16,10 @@ from training.prompts import Codec, answer, choose
 from training.synth.documents import Example, example
 from training.synth.greetings import greeting
 
-LENGTHS = (64, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024, 1536)
-"""The padded lengths; each is one compiled program."""
+LENGTHS = (160, 192, 224, 256, 320, 384, 512, 768, 1024, 1536)
+"""The padded lengths; each is one compiled program. Short turns share batches with others: alone they are forgotten."""
 POOL = 3000
-GREETINGS = 0.03
+GREETINGS = 0.04
 """The share of examples that are a plain turn of a conversation, answered in words."""
 SKELETON, DECISION, START, REST, CLOSE = 0.15, 3.0, 2.0, 1.0, 1.5
 """Weights of the loss: what the grammar forces anyway hardly counts, where a value begins counts most."""

@@ -76,7 +76,7 @@ def concept_fields(rng: Random, english: bool) -> tuple[Domain, list[Field], lis
     used: set[str] = set()
     present = [found for each in there if (found := _field(rng, each, style, used)) and found.value is not None]
     asked = rng.sample(present, rng.randint((2 * len(present) + 2) // 3, len(present))) if present else []
-    share = rng.choice([0.0, 0.0, 0.15, 0.3, 0.5, 0.5, 0.7, 1.0])
+    share = rng.choice([0.0, 0.15, 0.3, 0.5, 0.7, 0.7, 1.0, 1.0])
     absent = missing[: min(6, round(share * max(2, len(asked))))]
     if share >= 0.5:
         asked = asked[: max(1, len(asked) - len(absent) // 2)]

@@ -71,7 +71,7 @@ def _sound(found: Example) -> bool:
 
 def _draw(rng: Random, easy: bool) -> Example:
     tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems", "scene"]
-    task = rng.choices(tasks, [15, 12, 6, 2, 2, 2, 19, 18, 24])[0]
+    task = rng.choices(tasks, [18, 15, 5, 2, 2, 2, 18, 16, 22])[0]
     if easy:
         task = rng.choice(["contact", "order", "free", "domain", "domain", "stems", "stems", "stems"])
     if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:

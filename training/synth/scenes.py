@@ -80,7 +80,7 @@ def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
     fields = [_field(rng, asked[name], chosen.places[name].kind, values[name]) for name in wanted]
     fields += [_field(rng, asked[name], chosen.places[name].kind, None) for name in absent]
     taken = {each for place in chosen.places.values() for each in place.names}
-    for _ in range(rng.choice([0, 0, 1, 1, 2, 3, 4])):
+    for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5])):
         other = rng.choice(list(rng.choice(scenes).places.values()))
         name = rng.choice(other.names)
         if name.lower() not in _VAGUE and not taken & set(other.names):

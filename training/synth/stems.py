@@ -62,7 +62,7 @@ def stem_fields(rng: Random, english: bool) -> tuple[list[Field], list[Field]]:
             stems.append(_stem(rng, english))
     asked = rng.sample(present, rng.randint((count + 2) // 2, count))
     absent: list[Field] = []
-    for _ in range(rng.choice([0, 0, 1, 2, 2, 3, 4, 5])):
+    for _ in range(rng.choice([0, 1, 2, 3, 3, 4, 5, 6])):
         stem = rng.choice(stems) if rng.random() < 0.5 else _stem(rng, english)
         if found := _field(rng, stem, rng.choice(some), english, used):
             absent.append(_without(found))
