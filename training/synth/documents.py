@@ -71,7 +71,7 @@ def _sound(found: Example) -> bool:
 
 def _draw(rng: Random, easy: bool) -> Example:
     tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems", "scene"]
-    task = rng.choices(tasks, [18, 15, 5, 2, 2, 2, 18, 16, 22])[0]
+    task = rng.choices(tasks, [22, 18, 4, 2, 2, 2, 14, 14, 22])[0]
     if easy:
         task = rng.choice(["contact", "order", "free", "domain", "domain", "stems", "stems", "stems"])
     if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:

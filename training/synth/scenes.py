@@ -37,6 +37,8 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Scene:
+    """A line of the file."""
+
     clauses: tuple[Sequence, ...]
     places: dict[str, _Place]
 
@@ -57,37 +59,49 @@ def _scenes() -> dict[bool, tuple[_Scene, ...]]:
 
 def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
     """Return a text and the fields that are asked for."""
-    scenes = _scenes()[english]
-    chosen = rng.choice(scenes)
+    chosen = rng.choice(_scenes()[english])
+    places = chosen.places
     kept = [clause for clause in chosen.clauses if rng.random() < 0.8] or [chosen.clauses[0]]
-    there = [name for name in dict.fromkeys(slots_of(kept)) if name in chosen.places]
-    values = {name: _value(rng, chosen.places[name].kind, english) for name in there}
-    asked = _names(rng, {name: chosen.places[name] for name in chosen.places})
-    labels = {name: rng.choice(chosen.places[name].names) for name in there}
+    values = {name: _value(rng, places[name].kind, english) for name in _slots(kept) if name in places}
+    asked = _names(rng, places)
+    text, stated = _text(rng, chosen, kept, values, english)
+    present = [name for name in values if name in stated]
+    wanted = rng.sample(present, rng.randint(min(1 + len(present) // 2, len(present)), len(present)))
+    absent = [name for name in places if name not in present and rng.random() < 0.75]
+    fields = [_field(rng, asked[name], places[name].kind, values[name]) for name in wanted]
+    fields += [_field(rng, asked[name], places[name].kind, None) for name in absent]
+    fields += _strangers(rng, chosen, english)
+    rng.shuffle(fields)
+    return text, fields
+
+
+def _text(
+    rng: Random, chosen: _Scene, kept: list[Sequence], values: dict[str, str], english: bool
+) -> tuple[str, set[str]]:
+    """Return the clauses as prose, as a form or one after the other, and the names of the slots that they state."""
+    labels = {name: rng.choice(chosen.places[name].names) for name in values}
     style = rng.random()
     split = len(kept) if style < 0.62 else 0 if style < 0.88 else rng.randint(1, len(kept))
-    text, said = _prose(rng, kept[:split], values, english)
-    listed = [name for name in dict.fromkeys(slots_of(kept[split:])) if name in values]
+    text, stated = _prose(rng, kept[:split], values, english)
+    listed = [name for name in _slots(kept[split:]) if name in values]
     text = "\n".join(part for part in (text, _form(rng, listed, labels, values, english)) if part)
     if rng.random() < 0.15:
-        text = rng.choice(
-            [f"{sentence(rng, english)}{'. ' if english else '。'}{text}", f"{text}\n{sentence(rng, english)}"]
-        )
-    present = [name for name in values if name in said or name in listed]
-    wanted = rng.sample(present, rng.randint(min(1 + len(present) // 2, len(present)), len(present)))
-    gone = [name for name in chosen.places if name not in present]
-    absent = [name for name in gone if rng.random() < 0.75]
-    fields = [_field(rng, asked[name], chosen.places[name].kind, values[name]) for name in wanted]
-    fields += [_field(rng, asked[name], chosen.places[name].kind, None) for name in absent]
-    taken = {each for place in chosen.places.values() for each in place.names}
+        stop = ". " if english else "。"
+        text = rng.choice([f"{sentence(rng, english)}{stop}{text}", f"{text}\n{sentence(rng, english)}"])
+    return text, stated | set(listed)
+
+
+def _strangers(rng: Random, chosen: _Scene, english: bool) -> list[Field]:
+    """Return fields of other scenes, which are absent."""
+    taken = {name for place in chosen.places.values() for name in place.names}
+    fields = []
     for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5])):
-        other = rng.choice(list(rng.choice(scenes).places.values()))
+        other = rng.choice(list(rng.choice(_scenes()[english]).places.values()))
         name = rng.choice(other.names)
         if name.lower() not in _VAGUE and not taken & set(other.names):
             taken |= set(other.names)
             fields.append(_field(rng, name, other.kind, None))
-    rng.shuffle(fields)
-    return text, fields
+    return fields
 
 
 def _names(rng: Random, places: dict[str, _Place]) -> dict[str, str]:
@@ -103,9 +117,9 @@ def _value(rng: Random, kind: str, english: bool) -> str:
     return pattern_value(rng, kind) if kind.startswith("(") else concept_value(rng, kind, english)
 
 
-def slots_of(clauses: list[Sequence]) -> list[str]:
-    """Return the names of all slots."""
-    return [name for clause in clauses for name in slots(clause)]
+def _slots(clauses: list[Sequence]) -> list[str]:
+    """Return the names of all slots, each once."""
+    return list(dict.fromkeys(name for clause in clauses for name in slots(clause)))
 
 
 def _prose(rng: Random, clauses: list[Sequence], values: dict[str, str], english: bool) -> tuple[str, set[str]]:
