@@ -140,6 +140,7 @@ def test_a_correction_with_the_keyboard_alone_takes_the_place_that_is_chosen(pag
     page.keys("@b.cc")
     _until(page, "return [...document.querySelectorAll('mark.chosen')].map((one) => one.textContent)", ["zhang@b.cc"])
     page.keys(ENTER)
+    _until(page, "return document.activeElement.matches('textarea')", False)  # what was typed has been taken
     _value(page, "/邮箱", "zhang@b.cc")
     page.keys("a")
     (row,) = _saved(page, tmp_path)

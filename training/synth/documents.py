@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from random import Random
 
@@ -27,6 +28,9 @@ ANY_DOMAIN = {
 }  # fmt: skip
 """The layouts of documents of any domain, with their weights."""
 ANY_NAMES = {"key_values": 3.0, "inline": 1.5, "header_table": 1.5, "form": 0.7, "sentences": 5.0, "config": 0.3}
+CHOICES = 12
+"""Of a hundred short texts under names that no bundled schema has, how many are asked for as a choice."""
+LONGEST_CHOICE = 12
 EASY = 0.15
 """The share of documents of any domain that are bare pairs."""
 NO_SUBJECT = Domain((), (("",), ("",)))
@@ -102,8 +106,15 @@ def _draw(rng: Random, easy: bool) -> Example:
 
 
 def _example(task: str, layout: str, text: str, fields: list[Field]) -> Example:
-    asked = tuple(Asked(f.name, f.title, f.description, f.type) for f in fields)
+    asked = tuple(Asked(f.name, f.title, f.description, _shown_type(f)) for f in fields)
     return Example(task, layout, text, asked, {f.name: f.gold for f in fields})
+
+
+def _shown_type(field: Field) -> str:
+    """Return the type as a prompt shows it; some short texts are one of a choice, as a prompt says of an enum."""
+    draw = zlib.crc32(f"{field.name}/{field.label}/{field.value}".encode()) % 100
+    is_short = field.free and field.type == "string" and len(field.value or "") <= LONGEST_CHOICE
+    return "enum" if is_short and draw < CHOICES else field.type
 
 
 def _any_domain(rng: Random, english: bool, easy: bool) -> Example:
