@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from training.synth import basics
 from training.synth.concept_values import concept_value
 from training.synth.fields import Field, Gold, number_of
 from training.synth.grammar import Sequence, lines, parse
+from training.synth.names import identifier, varied
 
 LISTS = frozenset(["people", "keywords"])
 NUMBERS = frozenset(
@@ -104,32 +104,32 @@ def _field(rng: Random, concept: Concept, style: _Style, used: set[str], absent:
     asked = concept.names[int(style.english != style.foreign)]
     name = rng.choice(asked)
     if rng.random() < 0.12:
-        name = _varied(rng, name, style.english != style.foreign)
+        name = varied(rng, name, style.english != style.foreign)
     label = name if rng.random() < style.same and not style.foreign else rng.choice(own)
     if rng.random() < 0.18:
-        label = _varied(rng, label, style.english)
+        label = varied(rng, label, style.english)
     if name in used or label in used:
         return None
     used |= {name, label}
     title = description = ""
     if style.identifiers < 0.1:
-        title, name = name, _identifier(rng, concept.names[1])
+        title, name = name, identifier(rng, concept.names[1])
     elif style.identifiers < 0.2 and (style.english or style.foreign):
-        name = _identifier(rng, (name,))
+        name = identifier(rng, (name,))
     elif rng.random() < 0.06:
         description = rng.choice(own)
     if name in used and title:
         return None
     used.add(name)
     value = concept_value(rng, concept.kind, style.english)
-    kind, gold = _typed(rng, concept.kind, value)
+    kind, gold = typed(rng, concept.kind, value)
     return Field(
         name, concept.kind, label, None if absent else value, True, description, title, kind,
         None if absent else gold, concept.clauses[int(style.english)],
     )  # fmt: skip
 
 
-def _typed(rng: Random, kind: str, value: str) -> tuple[str, Gold]:
+def typed(rng: Random, kind: str, value: str) -> tuple[str, Gold]:
     """Return the type that is asked for and the value in it."""
     if kind in LISTS and rng.random() < 0.75:
         items = [part for part in _SPLIT.split(value) if part]
@@ -141,26 +141,3 @@ def _typed(rng: Random, kind: str, value: str) -> tuple[str, Gold]:
         whole = isinstance(number, int) and rng.random() < 0.6
         return ("integer" if whole else "number"), number
     return "string", value
-
-
-def _varied(rng: Random, name: str, english: bool) -> str:
-    """Return a name as another writer would have it."""
-    if english or name.isascii():
-        changed = [name.lower(), name.upper(), name.title(), f"{name} (if any)", f"The {name.lower()}", f"{name} *"]
-        return rng.choice(changed)
-    return rng.choice(
-        [
-            f"本次{name}", f"{name}信息", f"{rng.choice('该其本原现')}{name}", " ".join(name), "　".join(name),
-            f"{name}（{basics.junk(rng)}）", f"{basics.junk(rng)}{name}", f"*{name}", f"{name}（必填）",
-            f"{name[:2]}的{name[2:]}" if len(name) > 3 else f"{name}项", f"{rng.randint(1, 12)}.{name}",
-            f"{name[: len(name) - 1]}" if len(name) > 3 else name, f"{name}为" if len(name) < 3 else name,
-        ]
-    )  # fmt: skip
-
-
-def _identifier(rng: Random, names: tuple[str, ...]) -> str:
-    """Return a name as programmers write it."""
-    parts: list[str] = re.findall(r"[a-z0-9]+", rng.choice(names).lower()) or ["field"]
-    if rng.random() < 0.7:
-        return "_".join(parts)
-    return parts[0] + "".join(part.capitalize() for part in parts[1:])

@@ -75,7 +75,7 @@ def _sound(found: Example) -> bool:
 
 def _draw(rng: Random, easy: bool) -> Example:
     tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems", "scene"]
-    task = rng.choices(tasks, [22, 18, 4, 2, 2, 2, 14, 14, 22])[0]
+    task = rng.choices(tasks, [22, 18, 4, 2, 2, 2, 13, 13, 26])[0]
     if easy:
         task = rng.choice(["contact", "order", "free", "domain", "domain", "stems", "stems", "stems"])
     if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:

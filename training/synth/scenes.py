@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
+from training.synth import basics
 from training.synth.concept_values import concept_value, fill, pattern_value
+from training.synth.concepts import LISTS, typed
 from training.synth.fields import Field, Gold, number_of
 from training.synth.fillers import sentence
-from training.synth.grammar import Sequence, expand, lines, parse, slots
+from training.synth.grammar import Sequence, expand, lines, parse, slots, words
+from training.synth.names import shorter, varied
 
 _INTEGERS = frozenset(["num", "few"])
 _NUMBERS = frozenset("num few money price percent weight mu area temp yieldkg agenum rain mileage quantity".split())
@@ -25,6 +28,10 @@ _VAGUE = frozenset(
     "result".split()
 )
 """Names of fields that mean something in nearly every text: they are not asked for where they would be absent."""
+
+
+TEMPTED = 0.6
+"""The share of absent fields of other scenes for which the text has a value of their kind."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,16 @@ def _scenes() -> dict[bool, tuple[_Scene, ...]]:
     return {english: tuple(scenes) for english, scenes in found.items()}
 
 
+@cache
+def _of_kind(english: bool) -> dict[str, list[_Place]]:
+    """Return the places of all scenes by the kind of their values."""
+    found: dict[str, list[_Place]] = {}
+    for each in _scenes()[english]:
+        for place in each.places.values():
+            found.setdefault(place.kind, []).append(place)
+    return found
+
+
 def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
     """Return a text and the fields that are asked for."""
     chosen = rng.choice(_scenes()[english])
@@ -79,7 +96,7 @@ def _text(
     rng: Random, chosen: _Scene, kept: list[Sequence], values: dict[str, str], english: bool
 ) -> tuple[str, set[str]]:
     """Return the clauses as prose, as a form or one after the other, and the names of the slots that they state."""
-    labels = {name: rng.choice(chosen.places[name].names) for name in values}
+    labels = {name: _label(rng, chosen.places[name].names, english) for name in values}
     style = rng.random()
     split = len(kept) if style < 0.62 else 0 if style < 0.88 else rng.randint(1, len(kept))
     text, stated = _prose(rng, kept[:split], values, english)
@@ -92,11 +109,15 @@ def _text(
 
 
 def _strangers(rng: Random, chosen: _Scene, english: bool) -> list[Field]:
-    """Return fields of other scenes, which are absent."""
+    """Return fields of other scenes, which are absent: most of them of a kind that this one has as well."""
     taken = {name for place in chosen.places.values() for name in place.names}
     fields = []
+    kinds = sorted({place.kind for place in chosen.places.values()} & _of_kind(english).keys())
     for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5])):
-        other = rng.choice(list(rng.choice(_scenes()[english]).places.values()))
+        tempted = kinds and rng.random() < TEMPTED
+        other = rng.choice(
+            _of_kind(english)[rng.choice(kinds)] if tempted else [*rng.choice(_scenes()[english]).places.values()]
+        )
         name = rng.choice(other.names)
         if name.lower() not in _VAGUE and not taken & set(other.names):
             taken |= set(other.names)
@@ -140,16 +161,49 @@ def _prose(rng: Random, clauses: list[Sequence], values: dict[str, str], english
     return (text + ("." if english else "。") if text else ""), said
 
 
+def _label(rng: Random, names: tuple[str, ...], english: bool) -> str:
+    """Return what a form calls a field: one of its names, as it is, shortened or changed."""
+    name, style = rng.choice(names), rng.random()
+    return varied(rng, name, english) if style < 0.12 else shorter(rng, name) if style < 0.3 else name
+
+
 def _form(rng: Random, names: list[str], labels: dict[str, str], values: dict[str, str], english: bool) -> str:
-    """Return lines or one line of labels with their values, sometimes in another order."""
+    """Return labels with their values: in lines, in one line or below each other, sometimes in another order."""
     if rng.random() < 0.4:
         names = rng.sample(names, len(names))
+    head = _heading(rng, english) if names and rng.random() < 0.35 else ""
+    if len(names) > 1 and rng.random() < 0.12:
+        gap = rng.choice([" | ", "\t", "|", ","])
+        rows = [[labels[name] for name in names], [values[name].replace(gap.strip() or gap, " ") for name in names]]
+        if all(cell in values.values() for cell in rows[1]):
+            return head + "\n".join(gap.join(row) for row in rows)
     sign = rng.choice([": ", ": ", " - ", ":"] if english else ["：", "：", "：", ":", " ", "为"])
     end = rng.choice(["\n", "\n", "\n", "; ", ", ", " | "] if english else ["\n", "\n", "\n", "；", "，", " | ", "　"])
-    return end.join(f"{labels[name]}{sign}{values[name]}" for name in names)
+    return head + end.join(f"{labels[name]}{sign}{values[name]}" for name in names)
+
+
+def _heading(rng: Random, english: bool) -> str:
+    """Return the first line of a form."""
+    if english:
+        what = " ".join(rng.choice(words("words_en")) for _ in range(rng.choice([1, 1, 2]))).capitalize()
+        return (
+            f"{what} {rng.choice(['form', 'sheet', 'record', 'note', 'card', 'log', 'slip'])}{rng.choice([':', ''])}\n"
+        )
+    what = rng.choice(
+        [basics.junk(rng) + basics.junk(rng), rng.choice(words("nouns_zh")), rng.choice(words("stems_zh"))]
+    )
+    return (
+        rng.choice(["{}", "【{}】", "{}："]).format(
+            what + rng.choice(["登记表", "记录", "单", "卡", "通知", "确认单", "日志"])
+        )
+        + "\n"
+    )
 
 
 def _field(rng: Random, name: str, kind: str, value: str | None) -> Field:
+    if kind in LISTS:
+        asked, listed = typed(rng, kind, value or concept_value(rng, kind, name.isascii()))
+        return Field(name, "phrase", name, value, True, "", "", asked, None if value is None else listed)
     if rng.random() < 0.08:
         name = rng.choice([name.lower(), name.upper(), name.replace(" ", "_").lower()]) if name.isascii() else name
     number = (

@@ -15,6 +15,7 @@ from training.synth import basics
 from training.synth.concept_values import concept_value
 from training.synth.fields import Field, Gold, number_of
 from training.synth.grammar import Choice, Node, Sequence, Slot, Text, expand, lines, parse, words
+from training.synth.names import shorter
 
 _KINDS = {
     "person": ["person"], "org": ["org", "org", "team", "dept", "agency"], "date": ["date", "date", "datetime", "span"],
@@ -114,17 +115,8 @@ def _part(rng: Random, name: str, stem: str, english: bool) -> str:
     return rng.choice(
         [stem if len(stem) > 1 else name, f"{other}{name}", f"{name}{other}", f"{stem}的{name[len(stem) :]}",
          " ".join(name), f"{name}（{other}）", f"{stem}{other}{name[len(stem) :]}", f"实际{name}", name[:-1],
-         _shorter(rng, name), _shorter(rng, name)]
+         shorter(rng, name), shorter(rng, name)]
     )  # fmt: skip
-
-
-def _shorter(rng: Random, name: str) -> str:
-    """Return a name without one or two of its characters, but with two at least."""
-    kept = list(name)
-    for _ in range(rng.choice([1, 1, 2])):
-        if len(kept) > 2:
-            del kept[rng.randrange(len(kept))]
-    return "".join(kept)
 
 
 def _typed(rng: Random, family: str, value: str) -> tuple[str, Gold]:
