@@ -76,7 +76,7 @@ class Tokenizer:
     def __init__(self, path: str | Path) -> None:
         self.path = _model_file(Path(path))
         self._pieces = _load_pieces(self.path)
-        count = self._pieces.get_piece_size()
+        self._count = count = self._pieces.get_piece_size()
         self.special: dict[str, int] = {name: count + offset for offset, name in enumerate(SPECIAL_TOKENS)}
         self.eos_id: int = self._pieces.eos_id()
         self.bos_id: int = self._pieces.bos_id()
@@ -116,12 +116,12 @@ class Tokenizer:
 
     def constraint_vocabulary(self, size: int | None = None) -> ConstraintVocabulary:
         """Return the vocabulary for `llguidance`, padded with special ids to `size`, the rows of the output layer."""
-        ids = range(max(size or 0, self.vocab_size))
+        tokens = [self.piece_bytes(token) for token in range(max(size or 0, self.vocab_size))]
         return ConstraintVocabulary(
             eos_token_id=self.eos_id,
             bos_token_id=self.bos_id if self.bos_id >= 0 else None,
-            tokens=[self.piece_bytes(token) for token in ids],
-            special_token_ids=[token for token in ids if self.is_special(token)],
+            tokens=tokens,
+            special_token_ids=[token for token, data in enumerate(tokens) if not data],
             tokenizer=self,
         )
 
@@ -159,7 +159,7 @@ class Tokenizer:
         return token in self._names or self._is_text(token)
 
     def _is_text(self, token: int) -> bool:
-        return 0 <= token < self._pieces.get_piece_size() and not self._pieces.is_control(token)
+        return 0 <= token < self._count and not self._pieces.is_control(token)
 
 
 class IncrementalDecoder:

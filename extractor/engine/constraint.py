@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import llguidance
 import numpy as np
@@ -39,7 +40,6 @@ class Vocabulary:
         vocabulary = tokenizer.constraint_vocabulary(size)
         wrapper = llguidance.TokenizerWrapper(vocabulary)
         self._bytes = vocabulary.tokens
-        self._commas = Commas.of(self._bytes, size)
         self._tokens = llguidance.LLTokenizer(wrapper, n_vocab=size)
         # Copying a matcher is much cheaper than parsing its grammar.
         self._last: tuple[str, llguidance.LLMatcher | None] = ("", None)
@@ -55,6 +55,10 @@ class Vocabulary:
             return None
         places = Places.of(task.compiled, text)
         return Constraint(matcher, self._bytes, self.size, ListEnds(places, self._commas) if places else None)
+
+    @cached_property
+    def _commas(self) -> Commas:
+        return Commas.of(self._bytes, self.size)
 
     def _matcher(self, source: str) -> llguidance.LLMatcher:
         """Return a new matcher: a copy of the last one where the grammar is the same, as without verbatim fields."""

@@ -18,10 +18,9 @@ from torch.nn import functional
 
 from extractor.engine.batch import Batch, ForwardBatch
 from extractor.engine.constraint import TokenBitmask
-from extractor.engine.kv_cache import KVShape
+from extractor.engine.kv_cache import KVShape, Prefix, SlotPool
 from extractor.kernels import attention
 from extractor.kernels.attention import Addresses, AttentionKernels, AttentionStep
-from extractor.kernels.checks import Int64Array
 
 Rotary = tuple[Tensor, Tensor]
 """Cosine and sine for each row: (rows, half of the rotated channels)."""
@@ -90,9 +89,11 @@ class CompiledOperations:
     def attend(self, batch: Batch, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
         """Rotate, write into the cache and attend; the rows of padding come out as zeros."""
         places = _Places.of(batch)
-        slots, prefixes = places.slots(layer), places.prefixes(layer)
+        slots, prefixes = places.slots[layer], places.prefixes[layer]
         self._kernels.rotate_and_store(states, rotary, places.step, slots, tiled=self._tiled)
-        output = states.new_zeros(len(states), places.step.heads * places.step.size)
+        width = places.step.heads * places.step.size
+        padded = batch.num_tokens < states.shape[0]
+        output = (torch.zeros if padded else torch.empty)(states.shape[0], width, dtype=states.dtype)
         if self._tiled:
             self._kernels.attend_segments_tiled(states, places.step, slots, prefixes, output)
             return output
@@ -113,21 +114,22 @@ class _Places:
     """Where the tokens of a batch are, as the kernels need it: numbers for the whole step, addresses for each layer.
 
     A pool's tensors may be replaced by larger ones between steps and differ from layer to layer, so addresses are taken
-    at each call: that of a pool's tensor plus the offset of the slot in it.
+    once a step, for all layers: that of a pool's tensor plus the offset of the slot in it.
     """
 
     def __init__(self, batch: Batch) -> None:
         segments, shape = batch.segments, batch.shape
-        self._pools = list(dict.fromkeys(segment.slot.pool for segment in segments))
-        self._pool = np.array([self._pools.index(segment.slot.pool) for segment in segments])
+        pools = list(dict.fromkeys(segment.slot.pool for segment in segments))
         token_bytes = shape.groups * shape.head_size * shape.dtype.itemsize
-        self._offset: Int64Array = np.array(
-            [segment.slot.index * segment.slot.pool.capacity * token_bytes for segment in segments]
-        )
-        self._prefixes = list(dict.fromkeys(segment.prefix for segment in segments if segment.prefix is not None))
+        offset = np.array([segment.slot.index * segment.slot.pool.capacity * token_bytes for segment in segments])
+        pool = [pools.index(segment.slot.pool) for segment in segments]
+        self.slots = _addresses(pools, pool, shape.layers) + offset
+        """Of each layer the addresses of each segment's keys, then values, in its slot: (layers, 2, segments)."""
+        prefixes = list(dict.fromkeys(segment.prefix for segment in segments if segment.prefix is not None))
         # -1 for none: the last of the addresses, a null pointer, which nothing reads as its length is 0
-        known = [-1 if segment.prefix is None else self._prefixes.index(segment.prefix) for segment in segments]
-        self._prefix = np.array(known)
+        known = [-1 if segment.prefix is None else prefixes.index(segment.prefix) for segment in segments]
+        self.prefixes = _addresses(prefixes, known, shape.layers)
+        """The same of each segment's prefix (none: 0)."""
         rows = [
             (first, len(segment.ids), segment.start) for segment, first in zip(segments, batch.first_rows, strict=True)
         ]
@@ -143,18 +145,6 @@ class _Places:
         assert isinstance(batch.kernel_arguments, cls)
         return batch.kernel_arguments
 
-    def slots(self, layer: int) -> Addresses:
-        """Return the addresses of each segment's keys and values in its slot."""
-        keys = [pool.keys[layer].data_ptr() for pool in self._pools]
-        values = [pool.values[layer].data_ptr() for pool in self._pools]
-        return _addresses(keys, values, self._pool) + self._offset
-
-    def prefixes(self, layer: int) -> Addresses:
-        """Return the addresses of the keys and values of each segment's prefix (none: 0)."""
-        keys = [prefix.keys[layer].data_ptr() for prefix in self._prefixes]
-        values = [prefix.values[layer].data_ptr() for prefix in self._prefixes]
-        return _addresses([*keys, 0], [*values, 0], self._prefix)
-
 
 def operations(shape: KVShape) -> Operations:
     """Return the fastest operations for a cache of this shape."""
@@ -164,9 +154,16 @@ def operations(shape: KVShape) -> Operations:
     return CompiledOperations(shape, kernels)
 
 
-def _addresses(keys: Sequence[int], values: Sequence[int], chosen: Int64Array) -> Addresses:
-    """Return the chosen ones (indices) of the addresses: (2, chosen)."""
-    addresses: Addresses = np.take(np.array([keys, values], dtype=np.int64), chosen, axis=1)
+def _addresses(owners: Sequence[SlotPool | Prefix], chosen: Sequence[int], layers: int) -> Addresses:
+    """Return for each layer the addresses of keys and of values of the chosen owners (indices): (layers, 2, chosen).
+
+    The last of the owners, -1, is none: 0.
+    """
+    found = np.zeros((layers, 2, len(owners) + 1), dtype=np.int64)
+    for number, owner in enumerate(owners):
+        for part, tensors in enumerate((owner.keys, owner.values)):
+            found[:, part, number] = [tensor.data_ptr() for tensor in tensors]
+    addresses: Addresses = np.take(found, chosen, axis=2)
     return addresses
 
 

@@ -1,7 +1,8 @@
 """Continuous batching: which sequences take part in the next step, and with how many tokens.
 
 Sequences wait, then run until they finish. Each step decodes every sequence that is decoding (never delayed, so that
-answers end soon) and fills up with chunks of prompts to `max_num_batched_tokens` (chunked prefill).
+answers end soon) and fills up with chunks of prompts to `max_num_batched_tokens` (chunked prefill). The very first
+answer does not wait for the prompts after it: until it ends, chunks are so short that they hardly lengthen a step.
 
 Invariants, which hold between any two calls:
 
@@ -37,6 +38,9 @@ from extractor.engine.speculation import Draft
 
 USUAL_ANSWER_TOKENS = 48
 """Tokens of an answer that a slot has room for at first, where the cache allows it."""
+
+_FIRST_STEPS = USUAL_ANSWER_TOKENS
+"""Steps for which the first answer goes before the prompts of others; a longer one does not keep them waiting."""
 
 _LOOKAHEAD = 8
 """Waiting sequences that are compared with the next one to find a prefix that they all share."""
@@ -76,6 +80,7 @@ class Scheduler:
         self._ended: list[Sequence] = []  # finished or failed, for the next `collect_ended`
         self._reusable: list[Sequence] = []  # finished, and still with a slot
         self._prefix_cache = PrefixCache(kv_cache, compute_prefix)
+        self._first_steps = _FIRST_STEPS  # those that are left
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence: last, or first if it can reuse the slot of one that has just finished."""
@@ -129,13 +134,18 @@ class Scheduler:
 
     def schedule(self) -> list[ScheduledSequence]:
         """Return the next step: decoding for all that are decoding, then prefill chunks within the budget of tokens."""
-        crowd = min(self.config.max_num_seqs, len(self.running) + len(self.waiting))
+        decoding = [each for each in self.running if len(each.pending) <= MAX_DECODE_TOKENS]
+        first = self._first_steps > 0
+        crowd = len(decoding) if first else min(self.config.max_num_seqs, len(self.running) + len(self.waiting))
         # A draft token is cheap while reading the weights, not computing, takes the step's time. The rows up to there
         # are for all sequences alike, those that wait included: one of them takes the place of each that ends.
         max_draft = self.config.max_speculative_rows // max(1, crowd) - 1
-        scheduled = [_decode(each, max_draft) for each in self.running if len(each.pending) <= MAX_DECODE_TOKENS]
+        scheduled = [_decode(each, max_draft) for each in decoding]
         # Prompts in the order of admission: the first is read completely before the next gets the rest of the budget.
         room = self.config.max_num_batched_tokens - sum(len(each.segment.ids) for each in scheduled)
+        if first and self.running:
+            self._first_steps -= bool(scheduled)
+            room = min(room, self.config.max_speculative_rows if scheduled else len(self.running[0].pending))
         for sequence in self.running:
             # A chunk is never so short that it would be a decode segment, and a step is never empty.
             if len(sequence.pending) > MAX_DECODE_TOKENS and (room > MAX_DECODE_TOKENS or not scheduled):
@@ -147,6 +157,7 @@ class Scheduler:
         """End a running sequence. Its slot can be reused until the next admission, unless it holds NaN or infinity."""
         self.running.remove(sequence)
         self._ended.append(sequence)
+        self._first_steps = 0
         if sequence.output.finish != "numerics":
             self._reusable.append(sequence)
             return

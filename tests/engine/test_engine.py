@@ -92,6 +92,42 @@ def test_greedy_answers_are_those_of_the_reference() -> None:
         assert answer.finish == ("stop" if ended else "length")
 
 
+def test_the_first_answer_does_not_wait_until_the_prompts_after_it_are_read() -> None:
+    config = SchedulerConfig(64, 512, 32)
+    engine = Engine(runner(), TOKENIZER.stop_ids, config, 2**30)
+    texts = [f"{number} General Language Model " * 60 for number in range(12)]
+    requests = [request(text, constrain=False, max_tokens=8) for text in texts]
+    first, *_ = [engine.add(each) for each in requests]
+    ended: list[tuple[int, object]] = []
+    while not ended:
+        ended = list(engine.step())
+    read, steps = _tokens_read(engine), engine.statistics.steps
+    everything = sum(len(each.ids) for each in requests)
+    run(engine)
+    engine.close()
+    assert [key for key, _ in ended] == [first]
+    assert read <= len(requests[0].ids) + (config.max_speculative_rows + 16) * steps
+    assert read < everything / 4
+
+
+def test_a_long_first_answer_keeps_the_prompts_after_it_waiting_for_some_steps_only() -> None:
+    engine = Engine(runner(), [], SchedulerConfig(64, 512, 32), 2**30)  # no stop ids: answers go on to their limit
+    texts = [f"{number} General Language Model " * 100 for number in range(12)]
+    requests = [request(text, constrain=False, max_tokens=200) for text in texts]
+    keys = [engine.add(each) for each in requests]
+    while _tokens_read(engine) < len(requests[0].ids):
+        assert not engine.step()
+    read = [0]
+    while read[-1] < 400:
+        before = _tokens_read(engine)
+        assert not engine.step()
+        read.append(_tokens_read(engine) - before)
+    answers = run(engine)
+    engine.close()
+    assert set(answers) == set(keys)
+    assert 40 < len(read) < 60
+
+
 def test_a_constrained_answer_of_a_random_model_is_json_of_the_schema_and_verbatim() -> None:
     requests = [request(text, constrain=True, max_tokens=2000) for text in TEXTS[:3]]
     for text, answer in zip(TEXTS, answer_all(requests), strict=False):
