@@ -277,6 +277,7 @@
   function take() {
     const pointer = state.current;
     const typed = inputNode(pointer).value;
+    fieldNode(pointer).focus({ preventScroll: true }); // the next key is a command, however long the answer takes
     return queue(async () => {
       const line = lineOf(pointer);
       if (!line || pointer !== state.current) return;
@@ -390,13 +391,24 @@
     note(say(next === undefined ? "done" : "saved"), true);
   }
 
-  /** Accept what is shown; what is being typed is taken first. */
+  /** The field that shows what was typed and refused, if one does. */
+  function refusedField() {
+    return Object.keys(state.refused).find((pointer) => {
+      const [input, line] = [inputNode(pointer), lineOf(pointer)];
+      return input && line && input.matches("textarea") && input.value !== written(line.value);
+    });
+  }
+
+  /** Accept what is shown; what is being typed is taken first, and must not have been refused. */
   function accept() {
     const input = document.activeElement;
     const line = lineOf(state.current);
     const typed = isTyping(input) && input.matches("textarea") && line && input.value !== written(line.value);
     if (typed) take();
-    return queue(() => (Object.keys(state.refused).length && typed ? undefined : decide({ draft: row().draft })));
+    return queue(() => {
+      const refused = refusedField();
+      return refused === undefined ? decide({ draft: row().draft }) : choose(refused);
+    });
   }
 
   const skip = () => queue(() => decide({ skip: true }));
