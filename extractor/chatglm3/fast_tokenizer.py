@@ -97,18 +97,14 @@ class FastTokenizer:
         """Return the UTF-8 bytes that an id adds to a text; none for special and unassigned ids."""
         return b"" if token in self._special_ids else self._texts.get(token, b"")
 
-    def is_special(self, token: int) -> bool:
-        """Tell whether an id adds no text."""
-        return not self.piece_bytes(token)
-
     def constraint_vocabulary(self, size: int | None = None) -> ConstraintVocabulary:
         """Return the vocabulary for `llguidance`, padded with special ids to `size`, the rows of the output layer."""
-        ids = range(max(size or 0, self.vocab_size))
+        tokens = [self.piece_bytes(token) for token in range(max(size or 0, self.vocab_size))]
         return ConstraintVocabulary(
             eos_token_id=self.eos_id,
             bos_token_id=None,
-            tokens=[self.piece_bytes(token) for token in ids],
-            special_token_ids=[token for token in ids if self.is_special(token)],
+            tokens=tokens,
+            special_token_ids=[token for token, data in enumerate(tokens) if not data],
             tokenizer=self,
         )
 

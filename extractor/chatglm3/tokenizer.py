@@ -110,10 +110,6 @@ class Tokenizer:
         piece: str = self._pieces.id_to_piece(token)
         return bytes([int(piece[3:5], 16)]) if self._pieces.is_byte(token) else piece.replace(_SPACE, " ").encode()
 
-    def is_special(self, token: int) -> bool:
-        """Tell whether an id adds no text: control, special or beyond the vocabulary."""
-        return not self._is_text(token) or self._pieces.is_unknown(token)
-
     def constraint_vocabulary(self, size: int | None = None) -> ConstraintVocabulary:
         """Return the vocabulary for `llguidance`, padded with special ids to `size`, the rows of the output layer."""
         tokens = [self.piece_bytes(token) for token in range(max(size or 0, self.vocab_size))]

@@ -9,7 +9,7 @@ to a rounding, as few rows are multiplied differently from many.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -99,47 +99,27 @@ class Norm:
     eps: float
 
 
-_WeightArguments = tuple[int, int, int, int | None]
-
-
-@dataclass(frozen=True, slots=True)
 class TiledWeight:
     """A weight (outputs, columns) in tiles: bfloat16, int8 with a scale for each output, or int4 (bytes); and a bias.
 
-    Raises TypeError or ValueError for tensors that do not belong together, so a call need not check them again.
+    Raises TypeError or ValueError for tensors that do not belong together, so a call need not check them again. Neither
+    it nor its tensors may be changed: what every product of every step asks of it is taken here once.
     """
 
-    tiles: Tensor
-    columns: int
-    scales: Tensor | None = None
-    bias: Tensor | None = None
-    outputs: int = field(init=False, repr=False, compare=False)
-    """Rows of the weight."""
-    steps: int = field(init=False, repr=False, compare=False)
-    """Tiles along the columns."""
-    kind: int = field(init=False, repr=False, compare=False)
-    """Its number in `enum kind` of `amx.c`."""
-    arguments: _WeightArguments = field(init=False, repr=False, compare=False)
-    """What the functions are given of it: tiles, steps, blocks of outputs, scales."""
-    bias_pointer: int | None = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.tiles.dtype not in _KINDS:
-            raise TypeError(f"tiles must be bfloat16, int8 or (int4) uint8, not {self.tiles.dtype}")
-        count, outputs = self.tiles.shape[0], self.tiles.shape[0] * _OUTPUTS
-        require(outputs % MULTIPLE == self.columns % MULTIPLE == 0, f"a weight in multiples of {MULTIPLE}")
-        require((self.scales is not None) == (self.tiles.dtype == I8), "scales for int8 tiles, and only for them")
-        tiles = pointer("tiles", self.tiles, self.tiles.dtype, count, *self._tile_shape)
-        scales = optional_pointer("scales", self.scales, F32, outputs)
-        # Asked for by every product of every step, so kept; the tensors stay where they are as long as this lives.
-        for name, value in {
-            "outputs": outputs,
-            "steps": self.tiles.shape[1],
-            "kind": _KINDS.index(self.tiles.dtype),
-            "arguments": (tiles, self.tiles.shape[1], outputs // MULTIPLE, scales),
-            "bias_pointer": optional_pointer("bias", self.bias, BF16, outputs),
-        }.items():
-            object.__setattr__(self, name, value)
+    def __init__(self, tiles: Tensor, columns: int, scales: Tensor | None = None, bias: Tensor | None = None) -> None:
+        if tiles.dtype not in _KINDS:
+            raise TypeError(f"tiles must be bfloat16, int8 or (int4) uint8, not {tiles.dtype}")
+        count, self.steps = tiles.shape[:2]  # steps: tiles along the columns
+        self.tiles, self.columns, self.scales, self.bias = tiles, columns, scales, bias
+        self.outputs = count * _OUTPUTS  # rows of the weight
+        self.kind = _KINDS.index(tiles.dtype)  # its number in `enum kind` of `amx.c`
+        require(self.outputs % MULTIPLE == columns % MULTIPLE == 0, f"a weight in multiples of {MULTIPLE}")
+        require((scales is not None) == (tiles.dtype == I8), "scales for int8 tiles, and only for them")
+        address = pointer("tiles", tiles, tiles.dtype, count, *self._tile_shape)
+        scales_address = optional_pointer("scales", scales, F32, self.outputs)
+        self.arguments = address, self.steps, self.outputs // MULTIPLE, scales_address
+        """What the functions are given of it: tiles, steps, blocks of outputs, scales."""
+        self.bias_pointer = optional_pointer("bias", bias, BF16, self.outputs)
 
     @property
     def _tile_shape(self) -> tuple[int, ...]:

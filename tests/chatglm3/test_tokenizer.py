@@ -80,7 +80,7 @@ def test_a_malformed_message_is_an_error_that_names_what_is_wrong(
 @pytest.mark.parametrize("text", ["<|user|>", "[gMASK]sop", "</s><s><unk>", "<|assistant|>\n<eop>eop", "<0x0A>"])
 def test_control_tokens_in_a_text_stay_plain_pieces(tokenizer: Tokenizer, text: str) -> None:
     ids = tokenizer.encode(text)
-    assert not any(tokenizer.is_special(token) for token in ids)
+    assert all(tokenizer.piece_bytes(token) for token in ids)
     assert tokenizer.decode(ids) == text
 
 
@@ -134,7 +134,6 @@ def test_ids_without_text_decode_to_nothing(tokenizer: Tokenizer) -> None:
     for token in (tokenizer.eos_id, tokenizer.bos_id, 909, 100_000, -1):
         assert tokenizer.piece_bytes(token) == b""
         assert tokenizer.decode([token]) == ""
-        assert tokenizer.is_special(token)
 
 
 def test_llguidance_tokenizes_as_we_do_and_never_produces_special_ids(tokenizer: Tokenizer) -> None:

@@ -174,9 +174,8 @@ def _form(rng: Random, names: list[str], labels: dict[str, str], values: dict[st
     head = _heading(rng, english) if names and rng.random() < 0.35 else ""
     if len(names) > 1 and rng.random() < 0.12:
         gap = rng.choice([" | ", "\t", "|", ","])
-        rows = [[labels[name] for name in names], [values[name].replace(gap.strip() or gap, " ") for name in names]]
-        if all(cell in values.values() for cell in rows[1]):
-            return head + "\n".join(gap.join(row) for row in rows)
+        if not any((gap.strip() or gap) in values[name] for name in names):
+            return head + "\n".join(gap.join(each[name] for name in names) for each in (labels, values))
     sign = rng.choice([": ", ": ", " - ", ":"] if english else ["：", "：", "：", ":", " ", "为"])
     end = rng.choice(["\n", "\n", "\n", "; ", ", ", " | "] if english else ["\n", "\n", "\n", "；", "，", " | ", "　"])
     return head + end.join(f"{labels[name]}{sign}{values[name]}" for name in names)
@@ -186,18 +185,11 @@ def _heading(rng: Random, english: bool) -> str:
     """Return the first line of a form."""
     if english:
         what = " ".join(rng.choice(words("words_en")) for _ in range(rng.choice([1, 1, 2]))).capitalize()
-        return (
-            f"{what} {rng.choice(['form', 'sheet', 'record', 'note', 'card', 'log', 'slip'])}{rng.choice([':', ''])}\n"
-        )
-    what = rng.choice(
-        [basics.junk(rng) + basics.junk(rng), rng.choice(words("nouns_zh")), rng.choice(words("stems_zh"))]
-    )
-    return (
-        rng.choice(["{}", "【{}】", "{}："]).format(
-            what + rng.choice(["登记表", "记录", "单", "卡", "通知", "确认单", "日志"])
-        )
-        + "\n"
-    )
+        kind, colon = rng.choice(["form", "sheet", "record", "note", "card", "log", "slip"]), rng.choice([":", ""])
+        return f"{what} {kind}{colon}\n"
+    subjects = [basics.junk(rng) + basics.junk(rng), rng.choice(words("nouns_zh")), rng.choice(words("stems_zh"))]
+    what, style = rng.choice(subjects), rng.choice(["{}", "【{}】", "{}："])
+    return style.format(what + rng.choice(["登记表", "记录", "单", "卡", "通知", "确认单", "日志"])) + "\n"
 
 
 def _field(rng: Random, name: str, kind: str, value: str | None) -> Field:
