@@ -15,7 +15,8 @@ from decimal import Decimal
 from functools import lru_cache
 
 from extractor.data import Json, Span
-from extractor.text.numerals import clocks, dates, narrow, numbers
+from extractor.text.moments import clocks, dates
+from extractor.text.numerals import narrow, numbers
 from extractor.text.places import written
 
 _LONGEST = 60

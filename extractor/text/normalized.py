@@ -16,9 +16,9 @@ from decimal import Decimal
 
 from extractor.data import Normalization, Span
 from extractor.text.meaning import amount
-from extractor.text.numerals import clocks, dates, zone_after
+from extractor.text.moments import clocks, dates, zone_after
 
-REACH = 8
+REACH = 12
 """Characters before and after a text that have a say."""
 
 LONGEST = 60
@@ -108,8 +108,12 @@ def _clock(text: str, end: int) -> time | None:
 # Numbers and amounts
 
 _CODE = re.compile(r"[+-]?0\d")
-_GOES_ON = re.compile(r"\s?(?:[十百千万萬亿億拾佰仟%‰点]|[.,]?\d)")
-_CAME_BEFORE = re.compile(r"(?:\d[.,]?|[-负]|百分之|千分之|零下)$")
+_GOES_ON = re.compile(
+    r"\s?(?:[十百千万萬亿億拾佰仟%‰点]|[.,'’]?\d|(?:hundred|thousand|million|billion|trillion|lakh|crore|per\s?cent))"
+    r"|[kM]\b|-(?:one|two|three|four|five|six|seven|eight|nine)\b",
+    re.IGNORECASE,
+)
+_CAME_BEFORE = re.compile(r"(?:\d[.,'’]?|[-负]|百分之|千分之|零下|minus )$", re.IGNORECASE)
 
 
 def _number(passage: Passage) -> str | None:

@@ -1,14 +1,13 @@
-"""Numbers, dates and times as people write them, in Chinese and English, and where they occur in a text.
+"""Numbers as people write them, in digits, Chinese numerals and English words, and where they occur in a text.
 
-Values are exact (`Decimal`, calendar days). What is ambiguous (`3万` in a column of 万元, `5/3/2024`) is yielded once
-for each value; what is less than a whole date (`2024年3月`) is not. Texts are expected to be `narrow`.
+Values are exact (`Decimal`). What is ambiguous (`3万` in a column of 万元) is yielded once for each value. Texts are
+expected to be `narrow`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, time, timedelta, timezone
 from decimal import Decimal
 
 from extractor.data import Span
@@ -21,8 +20,6 @@ def narrow(text: str) -> str:
     """Return the text with full-width ASCII made narrow, character by character, so that offsets stay."""
     return text.translate(_NARROW)
 
-
-# Numbers
 
 _DIGITS: dict[str, int] = {
     **dict(zip("零一二三四五六七八九", range(10), strict=True)),
@@ -38,9 +35,34 @@ _TENS = {"廿": "二十", "卅": "三十"}
 _ANY_DIGIT = "".join(_DIGITS)
 _CHINESE = "".join((*_DIGITS, *_SCALES, *_TENS))
 
+_GAP = r"[\s\u00a0\u2009\u202f]"
+_UNIT = (
+    rf"{_GAP}?(?:[%‰€£$°℃₽]|zł|Kč|(?:EUR|USD|CHF|PLN|CZK|Euros?|kr|Ft|lei|руб|kg|km|cm|mm|ml|kWh|kW|MB|GB|Mio|Mrd|ha"
+    r"|[mglth][²³]?)(?!\w))"
+)
+_GROUPED = rf"""
+        \d{{1,3}}(?:\.\d{{3}})++,\d++ | \d{{1,3}}(?:\.\d{{3}}){{2,}}+        # 1.200,50  1.200.000
+    |   \d{{1,3}}(?:['’]\d{{3}})++(?:[.,]\d++)?                              # 1'200.50
+    |   \d{{1,3}}(?:[\u00a0\u2009\u202f]\d{{3}})++(?:[.,]\d++)?              # 1 200,50
+    |   \d{{1,3}}(?:\x20\d{{3}})++(?:,\d{{1,2}}(?![\d,]) | (?={_UNIT}))      # 1 200,50  1 200 kg, with plain spaces
+    |   \d{{1,15}},\d{{1,2}}(?={_UNIT})
+    |   (?:(?<=[€£$])|(?<=[€£$]\x20))\d{{1,15}},\d{{2}}(?![\d,])
+"""
+"""Digits as continental Europe writes them, where they cannot be taken for anything else: `1.200` alone can."""
+_INDIAN = r"\d{1,2}(?:,\d{2}(?!\d))++,\d{3}(?:\.\d++)?"
+_ENGLISH_SCALES = {
+    "hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "lakh": 10**5,
+    "crore": 10**7, "k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9,
+}  # fmt: skip
+_SCALE = rf"""
+        \s?[{"".join(_SCALES)}]{{1,3}} | {_GAP}?[%‰] | \s?(?i:percent|per\x20cent)(?![A-Za-z])
+    |   [\s-]?(?i:(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)(?![A-Za-z])
+    |   (?:[kKM]|[mb]n)(?![A-Za-z0-9])
+"""
 _NUMERAL = re.compile(
-    rf"""(?P<arabic>(?:\d{{1,3}}(?:[,_]\d{{3}})++(?![\d_])|\d++)(?:\.\d++)?)
-         (?P<scale>\s?[{"".join(_SCALES)}]{{1,3}}|[%‰])?
+    rf"""(?:(?<![\d.,'’])(?:(?P<grouped>{_GROUPED})|(?P<indian>{_INDIAN}))(?![\d'’]|[.,]\d)
+        |   (?P<arabic>(?:\d{{1,3}}(?:[,_]\d{{3}})++(?![\d_])|\d++)(?:\.\d++)?))
+         (?P<scale>{_SCALE})?
     |   (?P<chinese>[{_CHINESE}]++(?:点[{_ANY_DIGIT}]++[{"".join(_MYRIADS)}]?)?)""",
     re.VERBOSE | re.ASCII,
 )
@@ -52,29 +74,52 @@ _MONEY = re.compile(
 _MIXED = re.compile(
     rf"(?<![\d.,])\d++[{''.join(_SCALES)}]{{1,3}}(?:\d++[{''.join(_SCALES)}]{{1,3}}){{1,8}}+(?!\d)", re.ASCII
 )
-_SIGNED = re.compile(rf"(?P<sign>负|零下|百分之|千分之)(?P<amount>{_AMOUNT}(?:点[{_ANY_DIGIT}]++)?)", re.ASCII)
-_FACTORS = {"负": Decimal(-1), "零下": Decimal(-1), "百分之": Decimal("0.01"), "千分之": Decimal("0.001")}
+_SIGNED = re.compile(
+    rf"(?P<sign>负|零下|百分之|千分之|(?<![A-Za-z])[Mm]inus\s)(?P<amount>{_AMOUNT}(?:点[{_ANY_DIGIT}]++)?)", re.ASCII
+)
+_FACTORS = {"百分之": Decimal("0.01"), "千分之": Decimal("0.001")}
 
 
 def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
-    """Yield all numbers of a text: `1,200.50`, `3万`, `3万5千`, `5%`, `一百二十`, `壹佰元伍角`, `二〇二四`, `负五`."""
+    """Yield all numbers of a text: `1,200.50`, `3万5千`, `5%`, `一百二十`, `壹佰元伍角`, `负五`, `twenty-five`."""
     for match in _NUMERAL.finditer(text):
         if match["chinese"]:
             value = chinese_number(match["chinese"])
             if value is not None:
                 yield match.span(), value
             continue
-        bare = Decimal(match["arabic"].replace(",", "").replace("_", ""))
-        for start, end, sign in _signed(text, *match.span("arabic")):
+        bare, (begin, stop) = _plain(match), (match.start(), match.start("scale") if match["scale"] else match.end())
+        for start, end, sign in _signed(text, begin, stop):
             yield (start, end), sign * bare
-        if match["scale"]:
-            for start, end, sign in _signed(text, *match.span()):
-                yield (start, end), sign * bare * _scale(match["scale"].strip())
+        scale, over = _short_scale(text, begin, stop) if not match["scale"] else (_scale(match["scale"]), match.end())
+        if scale != 1:
+            for start, end, sign in _signed(text, begin, over):
+                yield (start, end), sign * bare * scale
     yield from _composed(text)
+    yield from english_numbers(text)
 
 
-_CURRENCIES = "¥$€£￥"
-_AFTER_SIGN = re.compile(r"\s?[%‰℃°]")
+def _plain(match: re.Match[str]) -> Decimal:
+    """Return the value of digits with their separators."""
+    grouped = match["grouped"]
+    if not grouped:
+        return Decimal((match["indian"] or match["arabic"]).replace(",", "").replace("_", ""))
+    digits = re.sub(r"[^\d.,]", "", grouped)
+    if "," in digits:
+        return Decimal(digits.replace(".", "").replace(",", "."))
+    return Decimal(digits if digits.count(".") == 1 else digits.replace(".", ""))
+
+
+def _short_scale(text: str, start: int, end: int) -> tuple[Decimal, int]:
+    """Return the scale of an amount of money that a letter shortens (`$3m`), and where it ends."""
+    unit, after = text[end : end + 1], text[end + 1 : end + 2]
+    priced = text[max(0, start - 2) : start].rstrip()[-1:] in _MONEY_SIGNS
+    scale = _ENGLISH_SCALES[unit.lower()] if priced and unit and unit in "mMbB" and not after.isalnum() else 1
+    return Decimal(scale), end + 1
+
+
+_MONEY_SIGNS = frozenset("¥$€£￥")
+_AFTER_SIGN = re.compile(rf"{_GAP}?[%‰℃°]")
 
 
 def _signed(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -84,7 +129,7 @@ def _signed(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     After another character, as a Chinese one, it may be either, unless what follows is a percentage or a temperature.
     A number alone in brackets may be a loss, as accountants write it, or just in brackets.
     """
-    sign_at = start - 1 - (start > 1 and text[start - 1] in _CURRENCIES)
+    sign_at = start - 1 - (start > 1 and text[start - 1] in _MONEY_SIGNS)
     if sign_at >= 0 and text[sign_at] in "+-":
         before = text[sign_at - 1] if sign_at else " "
         factor = -1 if text[sign_at] == "-" else 1
@@ -95,8 +140,9 @@ def _signed(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
             yield start, end, 1
         return
     yield start, end, 1
-    if text[start - 1 : start] == "(" and text[end : end + 1] == ")":
-        yield start - 1, end + 1, -1
+    opened = start - 1 - (text[start - 1 : start] in _MONEY_SIGNS)
+    if text[max(opened, 0) : start][:1] == "(" and text[end : end + 1] == ")":
+        yield opened, end + 1, -1
 
 
 def _composed(text: str) -> Iterator[tuple[Span, Decimal]]:
@@ -104,7 +150,7 @@ def _composed(text: str) -> Iterator[tuple[Span, Decimal]]:
     for match in _MONEY.finditer(text):
         yuan = _amount(match["yuan"])
         if yuan is not None and (match["jiao"] or match["fen"]):
-            coins = (_count(match[name] or "0") for name in ("jiao", "fen"))
+            coins = (_amount(match[name] or "0") or 0 for name in ("jiao", "fen"))
             yield match.span(), yuan + sum(count * coin for count, coin in zip(coins, _COINS, strict=True))
     for match in _MIXED.finditer(text):
         sections = re.findall(r"(\d+)(\D+)", match[0])
@@ -112,7 +158,7 @@ def _composed(text: str) -> Iterator[tuple[Span, Decimal]]:
     for match in _SIGNED.finditer(text):
         value = _amount(match["amount"])
         if value is not None:
-            yield match.span(), value * _FACTORS[match["sign"]]
+            yield match.span(), value * _FACTORS.get(match["sign"], Decimal(-1))
 
 
 def _amount(text: str) -> Decimal | None:
@@ -136,6 +182,15 @@ def chinese_number(text: str) -> Decimal | None:
 
 
 def _scale(units: str) -> Decimal:
+    """Return what is behind a number as a factor: `万`, `千万`, `%`, `percent`, `million`."""
+    units = units.strip(" -\t\n\r\u00a0\u2009\u202f")
+    if units[0].isascii() and units[0].isalpha():
+        name = units.lower()
+        return (
+            _PERCENT["%"]
+            if name.startswith("per")
+            else Decimal(_ENGLISH_SCALES.get(name) or _ENGLISH_SCALES[name[:-1]])
+        )
     scale = Decimal(1)
     for unit in units:
         scale *= _PERCENT.get(unit) or _SCALES[unit]
@@ -159,71 +214,47 @@ def _with_units(text: str) -> int:
     return total + section + digit * max(left_out, 1)
 
 
-# Dates and times
+# English words
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTH = rf"(?P<m>{'|'.join(_MONTHS)})[a-z]{{0,6}}\.?"
-_CHINESE_DAY = "[零〇○一二三四五六七八九十廿卅壹贰叁肆伍陆柒捌玖拾]"
-_DATES = tuple(
-    re.compile(pattern, re.IGNORECASE | re.ASCII)
-    for pattern in (
-        r"(?<!\d)(?P<y>\d{4})\s?[-/.年]\s?(?P<m>\d{1,2})\s?[-/.月]\s?(?P<d>\d{1,2})(?!\d)(?:\s?[日号])?",
-        rf"(?P<y>{_CHINESE_DAY}{{4}})年(?P<m>{_CHINESE_DAY}{{1,4}})月(?P<d>{_CHINESE_DAY}{{1,4}})[日号]?",
-        r"(?<!\d)(?P<y>\d{4})(?P<m>\d{2})(?P<d>\d{2})(?!\d)",
-        rf"(?<!\d)(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?:\sof)?[\s-]{_MONTH},?[\s-](?P<y>\d{{4}})(?!\d)",
-        rf"(?<![a-z]){_MONTH}\s(?P<d>\d{{1,2}})(?:st|nd|rd|th)?,?\s(?P<y>\d{{4}})(?!\d)",
-        r"(?<!\d)(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4})(?!\d)",
-        r"(?<!\d)(?P<m>\d{1,2})[-/.](?P<d>\d{1,2})[-/.](?P<y>\d{4})(?!\d)",
-    )
-)
-_ZONE = re.compile(
-    r"\s?(?:(?P<utc>Z|UTC|GMT)(?![\w+-])|(?:UTC|GMT)?(?P<sign>[+-])(?P<h>\d{2}):?(?P<m>\d{2})(?!\d))", re.ASCII
-)
-_CLOCK = re.compile(
-    r"""(?<!\d)(?:(?P<late>下午|晚上|傍晚)|(?P<night>凌晨)|上午|早上|中午)?\s?(?P<h>\d{1,2})\s?(?:[:时点點]\s?(?P<m>\d{1,2})|[时点點])
-        (?:\s?[:分]\s?(?P<s>\d{1,2}))?(?:\s?[分秒])?(?:\s?(?:(?P<pm>pm|p\.m\.)|(?P<am>am\b|a\.m\.)))?""",
-    re.VERBOSE | re.IGNORECASE,
+_ONES = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+_TENS_EN = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORDS = {word: value for value, word in enumerate(_ONES)} | {
+    word: 10 * value for value, word in enumerate(_TENS_EN, start=2)
+}
+_BELOW_20 = "|".join(sorted(_ONES, key=len, reverse=True))
+_BELOW_100 = rf"(?:(?:{'|'.join(_TENS_EN)})(?:[\s-](?:{'|'.join(_ONES[1:10])}))?|{_BELOW_20})"
+_BELOW_1000 = rf"(?:(?:{_BELOW_100}|a)\s(?:hundred(?:\s(?:and\s)?{_BELOW_100})?|dozen)|{_BELOW_100})"
+_SCALED = rf"(?:{_BELOW_1000}|a)\s(?:thousand|million|billion|trillion)"
+_ENGLISH = re.compile(
+    rf"(?<![A-Za-z])(?=[aefnostz])(?<!no\s)(?:{_SCALED}(?:,?\s{_SCALED}){{0,3}}(?:\s(?:and\s)?{_BELOW_1000})?|{_BELOW_1000})(?![A-Za-z])",
+    re.IGNORECASE | re.ASCII,
 )
 
 
-def dates(text: str) -> Iterator[tuple[Span, date]]:
-    """Yield all dates of a text that name year, month and day."""
-    for pattern in _DATES:
-        for match in pattern.finditer(text):
-            try:
-                yield match.span(), date(_count(match["y"]), _count(match["m"]), _count(match["d"]))
-            except ValueError:  # not a day of the calendar
-                continue
+def english_numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
+    """Yield the numbers that are written as English words: `twenty-five`, `a hundred and two`, `three million`."""
+    for match in _ENGLISH.finditer(text):
+        value = _in_words(re.findall("[a-z]+", match[0].lower()))
+        if value is not None:
+            yield match.span(), Decimal(value)
 
 
-def clocks(text: str) -> Iterator[tuple[Span, time]]:
-    """Yield all times of day of a text; seconds that are not named are 0."""
-    for match in _CLOCK.finditer(text):
-        hour = int(match["h"])
-        hour += 12 if (match["late"] or match["pm"]) and hour < 12 else 0
-        hour = 0 if (match["am"] or match["night"]) and hour == 12 else hour
-        try:
-            yield match.span(), time(hour, int(match["m"] or 0), int(match["s"] or 0))
-        except ValueError:  # 25:61
-            continue
-
-
-def zone_after(text: str, place: int) -> tuple[int, timezone] | None:
-    """Return the time zone that is written right after a time, and where it ends; None where there is none."""
-    match = _ZONE.match(text, place)
-    if match is None:
-        return None
-    offset = timedelta(hours=int(match["h"] or 0), minutes=int(match["m"] or 0))
-    if offset >= timedelta(hours=24):
-        return None
-    return match.end(), timezone(-offset if match["sign"] == "-" else offset)
-
-
-def _count(text: str) -> int:
-    """Return the number of a part of a date: digits, a Chinese numeral or the name of a month."""
-    if text.isdecimal():
-        return int(text)
-    if text.lower() in _MONTHS:
-        return _MONTHS.index(text.lower()) + 1
-    value = chinese_number(text)
-    return int(value) if value is not None else 0
+def _in_words(words: list[str]) -> int | None:
+    """Return the value of words in order; None where scales do not fall (`two million one million`)."""
+    total, part, last = 0, 0, 10**15
+    for word in words:
+        if word in _WORDS:
+            part += _WORDS[word]
+        elif word == "hundred":
+            part = (part or 1) * 100
+        elif word == "dozen":
+            part = (part or 1) * 12
+        elif word not in ("a", "and"):
+            scale = _ENGLISH_SCALES[word]
+            if scale >= last:
+                return None
+            total, part, last = total + (part or 1) * scale, 0, scale
+    return total + part

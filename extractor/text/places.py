@@ -19,7 +19,8 @@ from typing import TypeVar
 
 from extractor.data import Json, Span
 from extractor.text.borders import Borders
-from extractor.text.numerals import clocks, dates, narrow, numbers, zone_after
+from extractor.text.moments import clocks, dates, zone_after
+from extractor.text.numerals import narrow, numbers
 
 Places = Sequence[Span]
 _Key = TypeVar("_Key", bound=Hashable)

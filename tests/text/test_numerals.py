@@ -1,12 +1,13 @@
 """Every number and every date is found in every notation, where it occurs."""
 
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extractor.text.moments import clocks, dates
 from extractor.text.numerals import narrow, numbers
 from extractor.text.places import TextIndex
 
@@ -97,3 +98,122 @@ def test_every_day_is_found_in_every_notation(day: date) -> None:
 )
 def test_numerals_in_short_form_have_their_full_value(text: str, value: int) -> None:
     assert set(numbers(text)) == {((0, len(text)), Decimal(value))}
+
+
+ENGLISH = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+).split()
+TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+
+
+def _english(number: int) -> str:
+    """As it is said in English, with `and` before the last two digits."""
+    if number < 20:
+        return ENGLISH[number]
+    if number < 100:
+        ones = f"-{ENGLISH[number % 10]}" if number % 10 else ""
+        return TENS[number // 10 - 2] + ones
+    for value, name in ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")):
+        if number >= value:
+            rest = number % value
+            joint = " and " if 0 < rest < 100 else " "
+            return f"{_english(number // value)} {name}" + (joint + _english(rest) if rest else "")
+    raise AssertionError
+
+
+@given(st.integers(0, 10**12 - 1) | st.integers(0, 2000))
+def test_every_count_is_found_in_english_words(number: int) -> None:
+    written = _english(number)
+    assert _places(f"There were {written} of them", number) == [written]
+
+
+@given(st.integers(1000, 10**11), st.integers(0, 99))
+def test_every_price_is_found_as_europe_writes_it(whole: int, cents: int) -> None:
+    value = float(f"{whole}.{cents:02}")
+    for mark in (".", "\u00a0", "\u202f", "'", "’", " "):
+        written = f"{whole:,}".replace(",", mark) + f",{cents:02}"
+        assert _places(f"Summe: {written} €", value) == [written]
+    assert _places(f"Preis {whole},{cents:02} EUR", value) == [f"{whole},{cents:02}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("1.200,50 €", 1.2),
+        ("1.200,50 €", 50),
+        ("no one came", 1),
+        ("oneself", 1),
+        ("10km", 10_000),
+        ("5MB", 5_000_000),
+        ("the hose is 3m long", 3_000_000),
+        ("1,2,3", 1.2),
+        ("rooms 12 345", 12345),
+        ("two million one million", 3_000_000),
+    ],
+)
+def test_a_number_is_not_read_where_it_means_something_else(text: str, wrong: float) -> None:
+    assert _places(text, wrong) == []
+
+
+def test_time_grows_with_the_length_of_the_text() -> None:
+    """What each notation begins with, over and over: nothing is scanned more than a few times."""
+    starts = (
+        "1 200 ",
+        "1.200.",
+        "1'200'",
+        "1,20,",
+        "one hundred and ",
+        "a ",
+        "one million, ",
+        "twenty-",
+        "5 de ",
+        "民国一百",
+    )
+    for start in starts:
+        text = start * (200_000 // len(start))
+        assert sum(1 for _ in numbers(text)) + sum(1 for _ in dates(text)) + sum(1 for _ in clocks(text)) < len(text)
+
+
+MONTHS = {
+    "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
+    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+    "nl": "januari februari maart april mei juni juli augustus september oktober november december",
+    "sv": "januari februari mars april maj juni juli augusti september oktober november december",
+    "pl": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
+    "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+    "tr": "Ocak Şubat Mart Nisan Mayıs Haziran Temmuz Ağustos Eylül Ekim Kasım Aralık",
+}
+
+
+@pytest.mark.parametrize("language", MONTHS)
+def test_every_month_is_known_in(language: str) -> None:
+    joint = {"es": " de ", "pt": " de ", "de": ". "}.get(language, " ")
+    for month, name in enumerate(MONTHS[language].split(), start=1):
+        for written in (f"5{joint}{name}{joint.lstrip('.')}2024", f"5{joint}{name.upper()}{joint.lstrip('.')}2024"):
+            assert _places(f"({written})", f"2024-{month:02}-05") == [written]
+
+
+@given(st.times())
+def test_every_time_of_day_is_found_in_every_notation(moment: time) -> None:
+    hour, minute = moment.hour, moment.minute
+    value = f"{hour:02}:{minute:02}:00"
+    half = "am" if hour < 12 else "pm"
+    notations = [
+        f"{(hour + 11) % 12 + 1}:{minute:02} {half}",
+        f"{hour}时{minute:02}分",
+        f"{hour}h{minute:02}",
+        f"{hour}.{minute:02} Uhr",
+    ]
+    if minute == 0:
+        notations += [f"{(hour + 11) % 12 + 1} {half}", f"{hour} Uhr", f"{hour}点"]
+    for written in notations:
+        assert _places(f"({written})", value) == [written]
+
+
+@given(st.text(alphabet="ſKıİiIsSepSixKMARALIK 0123456789twoen-年月日点", max_size=40))
+def test_letters_that_are_alike_without_case_break_nothing(text: str) -> None:
+    assert all(start < end for (start, end), _ in (*numbers(text), *dates(text), *clocks(text)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from training.synth import basics
+from training.synth.cards import card
 from training.synth.concepts import Domain, concept_fields
 from training.synth.fields import CONTACT, CONTRACT, ORDER, Field, Gold, free, named, value
 from training.synth.fillers import decoy, fill, sentence
@@ -74,8 +75,8 @@ def _sound(found: Example) -> bool:
 
 
 def _draw(rng: Random, easy: bool) -> Example:
-    tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems", "scene"]
-    task = rng.choices(tasks, [22, 18, 4, 2, 2, 2, 13, 13, 26])[0]
+    tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems", "scene", "card"]
+    task = rng.choices(tasks, [14, 11, 3, 1, 2, 2, 11, 11, 27, 18])[0]
     if easy:
         task = rng.choice(["contact", "order", "free", "domain", "domain", "stems", "stems", "stems"])
     if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:
@@ -85,9 +86,9 @@ def _draw(rng: Random, easy: bool) -> Example:
         return _with_lists(rng, task)
     if task == "domain":
         return _any_domain(rng, rng.random() < 0.3, easy)
-    if task == "scene":
-        text, fields = scene(rng, rng.random() < 0.38)
-        return _example("scene", "scene", text, fields)
+    if task in {"scene", "card"}:
+        text, fields = scene(rng, rng.random() < 0.38) if task == "scene" else card(rng, rng.random() < 0.4)
+        return _example(task, task, text, fields)
     if task == "stems":
         return _any_names(rng, rng.random() < 0.3, easy)
     fields = _fields(rng, task, english)

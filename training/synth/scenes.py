@@ -22,7 +22,7 @@ from training.synth.names import shorter, varied
 
 _INTEGERS = frozenset(["num", "few"])
 _NUMBERS = frozenset("num few money price percent weight mu area temp yieldkg agenum rain mileage quantity".split())
-_VAGUE = frozenset(
+VAGUE = frozenset(
     "负责人 联系人 经办人 当事人 姓名 地点 日期 时间 地址 编号 人数 费用 金额 价格 原因 单价 总数 数量 年龄 电话 职务 "
     "date place time price cost name location person contact number phone reason total amount age where town item "
     "result".split()
@@ -35,7 +35,7 @@ TEMPTED = 0.6
 
 
 @dataclass(frozen=True)
-class _Place:
+class Place:
     """A slot: the kind of its value, and what a field for it may be called."""
 
     kind: str
@@ -47,7 +47,7 @@ class _Scene:
     """A line of the file."""
 
     clauses: tuple[Sequence, ...]
-    places: dict[str, _Place]
+    places: dict[str, Place]
 
 
 @cache
@@ -59,15 +59,15 @@ def _scenes() -> dict[bool, tuple[_Scene, ...]]:
         for part in said.split(";"):
             name, rest = part.split("=", 1)
             kind, names = rest.rsplit(":", 1)
-            places[name] = _Place(kind, tuple(names.split("|")))
+            places[name] = Place(kind, tuple(names.split("|")))
         found[language == "en"].append(_Scene(tuple(parse(f"({each})") for each in text.split(" / ")), places))
     return {english: tuple(scenes) for english, scenes in found.items()}
 
 
 @cache
-def _of_kind(english: bool) -> dict[str, list[_Place]]:
+def places_of_kind(english: bool) -> dict[str, list[Place]]:
     """Return the places of all scenes by the kind of their values."""
-    found: dict[str, list[_Place]] = {}
+    found: dict[str, list[Place]] = {}
     for each in _scenes()[english]:
         for place in each.places.values():
             found.setdefault(place.kind, []).append(place)
@@ -79,14 +79,14 @@ def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
     chosen = rng.choice(_scenes()[english])
     places = chosen.places
     kept = [clause for clause in chosen.clauses if rng.random() < 0.8] or [chosen.clauses[0]]
-    values = {name: _value(rng, places[name].kind, english) for name in _slots(kept) if name in places}
+    values = {name: value_of(rng, places[name].kind, english) for name in _slots(kept) if name in places}
     asked = _names(rng, places)
     text, stated = _text(rng, chosen, kept, values, english)
     present = [name for name in values if name in stated]
     wanted = rng.sample(present, rng.randint(min(1 + len(present) // 2, len(present)), len(present)))
     absent = [name for name in places if name not in present and rng.random() < 0.75]
-    fields = [_field(rng, asked[name], places[name].kind, values[name]) for name in wanted]
-    fields += [_field(rng, asked[name], places[name].kind, None) for name in absent]
+    fields = [field_for(rng, asked[name], places[name].kind, values[name]) for name in wanted]
+    fields += [field_for(rng, asked[name], places[name].kind, None) for name in absent]
     fields += _strangers(rng, chosen, english)
     rng.shuffle(fields)
     return text, fields
@@ -96,12 +96,12 @@ def _text(
     rng: Random, chosen: _Scene, kept: list[Sequence], values: dict[str, str], english: bool
 ) -> tuple[str, set[str]]:
     """Return the clauses as prose, as a form or one after the other, and the names of the slots that they state."""
-    labels = {name: _label(rng, chosen.places[name].names, english) for name in values}
+    labels = {name: label_for(rng, chosen.places[name].names, english) for name in values}
     style = rng.random()
     split = len(kept) if style < 0.62 else 0 if style < 0.88 else rng.randint(1, len(kept))
     text, stated = _prose(rng, kept[:split], values, english)
     listed = [name for name in _slots(kept[split:]) if name in values]
-    text = "\n".join(part for part in (text, _form(rng, listed, labels, values, english)) if part)
+    text = "\n".join(part for part in (text, form_text(rng, listed, labels, values, english)) if part)
     if rng.random() < 0.15:
         stop = ". " if english else "。"
         text = rng.choice([f"{sentence(rng, english)}{stop}{text}", f"{text}\n{sentence(rng, english)}"])
@@ -112,20 +112,20 @@ def _strangers(rng: Random, chosen: _Scene, english: bool) -> list[Field]:
     """Return fields of other scenes, which are absent: most of them of a kind that this one has as well."""
     taken = {name for place in chosen.places.values() for name in place.names}
     fields = []
-    kinds = sorted({place.kind for place in chosen.places.values()} & _of_kind(english).keys())
+    kinds = sorted({place.kind for place in chosen.places.values()} & places_of_kind(english).keys())
     for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5])):
         tempted = kinds and rng.random() < TEMPTED
         other = rng.choice(
-            _of_kind(english)[rng.choice(kinds)] if tempted else [*rng.choice(_scenes()[english]).places.values()]
+            places_of_kind(english)[rng.choice(kinds)] if tempted else [*rng.choice(_scenes()[english]).places.values()]
         )
         name = rng.choice(other.names)
-        if name.lower() not in _VAGUE and not taken & set(other.names):
+        if name.lower() not in VAGUE and not taken & set(other.names):
             taken |= set(other.names)
-            fields.append(_field(rng, name, other.kind, None))
+            fields.append(field_for(rng, name, other.kind, None))
     return fields
 
 
-def _names(rng: Random, places: dict[str, _Place]) -> dict[str, str]:
+def _names(rng: Random, places: dict[str, Place]) -> dict[str, str]:
     """Return a name of its own for each slot."""
     found: dict[str, str] = {}
     for slot, place in places.items():
@@ -134,7 +134,7 @@ def _names(rng: Random, places: dict[str, _Place]) -> dict[str, str]:
     return found
 
 
-def _value(rng: Random, kind: str, english: bool) -> str:
+def value_of(rng: Random, kind: str, english: bool) -> str:
     return pattern_value(rng, kind) if kind.startswith("(") else concept_value(rng, kind, english)
 
 
@@ -161,21 +161,25 @@ def _prose(rng: Random, clauses: list[Sequence], values: dict[str, str], english
     return (text + ("." if english else "。") if text else ""), said
 
 
-def _label(rng: Random, names: tuple[str, ...], english: bool) -> str:
+def label_for(rng: Random, names: tuple[str, ...], english: bool) -> str:
     """Return what a form calls a field: one of its names, as it is, shortened or changed."""
     name, style = rng.choice(names), rng.random()
     return varied(rng, name, english) if style < 0.12 else shorter(rng, name) if style < 0.3 else name
 
 
-def _form(rng: Random, names: list[str], labels: dict[str, str], values: dict[str, str], english: bool) -> str:
+def form_text(rng: Random, names: list[str], labels: dict[str, str], values: dict[str, str], english: bool) -> str:
     """Return labels with their values: in lines, in one line or below each other, sometimes in another order."""
     if rng.random() < 0.4:
         names = rng.sample(names, len(names))
     head = _heading(rng, english) if names and rng.random() < 0.35 else ""
-    if len(names) > 1 and rng.random() < 0.12:
-        gap = rng.choice([" | ", "\t", "|", ","])
+    if len(names) > 1 and rng.random() < 0.16:
+        gap = rng.choice([" | ", " | ", "\t", "|", ","])
         if not any((gap.strip() or gap) in values[name] for name in names):
-            return head + "\n".join(gap.join(each[name] for name in names) for each in (labels, values))
+            left, right = ("| ", " |") if gap == " | " and rng.random() < 0.6 else ("", "")
+            rows = [left + gap.join(each[name] for name in names) + right for each in (labels, values)]
+            if left and rng.random() < 0.7:
+                rows.insert(1, "|" + rng.choice(["---|", " --- |", ":--|"]) * len(names))
+            return head + "\n".join(rows)
     sign = rng.choice([": ", ": ", " - ", ":"] if english else ["：", "：", "：", ":", " ", "为"])
     end = rng.choice(["\n", "\n", "\n", "; ", ", ", " | "] if english else ["\n", "\n", "\n", "；", "，", " | ", "　"])
     return head + end.join(f"{labels[name]}{sign}{values[name]}" for name in names)
@@ -192,7 +196,7 @@ def _heading(rng: Random, english: bool) -> str:
     return style.format(what + rng.choice(["登记表", "记录", "单", "卡", "通知", "确认单", "日志"])) + "\n"
 
 
-def _field(rng: Random, name: str, kind: str, value: str | None) -> Field:
+def field_for(rng: Random, name: str, kind: str, value: str | None) -> Field:
     if kind in LISTS:
         asked, listed = typed(rng, kind, value or concept_value(rng, kind, name.isascii()))
         return Field(name, "phrase", name, value, True, "", "", asked, None if value is None else listed)

@@ -1,0 +1,166 @@
+"""Clean forms of fields from anywhere: a label and a value each, of which only the label says what is meant.
+
+The names are those of all scenes (`frames/scenes.txt`), mixed, so that nothing is known from what occurs together. The
+label is another name for the same, or has lost the word that every form leaves out (`Pick-up` for `Pick-up date`). What
+is absent is mostly of a kind that the form has.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from random import Random
+
+from training.synth.concept_values import concept_value
+from training.synth.concepts import LISTS
+from training.synth.fields import Field
+from training.synth.fillers import sentence
+from training.synth.names import shorter, varied
+from training.synth.scenes import VAGUE, Place, field_for, form_text, places_of_kind, value_of
+
+_PLAIN = re.compile(
+    "(日期|时间|姓名|名称|编号|号码|人员|人数|数量|金额|费用|地点|位置|方式|情况|人|日|数|号|名|量|费|师|员|率|时|于|到|为)$"
+)
+_PLAIN_EN = re.compile(
+    r"(?i) (date|time|name|number|no\.|level|rate|size|price|cost|fee|site|place|type|by|on|at|count|value|address)$"
+    r"|^(date|time|name|number|place|name|amount|cost|price|type|kind|total) (of|for|per) (the )?"
+)
+_LISTED = frozenset(
+    "person thing foodname drug crop artname city brand colour material product symptom course job keyword".split()
+)
+"""Kinds of short texts of which a form often has several."""
+LISTS_OF_THEM = 0.22
+_BARE = tuple("person dept desk phone email date money job city org plate code".split())
+"""Kinds that are known by their looks, in the order that people write them in."""
+_BARE_NAMES = {
+    False: {
+        "person": "姓名 员工 员工姓名 名字 人员", "dept": "部门 科室 所在部门 所属部门",
+        "desk": "工位 座位 工位号 座位号", "phone": "电话 联系电话 手机", "email": "邮箱 电子邮件",
+        "date": "日期 入职日期 时间", "money": "金额 工资 费用",
+        "job": "职务 岗位 职位", "city": "城市 所在地 籍贯", "org": "单位 公司 工作单位", "plate": "车牌 车牌号",
+        "code": "编号 工号 单号",
+    },
+    True: {
+        "person": "Name Employee Person", "dept": "Department Dept. Team", "desk": "Desk Seat Workplace",
+        "phone": "Phone Tel. Extension", "email": "Email E-mail", "date": "Date Joined Since",
+        "money": "Amount Salary Fee",
+        "job": "Position Role Job", "city": "City Town Office", "org": "Company Employer Firm", "plate": "Plate Car",
+        "code": "ID Code No.",
+    },
+}  # fmt: skip
+
+
+@cache
+def _all(english: bool) -> list[Place]:
+    return [place for places in places_of_kind(english).values() for place in places]
+
+
+def card(rng: Random, english: bool) -> tuple[str, list[Field]]:
+    """Return a form and the fields that are asked for."""
+    if rng.random() < 0.07:
+        return _bare(rng, english)
+    count, used, rows = rng.choice([2, 3, 4, 5, 5, 6, 7, 8, 9]), set[str](), dict[str, tuple[str, str, Field]]()
+    kinds: list[str] = []
+    for _ in range(count):
+        again = kinds and rng.random() < 0.35
+        place = rng.choice(places_of_kind(english)[rng.choice(kinds)] if again else _all(english))
+        if row := _row(rng, place, english, used):
+            rows[f"r{len(rows)}"] = row
+            kinds.append(place.kind)
+    labels = {key: label for key, (label, _, _) in rows.items()}
+    values = {key: value for key, (_, value, _) in rows.items()}
+    text = form_text(rng, list(rows), labels, values, english)
+    if rng.random() < 0.2:
+        note = rng.choice(["Note", "Remarks", "NB"] if english else ["备注", "注", "说明"])
+        text = f"{text}\n{note}{': ' if english else '：'}{sentence(rng, english)}"
+    fields = [field for _, _, field in rows.values()]
+    fields = rng.sample(fields, rng.randint((len(fields) + 1) // 2, len(fields)))
+    fields += _absent(rng, kinds, english, used)
+    rng.shuffle(fields)
+    return text, fields
+
+
+def _row(rng: Random, place: Place, english: bool, used: set[str]) -> tuple[str, str, Field] | None:
+    """Return a label, a value and the field that asks for it; None where another one could be meant as well."""
+    name = rng.choice(place.names)
+    label = _label(rng, name, place.names, english)
+    if not label or _clashes({label, *place.names}, used):
+        return None
+    used |= {label, *place.names}
+    value = value_of(rng, place.kind, english)
+    if place.kind in _LISTED and rng.random() < LISTS_OF_THEM:
+        return label, *_several(rng, name, place.kind, value, english)
+    return label, value, field_for(rng, name, place.kind, value)
+
+
+def _clashes(names: set[str], used: set[str]) -> bool:
+    return any(one.lower() in other.lower() or other.lower() in one.lower() for one in names for other in used)
+
+
+def _label(rng: Random, name: str, names: tuple[str, ...], english: bool) -> str:
+    style = rng.random()
+    if style < 0.25:
+        return name
+    if style < 0.45:
+        return rng.choice(names)
+    if style < 0.75:
+        return bare(name, english)
+    return shorter(rng, name) if style < 0.9 else varied(rng, name, english)
+
+
+def bare(name: str, english: bool) -> str:
+    """Return a name without the word that says what kind of value it has."""
+    left = (_PLAIN_EN if english else _PLAIN).sub("", name, count=1)
+    if english:
+        return left[:1].upper() + left[1:]
+    return left if len(left) > 1 else name
+
+
+def _several(rng: Random, name: str, kind: str, value: str, english: bool) -> tuple[str, Field]:
+    """Return a list as a form writes it, and the field that asks for its items."""
+    sign = rng.choice([", ", ", ", "; ", " / "] if english else ["、", "、", "、", "，", " / ", " "])
+    drawn = (value_of(rng, kind, english) for _ in range(rng.choice([1, 2, 2, 3])))
+    items = [item for item in dict.fromkeys([value, *drawn]) if sign.strip() not in item and " " not in item]
+    if len(items) < 2:
+        return value, field_for(rng, name, kind, value)
+    text = sign.join(items)
+    asked, gold = ("array", items) if rng.random() < 0.8 else ("string", text)
+    return text, Field(name, "phrase", name, text, True, "", "", asked, gold)
+
+
+def _absent(rng: Random, kinds: list[str], english: bool, used: set[str]) -> list[Field]:
+    """Return fields that the form does not have, most of them of a kind that it has."""
+    fields = []
+    for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5])):
+        tempted = kinds and rng.random() < 0.7
+        place = rng.choice(places_of_kind(english)[rng.choice(kinds)] if tempted else _all(english))
+        name = rng.choice(place.names)
+        if name.lower() in VAGUE or _clashes(set(place.names), used):
+            continue
+        used |= set(place.names)
+        if place.kind in _LISTED | LISTS and rng.random() < LISTS_OF_THEM:
+            fields.append(Field(name, "phrase", name, None, True, "", "", "array"))
+        else:
+            fields.append(field_for(rng, name, place.kind, None))
+    return fields
+
+
+def _bare(rng: Random, english: bool) -> tuple[str, list[Field]]:
+    """Return values alone, with a comma or a space between them, of kinds that are known by their looks."""
+    kinds = sorted(rng.sample(_BARE, rng.choice([2, 3, 3, 4])), key=_BARE.index)
+    if rng.random() < 0.3:
+        rng.shuffle(kinds)
+    fields, names = [], _BARE_NAMES[english]
+    for kind in kinds:
+        value = concept_value(rng, kind, english)
+        fields.append(field_for(rng, rng.choice(names[kind].split()), kind, value))
+    sign = rng.choice([", ", ", ", "; ", "\t", " | "] if english else ["，", "，", ",", "、", " ", "\t", "；", " | "])
+    text = sign.join(field.value or "" for field in fields)
+    others = [kind for kind in _BARE if kind not in kinds]
+    fields += [
+        field_for(rng, rng.choice(names[kind].split()), kind, None)
+        for kind in rng.sample(others, rng.choice([0, 0, 1]))
+    ]
+    if rng.random() < 0.4:
+        rng.shuffle(fields)
+    return text + rng.choice(["", "", "." if english else "。"]), fields
