@@ -132,7 +132,7 @@ def test_the_table_of_notations_is_true_line_by_line(line: tuple[str, str, str])
 
 
 def test_the_table_of_notations_is_found() -> None:
-    assert len(NOTATION.findall((ROOT / NOTATIONS).read_text("utf-8"))) == 21
+    assert len(NOTATION.findall((ROOT / NOTATIONS).read_text("utf-8"))) == 24
 
 
 WORKED = "docs/schemas-and-prompts.md"

@@ -10,13 +10,14 @@ import dataclasses
 import itertools
 import types
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence, Set
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
 
 from extractor.data import Json
 from extractor.errors import SchemaError
+from extractor.text.durations import iso_length
 
 Make = Callable[[Any], Any]
 
@@ -43,6 +44,12 @@ def _as_it_is(value: Json) -> Json:
     return value
 
 
+def _timedelta(value: Json) -> Json | timedelta:
+    """Return the length of an ISO 8601 text; one that has months is no number of days and stays as it is."""
+    months, seconds = iso_length(str(value)) or (1, 0)
+    return value if months else timedelta(seconds=float(seconds))
+
+
 _SCALARS: Mapping[object, Conversion] = {
     str: Conversion({"type": "string"}, _as_it_is),
     int: Conversion({"type": "integer"}, int),
@@ -52,6 +59,7 @@ _SCALARS: Mapping[object, Conversion] = {
     date: Conversion({"type": "string", "format": "date"}, date.fromisoformat),
     datetime: Conversion({"type": "string", "format": "date-time"}, datetime.fromisoformat),
     time: Conversion({"type": "string", "format": "time"}, time.fromisoformat),
+    timedelta: Conversion({"type": "string", "format": "duration"}, _timedelta),
     type(None): Conversion({"type": "null"}, _as_it_is),
     None: Conversion({"type": "null"}, _as_it_is),
     Any: Conversion({}, _as_it_is),

@@ -21,6 +21,7 @@ from extractor.task.schema_node import SchemaNode
 from extractor.task.task import Leaf, Task
 from extractor.task.validation_messages import problems
 from extractor.text.borders import Borders
+from extractor.text.durations import iso_form, length
 from extractor.text.json_pointer import escape_pointer
 from extractor.text.meaning import meaning
 from extractor.text.numerals import narrow, numbers
@@ -182,6 +183,9 @@ class Values:
         if moment is not None:
             said = meaning(text)
             return said.isoformat() if isinstance(said, date | time) and type(said) is _MOMENTS[moment] else text
+        if "duration" in node.bounds.formats:
+            lasts = length(narrow(text).strip())
+            return iso_form(*lasts) if lasts else text
         value = Coercer(self.task.walk).coerce(text, node.name)
         return _only_number(text) if isinstance(value, str) and "string" not in node.kinds else value
 

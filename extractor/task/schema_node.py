@@ -16,11 +16,15 @@ from extractor.data import Ground, Json, Normalization, Ungrounded
 from extractor.errors import SchemaError
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
-DATE_FORMATS = ("date", "date-time", "time")
+DATE_FORMATS = ("date", "date-time", "time", "duration")
 
 _CLOCK = r"[0-2][0-9]:[0-5][0-9](:[0-6][0-9](\.[0-9]{1,9})?)?(Z|[+\-][0-2][0-9]:[0-5][0-9])?"
-MOMENTS = {"date-time": rf"^[0-9]{{4}}-[01][0-9]-[0-3][0-9]T{_CLOCK}$", "time": rf"^{_CLOCK}$"}
-"""Patterns of moments that need not name a time zone: a moment without one stays without one."""
+MOMENTS = {
+    "date-time": rf"^[0-9]{{4}}-[01][0-9]-[0-3][0-9]T{_CLOCK}$",
+    "time": rf"^{_CLOCK}$",
+    "duration": r"^P[0-9YMWDTHS.]{2,24}$",
+}
+"""Patterns of moments that need not name a time zone (one without stays without), and of lengths of time that end."""
 
 Name = str
 """The name of a node within its schema."""

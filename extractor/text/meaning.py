@@ -15,6 +15,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from extractor.data import Json, Span
+from extractor.text.durations import length
 from extractor.text.moments import clocks, dates
 from extractor.text.numerals import narrow, numbers
 from extractor.text.places import written
@@ -37,12 +38,17 @@ def meaning(value: Json) -> Hashable:
     """Return a key that two scalars share if they mean the same, whatever their notation or JSON type."""
     text = unicodedata.normalize("NFKC", written(value)).strip()
     folded = "".join(text.casefold().split())
-    read = (None,) if len(text) > _LONGEST else (_day(text), _moment(text), _amount(folded))
+    read = (None,) if len(text) > _LONGEST else (_day(text), _moment(text), _length(text), _amount(folded))
     return next((each for each in read if each is not None), ("text", folded))
 
 
 def _day(text: str) -> Hashable | None:
     return _only(text, dates) or _only(text, clocks)
+
+
+def _length(text: str) -> Hashable | None:
+    found = length(narrow(text))
+    return None if found is None else ("length", found)
 
 
 def _moment(text: str) -> Hashable | None:

@@ -33,7 +33,7 @@ _COINS = (Decimal("0.1"), Decimal("0.01"))
 _PERCENT = {"%": Decimal("0.01"), "‰": Decimal("0.001")}
 _TENS = {"廿": "二十", "卅": "三十"}
 _ANY_DIGIT = "".join(_DIGITS)
-_CHINESE = "".join((*_DIGITS, *_SCALES, *_TENS))
+CHINESE = "".join((*_DIGITS, *_SCALES, *_TENS))
 
 _GAP = r"[\s\u00a0\u2009\u202f]"
 _UNIT = (
@@ -63,10 +63,10 @@ _NUMERAL = re.compile(
     rf"""(?:(?<![\d.,'’])(?:(?P<grouped>{_GROUPED})|(?P<indian>{_INDIAN}))(?![\d'’]|[.,]\d)
         |   (?P<arabic>(?:\d{{1,3}}(?:[,_]\d{{3}})++(?![\d_])|\d++)(?:\.\d++)?))
          (?P<scale>{_SCALE})?
-    |   (?P<chinese>[{_CHINESE}]++(?:点[{_ANY_DIGIT}]++[{"".join(_MYRIADS)}]?)?)""",
+    |   (?P<chinese>[{CHINESE}]++(?:点[{_ANY_DIGIT}]++[{"".join(_MYRIADS)}]?)?)""",
     re.VERBOSE | re.ASCII,
 )
-_AMOUNT = rf"(?:(?<![\d.,])(?:\d{{1,3}}(?:,\d{{3}})++|\d++)(?:\.\d++)?|(?<![{_CHINESE}])[{_CHINESE}]++)"
+_AMOUNT = rf"(?:(?<![\d.,])(?:\d{{1,3}}(?:,\d{{3}})++|\d++)(?:\.\d++)?|(?<![{CHINESE}])[{CHINESE}]++)"
 _MONEY = re.compile(
     rf"(?P<yuan>{_AMOUNT})\s?[元圆圓块](?=[\d{_ANY_DIGIT}])(?:(?P<jiao>[\d{_ANY_DIGIT}])角)?(?:[零〇]?(?P<fen>[\d{_ANY_DIGIT}])分)?",
     re.ASCII,
@@ -226,10 +226,10 @@ _WORDS = {word: value for value, word in enumerate(_ONES)} | {
 }
 _BELOW_20 = "|".join(sorted(_ONES, key=len, reverse=True))
 _BELOW_100 = rf"(?:(?:{'|'.join(_TENS_EN)})(?:[\s-](?:{'|'.join(_ONES[1:10])}))?|{_BELOW_20})"
-_BELOW_1000 = rf"(?:(?:{_BELOW_100}|a)\s(?:hundred(?:\s(?:and\s)?{_BELOW_100})?|dozen)|{_BELOW_100})"
-_SCALED = rf"(?:{_BELOW_1000}|a)\s(?:thousand|million|billion|trillion)"
+BELOW_1000 = rf"(?:(?:{_BELOW_100}|a)\s(?:hundred(?:\s(?:and\s)?{_BELOW_100})?|dozen)|{_BELOW_100})"
+_SCALED = rf"(?:{BELOW_1000}|a)\s(?:thousand|million|billion|trillion)"
 _ENGLISH = re.compile(
-    rf"(?<![A-Za-z])(?=[aefnostz])(?<!no\s)(?:{_SCALED}(?:,?\s{_SCALED}){{0,3}}(?:\s(?:and\s)?{_BELOW_1000})?|{_BELOW_1000})(?![A-Za-z])",
+    rf"(?<![A-Za-z])(?=[aefnostz])(?<!no\s)(?:{_SCALED}(?:,?\s{_SCALED}){{0,3}}(?:\s(?:and\s)?{BELOW_1000})?|{BELOW_1000})(?![A-Za-z])",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -237,15 +237,20 @@ _ENGLISH = re.compile(
 def english_numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
     """Yield the numbers that are written as English words: `twenty-five`, `a hundred and two`, `three million`."""
     for match in _ENGLISH.finditer(text):
-        value = _in_words(re.findall("[a-z]+", match[0].lower()))
+        value = _in_words(match[0])
         if value is not None:
             yield match.span(), Decimal(value)
 
 
-def _in_words(words: list[str]) -> int | None:
+def english_number(text: str) -> Decimal:
+    """Return the value of a text that `BELOW_1000` matches."""
+    return Decimal(_in_words(text) or 0)
+
+
+def _in_words(text: str) -> int | None:
     """Return the value of words in order; None where scales do not fall (`two million one million`)."""
     total, part, last = 0, 0, 10**15
-    for word in words:
+    for word in re.findall("[a-z]+", text.lower()):
         if word in _WORDS:
             part += _WORDS[word]
         elif word == "hundred":

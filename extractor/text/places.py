@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from extractor.data import Json, Span
 from extractor.text.borders import Borders
+from extractor.text.durations import Length, durations, iso_length
 from extractor.text.moments import clocks, dates, zone_after
 from extractor.text.numerals import narrow, numbers
 
@@ -104,9 +105,11 @@ class TextIndex:
         return solid(self.text, _united(self._numbers.get(value, ()) for value in values if value.is_finite()))
 
     def _moments(self, part: str) -> Places:
-        """Return places of a date, a time or both."""
+        """Return places of a date, a time or both, or of a length of time."""
         if len(part) > _LONGEST_MOMENT:
             return ()
+        if length := iso_length(part):
+            return self._durations.get(length, ())
         on_days = _united(self._dates.get(day, ()) for day in _meanings(part, dates))
         return on_days or _united(self._clocks.get(hour, ()) for hour in _meanings(part, clocks)) or self._in_iso(part)
 
@@ -169,6 +172,10 @@ class TextIndex:
     @cached_property
     def _dates(self) -> Mapping[date, Places]:
         return _by_value(dates(self._narrow))
+
+    @cached_property
+    def _durations(self) -> Mapping[Length, Places]:
+        return _by_value(durations(self._narrow))
 
     @cached_property
     def _clocks(self) -> Mapping[time, Places]:

@@ -13,7 +13,7 @@ from extractor.review.offsets import Utf16
 from extractor.review.values import Refusal, Values
 from extractor.task.task import Task, make_task
 
-TEXT = "订单A-17于2024年5月4日由王芳下单，金额1,200.50元，共三台，已付款，加急。客户王芳，ABC Ltd。Abc"
+TEXT = "订单A-17于2024年5月4日由王芳下单，金额1,200.50元，共三台，已付款，加急。客户王芳，ABC Ltd。Abc，用时两个半小时"
 SECOND = (TEXT.rindex("王芳"), TEXT.rindex("王芳") + 2)
 SCHEMA: dict[str, Json] = {
     "type": "object",
@@ -28,6 +28,7 @@ SCHEMA: dict[str, Json] = {
         "片段": {"type": "string", "x-border": "any"},
         "摘要": {"type": "string", "x-ground": "none"},
         "备注": {"type": "string", "x-ungrounded": "keep"},
+        "时长": {"type": "string", "format": "duration"},
         "时间": {"anyOf": [{"type": "null"}, {"type": "string", "format": "time"}]},
     },
 }
@@ -58,6 +59,7 @@ def _span(part: str, text: str = TEXT) -> tuple[Span, ...]:
         ("金额", "1,200.50元", 1200.5, "1,200.50"),
         ("金额", "200", 1200.5, "1,200.50"),
         ("台数", "三台", 3, "三"),
+        ("时长", "两个半小时", "PT2H30M", "两个半小时"),
         ("付款", "已付款", None, None),
         ("级别", "，加急", "加急", ""),
         ("摘要", "已付款", "已付款", ""),

@@ -160,7 +160,10 @@ def test_a_schema_nested_without_end_is_refused(depth: int) -> None:
 
 
 PYDANTIC: Mapping[str, tuple[str, Json]] = {
-    "Event": ("Launch on 2024-03-05 14:05, ends 16:00", {"title": "Launch", "start": "2024-03-05T14:05:00"}),
+    "Event": (
+        "Launch on 2024-03-05 14:05, for two hours",
+        {"title": "Launch", "start": "2024-03-05T14:05:00", "length": "PT2H"},
+    ),
     "Invoice": (
         "Invoice A7 of 2024-03-05: pen 2.5 x 3, ink 4; total 11.5",
         {"number": "A7", "issued": "2024-03-05", "total": 11.5,
