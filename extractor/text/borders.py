@@ -1,7 +1,8 @@
 """Where a value copied from a text may begin and end: not inside a word of letters, nor inside a number.
 
-A number goes with its separators (`1,200.50`, `192.168.0.1`); between a letter and a digit is a border, so that
-`QQ730155826` holds `730155826`. Characters of Chinese and other scripts without spaces between words are each a piece.
+A number goes with its separators (`1,200.50`, `1.200,50`, `1'200`, `192.168.0.1`); between a letter and a digit is a
+border, so that `QQ730155826` holds `730155826`. Characters of Chinese and other scripts without spaces between words
+are each a piece.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from extractor.data import Span
 
 _PIECE = regex.compile(
     r"""[\p{Latin}\p{Greek}\p{Cyrillic}][\p{Latin}\p{Greek}\p{Cyrillic}\p{Mn}]*+
-    |   \p{Nd}++(?:[,，](?=\p{Nd}{3}(?!\p{Nd}))\p{Nd}{3})*+(?:[.．]\p{Nd}++)*+
+    |   \p{Nd}{1,3}+(?:\.\p{Nd}{3})++,\p{Nd}{1,2}+(?![.\p{Nd}])
+    |   \p{Nd}++(?:[,，'’\u202f](?=\p{Nd}{3}(?!\p{Nd}))\p{Nd}{3})*+(?:[.．]\p{Nd}++)*+
     |   [\s\S]""",
     regex.VERBOSE,
 )

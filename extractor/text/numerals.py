@@ -91,6 +91,9 @@ def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
         bare, (begin, stop) = _plain(match), (match.start(), match.start("scale") if match["scale"] else match.end())
         for start, end, sign in _signed(text, begin, stop):
             yield (start, end), sign * bare
+        if "\u00a0" in match[0]:  # which is a common space as well
+            for part in re.finditer(r"[0-9]+", match[0]):
+                yield (begin + part.start(), begin + part.end()), Decimal(part[0])
         scale, over = _short_scale(text, begin, stop) if not match["scale"] else (_scale(match["scale"]), match.end())
         if scale != 1:
             for start, end, sign in _signed(text, begin, over):

@@ -156,6 +156,11 @@ def test_a_number_is_not_read_where_it_means_something_else(text: str, wrong: fl
     assert _places(text, wrong) == []
 
 
+def test_a_space_that_does_not_break_may_stand_between_two_numbers() -> None:
+    assert _places("5\u00a0200 EUR", 5200) == ["5\u00a0200"]
+    assert _places("5\u00a0200 EUR", 200) == ["200"]
+
+
 def test_time_grows_with_the_length_of_the_text() -> None:
     """What each notation begins with, over and over: nothing is scanned more than a few times."""
     starts = (
