@@ -1,4 +1,4 @@
-"""Dates and times of day as people write them in a dozen languages, and where they occur in a text.
+"""Dates and times of day as people write them in two dozen languages, and where they occur in a text.
 
 What is ambiguous (`5/3/2024`) is yielded once for each value; what is less than a whole date (`2024年3月`) is not.
 Texts are expected to be `narrow`.
@@ -11,34 +11,11 @@ from collections.abc import Iterator
 from datetime import date, time, timedelta, timezone
 
 from extractor.data import Span
+from extractor.text.month_names import MONTH, MONTHS, folded
 from extractor.text.numerals import chinese_number
 
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        (
-            "january jan januar jänner januari janvier janv enero ene gennaio gen janeiro stycznia января ocak",
-            "february feb februar februari février févr febrero febbraio fevereiro fev lutego февраля şubat",
-            "march mar märz mär maart mars marzo março marca марта mart",
-            "april apr avril avr abril abr aprile kwietnia апреля nisan",
-            "may mai mei maj mayo maggio mag maio maja мая mayis",
-            "june jun juni juin junio giugno giu junho czerwca июня haziran",
-            "july jul juli juillet juil julio luglio lug julho lipca июля temmuz",
-            "august aug augusti augustus août agosto ago sierpnia августа ağustos",
-            "september sep sept septembre septiembre settembre set setembro września сентября eylül",
-            "october oct oktober okt octobre octubre ottobre ott outubro out października октября ekim",
-            "november nov novembre noviembre novembro listopada ноября kasim",
-            "december dec dezember dez décembre déc diciembre dic dicembre dezembro grudnia декабря aralik",
-        ),
-        start=1,
-    )
-    for name in names.split()
-}
-"""Names of months and their short forms: English, German, Dutch, Scandinavian, French, Spanish, Italian, Portuguese,
-and the forms that Polish, Russian and Turkish dates have."""
-
 _GAP = r"[\s\u00a0\u202f]"
-_MONTH = rf"(?P<m>{'|'.join(sorted(_MONTHS, key=len, reverse=True))})\.?"
+_MONTH = rf"(?P<m>{MONTH})\.?"
 _HAN_DAYS = "零〇○一二三四五六七八九十百廿卅壹贰叁肆伍陆柒捌玖拾"
 _CHINESE_DAY = f"[{_HAN_DAYS}]"
 _ERAS = {"民国": 1911, "民國": 1911, "令和": 2018, "平成": 1988, "昭和": 1925}
@@ -54,7 +31,9 @@ _DATES = tuple(
         rf"(?<![0-9])(?P<d>[0-9]{{1,2}})(?:st|nd|rd|th|er|º|\.)?(?:{_GAP}(?:of|de))?(?:{_GAP}|-){_MONTH}"
         rf"(?:{_GAP}del?)?,?(?:{_GAP}|-)(?P<y>[0-9]{{4}})(?![0-9])",
         rf"(?<!\w)(?=[^\W\d_]+\.?{_GAP}[0-9]){_MONTH}{_GAP}(?P<d>[0-9]{{1,2}})(?:st|nd|rd|th)?,?{_GAP}(?P<y>[0-9]{{4}})(?![0-9])",
-        r"(?<![0-9])(?P<d>[0-9]{1,2})[-/.](?P<m>[0-9]{1,2})[-/.](?P<y>[0-9]{4})(?![0-9])",
+        rf"(?<![0-9])(?P<y>[0-9]{{4}})\.?{_GAP}{_MONTH}{_GAP}(?P<d>[0-9]{{1,2}})(?![0-9])\.?",
+        rf"(?<![0-9])(?P<d>[0-9]{{1,2}}){_GAP}(?:tháng|thg){_GAP}(?P<m>[0-9]{{1,2}})(?:,|{_GAP}năm)?{_GAP}(?P<y>[0-9]{{4}})(?![0-9])",
+        r"(?<![0-9])(?P<d>[0-9]{1,2})(?:[-/.]|\.\s)(?P<m>[0-9]{1,2})(?:[-/.]|\.\s)(?P<y>[0-9]{4})(?![0-9])",
         r"(?<![0-9])(?P<m>[0-9]{1,2})[-/.](?P<d>[0-9]{1,2})[-/.](?P<y>[0-9]{4})(?![0-9])",
     )
 )
@@ -62,13 +41,13 @@ _ZONE = re.compile(
     r"\s?(?:(?P<utc>Z|UTC|GMT)(?![\w+-])|(?:UTC|GMT)?(?P<sign>[+-])(?P<h>\d{2}):?(?P<m>\d{2})(?!\d))", re.ASCII
 )
 _HAN = "[零〇一二两三四五六七八九十]"
-_PART_OF_DAY = r"(?:(?P<late>下午|晚上|傍晚|午後)|(?P<night>凌晨)|上午|早上|中午|午前)?"
-_HALF_OF_DAY = r"(?:(?P<pm>pm|p\.m\.)|(?P<am>am(?!\w)|a\.m\.))"
+_PART_OF_DAY = r"(?:(?P<late>下午|晚上|傍晚|午後|오후)|(?P<night>凌晨|午前|오전)|上午|早上|中午)?"
+_HALF_OF_DAY = r"(?:(?P<pm>pm|p\.m\.|μ\.μ\.)|(?P<am>am(?!\w)|a\.m\.|π\.μ\.))"
 _CLOCKS = tuple(
     re.compile(pattern, re.VERBOSE | re.IGNORECASE)
     for pattern in (
         rf"""(?<![0-9]){_PART_OF_DAY}\s?(?P<h>[0-9]{{1,2}})\s?(?:[:时点點時]\s?(?P<m>[0-9]{{1,2}}|半|[一三]刻)|[时点點時])
-             (?:\s?[:分]\s?(?P<s>[0-9]{{1,2}}))?(?:\s?[分秒])?(?:\s?{_HALF_OF_DAY})?""",
+             (?:\s?[:分]\s?(?P<s>[0-9]{{1,2}}))?(?:\s?[分秒])?(?:{_GAP}?{_HALF_OF_DAY})?""",
         rf"(?<!{_HAN}){_PART_OF_DAY}(?P<h>{_HAN}{{1,3}})[时点點時](?:(?P<m>{_HAN}{{2,3}}|{_HAN}(?=分)|半|[一三]刻)分?|整)?",
         rf"(?<![0-9:.])(?P<h>[0-9]{{1,2}})(?:\.(?P<m>[0-9]{{2}}))?\s?{_HALF_OF_DAY}",
         r"(?<![0-9:.])(?P<h>[0-9]{1,2})\s?h\s?(?P<m>[0-9]{2})(?![0-9a-z])",
@@ -127,9 +106,4 @@ def _count(text: str) -> int:
         return int(text)
     if text[0] in _HAN_DAYS:
         return int(chinese_number(text) or 0)
-    return _MONTHS.get(_folded(text), 0)
-
-
-def _folded(name: str) -> str:
-    """Return a name in lower case; the two letters i of Turkish are one, as they are where case is ignored."""
-    return name.casefold().replace("ı", "i").replace("\u0307", "")
+    return MONTHS.get(folded(text), 0)

@@ -122,19 +122,25 @@ def _short_scale(text: str, start: int, end: int) -> tuple[Decimal, int]:
 
 
 _MONEY_SIGNS = frozenset("¥$€£￥")
+_CURRENCY = "(?:USD|EUR|GBP|CHF|CNY|RMB|JPY|HKD|CAD|AUD|INR|MXN|BRL)"
+_CODE = re.compile(rf"(?<![A-Za-z]){_CURRENCY}$")
+_PRICED = re.compile(rf"(?:[¥$€£]|(?<![A-Za-z]){_CURRENCY})[\s\u00a0]?$")
 _AFTER_SIGN = re.compile(rf"{_GAP}?[%‰℃°]")
 
 
 def _signed(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield the range of a number with its sign, and the sign as a factor: each way to read it.
 
-    A minus belongs to the number (`-5`, `-¥5`, `: -5`), but between digits or letters it is a hyphen (`3-5`, `A-5`).
+    A minus belongs to the number (`-5`, `-¥5`, `EUR-5`, `: -5`), but between digits or letters it is a hyphen (`3-5`, `A-5`).
     After another character, as a Chinese one, it may be either, unless what follows is a percentage or a temperature.
     A number alone in brackets may be a loss, as accountants write it, or just in brackets.
     """
-    sign_at = start - 1 - (start > 1 and text[start - 1] in _MONEY_SIGNS)
+    priced = _PRICED.search(text, max(0, start - 5), start)
+    sign_at = (start if priced is None else priced.start()) - 1
+    if sign_at < 0 or text[sign_at] not in "+-":
+        sign_at = start - 1
     if sign_at >= 0 and text[sign_at] in "+-":
-        before = text[sign_at - 1] if sign_at else " "
+        before = text[sign_at - 1] if sign_at and not _CODE.search(text, max(0, sign_at - 4), sign_at) else " "
         factor = -1 if text[sign_at] == "-" else 1
         hyphen = before.isascii() and (before.isalnum() or before in ")-")
         if not hyphen:

@@ -181,6 +181,7 @@ def test_time_grows_with_the_length_of_the_text() -> None:
 
 
 MONTHS = {
+    "en": "January February March April May June July August September October November December",
     "de": "Januar Februar März April Mai Juni Juli August September Oktober November Dezember",
     "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
     "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
@@ -190,6 +191,13 @@ MONTHS = {
     "sv": "januari februari mars april maj juni juli augusti september oktober november december",
     "pl": "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia",
     "ru": "января февраля марта апреля мая июня июля августа сентября октября ноября декабря",
+    "cs": "ledna února března dubna května června července srpna září října listopadu prosince",
+    "da": "januar februar marts april maj juni juli august september oktober november december",
+    "el": "Ιανουαρίου Φεβρουαρίου Μαρτίου Απριλίου Μαΐου Ιουνίου "
+    "Ιουλίου Αυγούστου Σεπτεμβρίου Οκτωβρίου Νοεμβρίου Δεκεμβρίου",
+    "fi": "tammikuuta helmikuuta maaliskuuta huhtikuuta toukokuuta kesäkuuta "
+    "heinäkuuta elokuuta syyskuuta lokakuuta marraskuuta joulukuuta",
+    "uk": "січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня",
     "tr": "Ocak Şubat Mart Nisan Mayıs Haziran Temmuz Ağustos Eylül Ekim Kasım Aralık",
 }
 
@@ -198,8 +206,29 @@ MONTHS = {
 def test_every_month_is_known_in(language: str) -> None:
     joint = {"es": " de ", "pt": " de ", "de": ". "}.get(language, " ")
     for month, name in enumerate(MONTHS[language].split(), start=1):
-        for written in (f"5{joint}{name}{joint.lstrip('.')}2024", f"5{joint}{name.upper()}{joint.lstrip('.')}2024"):
+        for spelled in (name, name.upper()) if language != "el" else (name,):
+            written = f"5{joint}{spelled}{joint.lstrip('.')}2024"
             assert _places(f"({written})", f"2024-{month:02}-05") == [written]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        *(("2024. március 5.", "2024-03-05"), ("5 tháng 3, 2024", "2024-03-05"), ("5. 3. 2024", "2024-03-05")),
+        *(("5 fevrier 2024", "2024-02-05"), ("5 aout 2024", "2024-08-05"), ("15 mrt 2024", "2024-03-15")),
+        *(("오후 5:55", "17:55:00"), ("오전 12:01", "00:01:00"), ("1:32\u202fμ.μ.", "13:32:00")),
+    ],
+)
+def test_days_and_times_of_other_languages_are_found(written: str, value: str) -> None:
+    assert _places(f"({written})", value) in ([written], [written.rstrip(".")])
+
+
+@pytest.mark.parametrize(
+    "written", ["-€ 8.228.720,12", "EUR-8228720.12", "-EUR8,228,720.12", "-8.228.720,12 €", "(€8,228,720.12)"]
+)
+def test_a_sign_before_the_currency_belongs_to_the_amount(written: str) -> None:
+    assert _places(f"Saldo: {written}", -8228720.12)
+    assert not _places(f"Saldo: {written}", 8228720.12) or written.startswith("(")
 
 
 @given(st.times())
