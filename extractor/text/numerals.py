@@ -131,8 +131,8 @@ _AFTER_SIGN = re.compile(rf"{_GAP}?[%‰℃°]")
 def _signed(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield the range of a number with its sign, and the sign as a factor: each way to read it.
 
-    A minus belongs to the number (`-5`, `-¥5`, `EUR-5`, `: -5`), but between digits or letters it is a hyphen (`3-5`, `A-5`).
-    After another character, as a Chinese one, it may be either, unless what follows is a percentage or a temperature.
+    A minus belongs to the number (`-5`, `-¥5`, `EUR-5`, `: -5`), but between digits or letters it is a hyphen (`3-5`,
+    `A-5`). After another character, as a Chinese one, it may be either, unless a percentage or a temperature follows.
     A number alone in brackets may be a loss, as accountants write it, or just in brackets.
     """
     priced = _PRICED.search(text, max(0, start - 5), start)
