@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 from extractor.data import Span
-from extractor.text.numerals import BELOW_1000, CHINESE, chinese_number, english_number
+from extractor.text.numerals import BELOW_1000, CHINESE, chinese_number, compiled, english_number
 
 Length = tuple[Decimal, Decimal]
 """Months and seconds."""
@@ -29,14 +29,13 @@ _SIZES = tuple(_UNITS.values())
 _ONLY_AFTER_ANOTHER = frozenset("分")
 """Units that are something else where they stand alone (10分 are marks as well)."""
 _UNIT = "|".join(f"(?P<u{at}>{unit})" for at, unit in enumerate(_UNITS))
-_PART = re.compile(
-    rf"""(?:(?<![A-Za-z0-9.,])(?P<digits>[0-9]{{1,9}}(?:\.[0-9]{{1,6}})?)
+_PART = rf"""
+        (?:(?<![A-Za-z0-9.,])(?P<digits>[0-9]{{1,9}}(?:\.[0-9]{{1,6}})?)
          |  (?<![{CHINESE}])(?P<chinese>[{CHINESE}]{{1,9}})
          |  (?P<half>半|(?<![A-Za-z])half\x20an?\b)
          |  (?<![A-Za-z])(?P<words>{BELOW_1000}|an?)(?![A-Za-z])
-         )(?P<more>[个個]半|\x20and\x20a\x20half)?[\s-]?(?:[个個](?!月))?(?:{_UNIT})(?![A-Za-z])(?P<after>\x20and\x20a\x20half\b|半(?![年天小]))?""",
-    re.VERBOSE | re.IGNORECASE,
-)
+         )(?P<more>[个個]半|\x20and\x20a\x20half)?[\s-]?(?:[个個](?!月))?(?:{_UNIT})(?![A-Za-z])(?P<after>\x20and\x20a\x20half\b|半(?![年天小]))?
+"""
 _JOINT = re.compile(r",?\s?(?:and\s)?|[零又]")
 _HOURS = re.compile(r"(?<![0-9A-Za-z:.])([0-9]{1,3})\s?h\s?([0-5][0-9])(?![0-9A-Za-z])")
 _ISO = re.compile(
@@ -79,7 +78,7 @@ def durations(text: str) -> Iterator[tuple[Span, Length]]:
     for match in _HOURS.finditer(text):
         yield match.span(), (Decimal(0), Decimal(int(match[1]) * 3600 + int(match[2]) * 60))
     run: list[re.Match[str]] = []
-    for part in _PART.finditer(text):
+    for part in compiled(_PART, re.VERBOSE | re.IGNORECASE).finditer(text):
         if run and not _goes_on(text, run[-1], part):
             yield from _whole(run)
             run = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache
 
 from extractor.data import Span
 
@@ -59,30 +60,31 @@ _SCALE = rf"""
     |   [\s-]?(?i:(?:hundred|thousand|million|billion|trillion|lakh|crore)s?)(?![A-Za-z])
     |   (?:[kKM]|[mb]n)(?![A-Za-z0-9])
 """
-_NUMERAL = re.compile(
-    rf"""(?:(?<![\d.,'’])(?:(?P<grouped>{_GROUPED})|(?P<indian>{_INDIAN}))(?![\d'’]|[.,]\d)
+_NUMERAL = rf"""
+        (?:(?<![\d.,'’])(?:(?P<grouped>{_GROUPED})|(?P<indian>{_INDIAN}))(?![\d'’]|[.,]\d)
         |   (?P<arabic>(?:\d{{1,3}}(?:[,_]\d{{3}})++(?![\d_])|\d++)(?:\.\d++)?))
          (?P<scale>{_SCALE})?
-    |   (?P<chinese>[{CHINESE}]++(?:点[{_ANY_DIGIT}]++[{"".join(_MYRIADS)}]?)?)""",
-    re.VERBOSE | re.ASCII,
-)
+    |   (?P<chinese>[{CHINESE}]++(?:点[{_ANY_DIGIT}]++[{"".join(_MYRIADS)}]?)?)
+"""
 _AMOUNT = rf"(?:(?<![\d.,])(?:\d{{1,3}}(?:,\d{{3}})++|\d++)(?:\.\d++)?|(?<![{CHINESE}])[{CHINESE}]++)"
-_MONEY = re.compile(
-    rf"(?P<yuan>{_AMOUNT})\s?[元圆圓块](?=[\d{_ANY_DIGIT}])(?:(?P<jiao>[\d{_ANY_DIGIT}])角)?(?:[零〇]?(?P<fen>[\d{_ANY_DIGIT}])分)?",
-    re.ASCII,
+_MONEY = (
+    rf"(?P<yuan>{_AMOUNT})\s?[元圆圓块](?=[\d{_ANY_DIGIT}])"
+    rf"(?:(?P<jiao>[\d{_ANY_DIGIT}])角)?(?:[零〇]?(?P<fen>[\d{_ANY_DIGIT}])分)?"
 )
-_MIXED = re.compile(
-    rf"(?<![\d.,])\d++[{''.join(_SCALES)}]{{1,3}}(?:\d++[{''.join(_SCALES)}]{{1,3}}){{1,8}}+(?!\d)", re.ASCII
-)
-_SIGNED = re.compile(
-    rf"(?P<sign>负|零下|百分之|千分之|(?<![A-Za-z])[Mm]inus\s)(?P<amount>{_AMOUNT}(?:点[{_ANY_DIGIT}]++)?)", re.ASCII
-)
+_MIXED = rf"(?<![\d.,])\d++[{''.join(_SCALES)}]{{1,3}}(?:\d++[{''.join(_SCALES)}]{{1,3}}){{1,8}}+(?!\d)"
+_SIGNED = rf"(?P<sign>负|零下|百分之|千分之|(?<![A-Za-z])[Mm]inus\s)(?P<amount>{_AMOUNT}(?:点[{_ANY_DIGIT}]++)?)"
 _FACTORS = {"百分之": Decimal("0.01"), "千分之": Decimal("0.001")}
+
+
+@cache
+def compiled(pattern: str, flags: int) -> re.Pattern[str]:
+    """Compile a pattern when it is first needed: to compile all with the import would take as long as a start may."""
+    return re.compile(pattern, flags)
 
 
 def numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
     """Yield all numbers of a text: `1,200.50`, `3万5千`, `5%`, `一百二十`, `壹佰元伍角`, `负五`, `twenty-five`."""
-    for match in _NUMERAL.finditer(text):
+    for match in compiled(_NUMERAL, re.VERBOSE | re.ASCII).finditer(text):
         if match["chinese"]:
             value = chinese_number(match["chinese"])
             if value is not None:
@@ -156,15 +158,15 @@ def _signed(text: str, start: int, end: int) -> Iterator[tuple[int, int, int]]:
 
 def _composed(text: str) -> Iterator[tuple[Span, Decimal]]:
     """Yield numbers that are composed of several: `12元3角`, `3万5千`, `百分之五`, `负五`."""
-    for match in _MONEY.finditer(text):
+    for match in compiled(_MONEY, re.ASCII).finditer(text):
         yuan = _amount(match["yuan"])
         if yuan is not None and (match["jiao"] or match["fen"]):
             coins = (_amount(match[name] or "0") or 0 for name in ("jiao", "fen"))
             yield match.span(), yuan + sum(count * coin for count, coin in zip(coins, _COINS, strict=True))
-    for match in _MIXED.finditer(text):
+    for match in compiled(_MIXED, re.ASCII).finditer(text):
         sections = re.findall(r"(\d+)(\D+)", match[0])
         yield match.span(), sum((Decimal(digits) * _scale(units) for digits, units in sections), Decimal(0))
-    for match in _SIGNED.finditer(text):
+    for match in compiled(_SIGNED, re.ASCII).finditer(text):
         value = _amount(match["amount"])
         if value is not None:
             yield match.span(), value * _FACTORS.get(match["sign"], Decimal(-1))
@@ -237,15 +239,15 @@ _BELOW_20 = "|".join(sorted(_ONES, key=len, reverse=True))
 _BELOW_100 = rf"(?:(?:{'|'.join(_TENS_EN)})(?:[\s-](?:{'|'.join(_ONES[1:10])}))?|{_BELOW_20})"
 BELOW_1000 = rf"(?:(?:{_BELOW_100}|a)\s(?:hundred(?:\s(?:and\s)?{_BELOW_100})?|dozen)|{_BELOW_100})"
 _SCALED = rf"(?:{BELOW_1000}|a)\s(?:thousand|million|billion|trillion)"
-_ENGLISH = re.compile(
-    rf"(?<![A-Za-z])(?=[aefnostz])(?<!no\s)(?:{_SCALED}(?:,?\s{_SCALED}){{0,3}}(?:\s(?:and\s)?{BELOW_1000})?|{BELOW_1000})(?![A-Za-z])",
-    re.IGNORECASE | re.ASCII,
+_ENGLISH = (
+    rf"(?<![A-Za-z])(?=[aefnostz])(?<!no\s)"
+    rf"(?:{_SCALED}(?:,?\s{_SCALED}){{0,3}}(?:\s(?:and\s)?{BELOW_1000})?|{BELOW_1000})(?![A-Za-z])"
 )
 
 
 def english_numbers(text: str) -> Iterator[tuple[Span, Decimal]]:
     """Yield the numbers that are written as English words: `twenty-five`, `a hundred and two`, `three million`."""
-    for match in _ENGLISH.finditer(text):
+    for match in compiled(_ENGLISH, re.IGNORECASE | re.ASCII).finditer(text):
         value = _in_words(match[0])
         if value is not None:
             yield match.span(), Decimal(value)
