@@ -11,7 +11,7 @@ from tests.cli.conftest import ROOT, Row, Started, rows
 
 PUBLIC = ROOT.parent / "shared" / "samples-public" / "demo-documents.jsonl"
 DEV, TEST = ROOT / "training" / "dev.jsonl", ROOT / "training" / "test.jsonl"
-AT_LEAST = {"easy": 0.9, "medium": 0.7, "hard": 0.55}
+AT_LEAST = {"easy": 0.9, "medium": 0.75, "hard": 0.6}
 
 
 def _extract(program: Path, samples: list[Row], folder: Path) -> Iterator[tuple[Row, Row]]:
@@ -38,12 +38,13 @@ def _accuracy(program: Path, samples: list[Row], folder: Path) -> dict[str, floa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [PUBLIC, DEV, TEST], ids=["public", "development", "test"])
+@pytest.mark.parametrize("paths", [(PUBLIC,), (DEV, TEST)], ids=["public", "own"])
 def test_the_demo_model_finds_most_fields_of_documents_it_has_not_seen(
-    path: Path, program: Path, tmp_path: Path
+    paths: tuple[Path, ...], program: Path, tmp_path: Path
 ) -> None:
-    if not path.exists():
-        pytest.skip(f"{path.name} is not beside this checkout")
-    accuracy = _accuracy(program, [json.loads(line) for line in path.read_text("utf-8").splitlines()], tmp_path)
+    if not all(path.exists() for path in paths):
+        pytest.skip(f"{paths[0].name} is not beside this checkout")
+    samples = [json.loads(line) for path in paths for line in path.read_text("utf-8").splitlines()]
+    accuracy = _accuracy(program, samples, tmp_path)
     for level, least in AT_LEAST.items():
         assert accuracy[level] >= least, accuracy
