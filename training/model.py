@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 from torch.nn import functional as F
 
 
@@ -51,11 +51,7 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     return torch.cat([out.flatten(-2).to(x.dtype), plain], dim=-1)
 
 
-OPERATION = "training::{}".format
-"""Names torch's operations that are written here."""
-
-
-@torch.library.custom_op(OPERATION("attend"), mutates_args=())
+@library.custom_op("training::attend", mutates_args=())
 def attend(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Causal attention of q, k and v, each (batch, heads, length, channels), with the logarithms of its sums.
 
@@ -82,7 +78,7 @@ def _compiled() -> Callable[..., tuple[Tensor, Tensor]]:
     return torch.compile(_scores_back, dynamic=True)
 
 
-@torch.library.custom_op(OPERATION("attend_back"), mutates_args=())
+@library.custom_op("training::attend_back", mutates_args=())
 def attend_back(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, sums: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

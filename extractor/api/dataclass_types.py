@@ -44,10 +44,12 @@ def _as_it_is(value: Json) -> Json:
     return value
 
 
-def _timedelta(value: Json) -> Json | timedelta:
-    """Return the length of an ISO 8601 text; one that has months is no number of days and stays as it is."""
-    months, seconds = iso_length(str(value)) or (1, 0)
-    return value if months else timedelta(seconds=float(seconds))
+def _timedelta(value: str) -> timedelta:
+    """Return the length of an ISO 8601 text. Raise ValueError for months, which are no number of days."""
+    months, seconds = iso_length(value) or (1, 0)
+    if months or seconds > timedelta.max.total_seconds():
+        raise ValueError("not a number of days, hours, minutes and seconds")
+    return timedelta(seconds=float(seconds))
 
 
 _SCALARS: Mapping[object, Conversion] = {

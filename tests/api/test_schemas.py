@@ -5,7 +5,7 @@ import enum
 import subprocess
 import sys
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, TypeVar
@@ -131,6 +131,20 @@ def test_data_becomes_instances_all_the_way_down() -> None:
 
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class Shift:
+    lasts: timedelta
+
+
+def test_a_length_of_time_becomes_a_timedelta_and_months_do_not() -> None:
+    converted = convert(Shift)
+    assert converted.schema["properties"] == {"lasts": {"type": "string", "format": "duration"}}
+    assert converted.make({"lasts": "P1DT1H30M"}) == Shift(timedelta(days=1, hours=1, minutes=30))
+    for text in ("P1M", "P999999999999D"):
+        with pytest.raises(ValueError, match="not a number of days"):
+            converted.make({"lasts": text})
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,8 @@ def test_a_length_has_one_form(text: str, form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["3月5日", "10分", "P", "PT", "P1DT", "P1.D.2", "a day's work of art", "hours", "at 5 d'oro"]
+    "text",
+    ["3月5日", "10分", "P", "PT", "P1DT", "P1.D.2", "P9999999999999Y", "a day's work of art", "hours", "at 5 d'oro"],
 )
 def test_what_is_no_length_has_none(text: str) -> None:
     assert length(text) is None

@@ -104,11 +104,11 @@ def _label(rng: Random, name: str, names: tuple[str, ...], english: bool) -> str
     if style < 0.45:
         return rng.choice(names)
     if style < 0.75:
-        return bare(name, english)
+        return _without_kind(name, english)
     return shorter(rng, name) if style < 0.9 else varied(rng, name, english)
 
 
-def bare(name: str, english: bool) -> str:
+def _without_kind(name: str, english: bool) -> str:
     """Return a name without the word that says what kind of value it has."""
     left = (_PLAIN_EN if english else _PLAIN).sub("", name, count=1)
     if english:

@@ -96,7 +96,7 @@ def _text(
     rng: Random, chosen: _Scene, kept: list[Sequence], values: dict[str, str], english: bool
 ) -> tuple[str, set[str]]:
     """Return the clauses as prose, as a form or one after the other, and the names of the slots that they state."""
-    labels = {name: label_for(rng, chosen.places[name].names, english) for name in values}
+    labels = {name: _label(rng, chosen.places[name].names, english) for name in values}
     style = rng.random()
     split = len(kept) if style < 0.62 else 0 if style < 0.88 else rng.randint(1, len(kept))
     text, stated = _prose(rng, kept[:split], values, english)
@@ -161,7 +161,7 @@ def _prose(rng: Random, clauses: list[Sequence], values: dict[str, str], english
     return (text + ("." if english else "。") if text else ""), said
 
 
-def label_for(rng: Random, names: tuple[str, ...], english: bool) -> str:
+def _label(rng: Random, names: tuple[str, ...], english: bool) -> str:
     """Return what a form calls a field: one of its names, as it is, shortened or changed."""
     name, style = rng.choice(names), rng.random()
     return varied(rng, name, english) if style < 0.12 else shorter(rng, name) if style < 0.3 else name
