@@ -232,7 +232,7 @@ def main(**options: Any) -> None:
 
 def fast_dtype(device: torch.device) -> torch.dtype:
     """Return bfloat16 where there are instructions for its products, else float32."""
-    fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
     return torch.bfloat16 if fast else torch.float32
 
 

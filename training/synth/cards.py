@@ -16,7 +16,18 @@ from training.synth.concepts import LISTS
 from training.synth.fields import Field
 from training.synth.fillers import sentence
 from training.synth.names import shorter, varied
-from training.synth.scenes import VAGUE, Place, field_for, form_text, places_of_kind, value_of
+from training.synth.scenes import (
+    FOREIGN,
+    VAGUE,
+    Place,
+    field_for,
+    form_text,
+    is_measure,
+    places_of_kind,
+    synonyms,
+    value_of,
+)
+from training.synth.slots import SIMPLE
 
 _PLAIN = re.compile(
     "(日期|时间|姓名|名称|编号|号码|人员|人数|数量|金额|费用|地点|位置|方式|情况|人|日|数|号|名|量|费|师|员|率|时|于|到|为)$"
@@ -30,6 +41,10 @@ _LISTED = frozenset(
 )
 """Kinds of short texts of which a form often has several."""
 LISTS_OF_THEM = 0.22
+_MEASURE = re.compile(
+    r"(\d[\d,.]*) ?([a-zA-Z%℃°/²³]{1,5}|公斤|千克|克|吨|米|元|万元|小时|分钟|天|人|件|升|毫升|平方米|亩)"
+)
+"""A number with a unit, which a form may have in its label instead."""
 _BARE = tuple("person dept desk phone email date money job city org plate code".split())
 """Kinds that are known by their looks, in the order that people write them in."""
 _BARE_NAMES = {
@@ -55,15 +70,23 @@ def _all(english: bool) -> list[Place]:
     return [place for places in places_of_kind(english).values() for place in places]
 
 
+def _any(rng: Random, english: bool) -> Place:
+    """Return what a form may state: as often from the list of synonyms as from all scenes."""
+    return rng.choice(synonyms(english) if rng.random() < 0.5 else _all(english))
+
+
 def card(rng: Random, english: bool) -> tuple[str, list[Field]]:
     """Return a form and the fields that are asked for."""
-    if rng.random() < 0.07:
+    style = rng.random()
+    if style < 0.07:
         return _bare(rng, english)
+    if style < 0.17:
+        return _table(rng, english)
     count, used, rows = rng.choice([2, 3, 4, 5, 5, 6, 7, 8, 9]), set[str](), dict[str, tuple[str, str, Field]]()
     kinds: list[str] = []
     for _ in range(count):
         again = kinds and rng.random() < 0.35
-        place = rng.choice(places_of_kind(english)[rng.choice(kinds)] if again else _all(english))
+        place = rng.choice(places_of_kind(english)[rng.choice(kinds)]) if again else _any(rng, english)
         if row := _row(rng, place, english, used):
             rows[f"r{len(rows)}"] = row
             kinds.append(place.kind)
@@ -82,15 +105,27 @@ def card(rng: Random, english: bool) -> tuple[str, list[Field]]:
 
 def _row(rng: Random, place: Place, english: bool, used: set[str]) -> tuple[str, str, Field] | None:
     """Return a label, a value and the field that asks for it; None where another one could be meant as well."""
-    name = rng.choice(place.names)
-    label = _label(rng, name, place.names, english)
+    name = _name(rng, place)
+    label = _label(rng, name if name in place.names else rng.choice(place.names), place.names, english)
     if not label or _clashes({label, *place.names}, used):
         return None
-    used |= {label, *place.names}
+    used |= {label, name, *place.names}
     value = value_of(rng, place.kind, english)
     if place.kind in _LISTED and rng.random() < LISTS_OF_THEM:
         return label, *_several(rng, name, place.kind, value, english)
-    return label, value, field_for(rng, name, place.kind, value)
+    parts = _MEASURE.fullmatch(value) if is_measure(place.kind, value) else None
+    if parts and rng.random() < 0.2:
+        value, unit = parts.groups()
+        label += rng.choice([f"({unit})", f" ({unit})", f" [{unit}]"] if english else [f"（{unit}）", f"({unit})"])
+    shown = value
+    if place.kind == "person" and rng.random() < 0.12:
+        phone, bracket = SIMPLE["phone0"](rng), rng.choice(["{} ({})", "{}, {}"] if english else ["{}（{}）", "{} {}"])
+        shown = bracket.format(value, phone)
+    return label, shown, field_for(rng, name, place.kind, value)
+
+
+def _name(rng: Random, place: Place) -> str:
+    return rng.choice(place.foreign if place.foreign and rng.random() < FOREIGN else place.names)
 
 
 def _clashes(names: set[str], used: set[str]) -> bool:
@@ -133,16 +168,52 @@ def _absent(rng: Random, kinds: list[str], english: bool, used: set[str]) -> lis
     fields = []
     for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5])):
         tempted = kinds and rng.random() < 0.7
-        place = rng.choice(places_of_kind(english)[rng.choice(kinds)] if tempted else _all(english))
-        name = rng.choice(place.names)
-        if name.lower() in VAGUE or _clashes(set(place.names), used):
+        place = rng.choice(places_of_kind(english)[rng.choice(kinds)]) if tempted else _any(rng, english)
+        name = _name(rng, place)
+        if name.lower() in VAGUE or _clashes({name, *place.names}, used):
             continue
-        used |= set(place.names)
+        used |= {name, *place.names}
         if place.kind in _LISTED | LISTS and rng.random() < LISTS_OF_THEM:
             fields.append(Field(name, "phrase", name, None, True, "", "", "array"))
         else:
             fields.append(field_for(rng, name, place.kind, None))
     return fields
+
+
+def _table(rng: Random, english: bool) -> tuple[str, list[Field]]:
+    """Return a table of several rows below a few pairs, and fields that ask for its columns."""
+    used, kinds = set[str](), list[str]()
+    pairs, columns = [], []
+    for number in range(rng.choice([2, 3, 4, 5, 6])):
+        place = _any(rng, english)
+        row = _row(rng, place, english, used)
+        if not row or row[2].type == "array":
+            continue
+        kinds.append(place.kind)
+        if number < 2:
+            pairs.append(row)
+        else:
+            columns.append((place, row))
+    head = form_text(
+        rng, list("ab")[: len(pairs)], dict(zip("ab", [p[0] for p in pairs], strict=False)),
+        dict(zip("ab", [p[1] for p in pairs], strict=False)), english,
+    )  # fmt: skip
+    count = rng.choice([2, 2, 3, 4])
+    gap = rng.choice([" | ", " | ", "\t", ", "])
+    cells, fields = [], [field for _, _, field in pairs if rng.random() < 0.8]
+    for place, (label, _, field) in columns:
+        values = [value_of(rng, place.kind, english).replace(gap.strip() or gap, " ") for _ in range(count)]
+        cells.append([label, *values])
+        if rng.random() < 0.8:
+            fields.append(Field(field.name, "phrase", field.name, "", True, "", "", "array", values))
+    left, right = ("| ", " |") if gap == " | " and rng.random() < 0.7 else ("", "")
+    rows = [left + gap.join(row) + right for row in zip(*cells, strict=True)]
+    if left and rows and rng.random() < 0.8:
+        rows.insert(1, "|" + rng.choice(["---|", " --- |"]) * len(cells))
+    absent = [field for field in _absent(rng, kinds, english, used) if rng.random() < 0.6]
+    fields += absent
+    rng.shuffle(fields)
+    return "\n".join([*([head] if head else []), *rows]), fields
 
 
 def _bare(rng: Random, english: bool) -> tuple[str, list[Field]]:

@@ -76,7 +76,7 @@ def _sound(found: Example) -> bool:
 
 def _draw(rng: Random, easy: bool) -> Example:
     tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems", "scene", "card"]
-    task = rng.choices(tasks, [14, 11, 3, 1, 2, 2, 11, 11, 27, 18])[0]
+    task = rng.choices(tasks, [11, 9, 2, 1, 2, 2, 8, 7, 36, 22])[0]
     if easy:
         task = rng.choice(["contact", "order", "free", "domain", "domain", "stems", "stems", "stems"])
     if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:
@@ -87,7 +87,7 @@ def _draw(rng: Random, easy: bool) -> Example:
     if task == "domain":
         return _any_domain(rng, rng.random() < 0.3, easy)
     if task in {"scene", "card"}:
-        text, fields = scene(rng, rng.random() < 0.38) if task == "scene" else card(rng, rng.random() < 0.4)
+        text, fields = scene(rng, rng.random() < 0.42) if task == "scene" else card(rng, rng.random() < 0.4)
         return _example(task, task, text, fields)
     if task == "stems":
         return _any_names(rng, rng.random() < 0.3, easy)

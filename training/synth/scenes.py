@@ -1,13 +1,16 @@
 """Short clean reports of what happened: sentences with a value in each clause, or the same as a form.
 
 `frames/scenes.txt` has one scene a line: language, clauses with slots, and for each slot its kind of value and the
-names that a field for it may have. A kind is one of `frames/concept_values.txt` or a pattern in brackets. A clause may
-be left out, so that what it states is absent from a text that has much like it; other absent fields come from other
-scenes.
+names that a field for it may have (after `~` those of the other language and of programmers). A kind is one of
+`frames/concept_values.txt` or a pattern in brackets. A clause may be left out, so that what it states is absent from a
+text that has much like it; what no clause states is always absent; other absent fields come from other scenes. Slots
+without a name are values of something else. `frames/synonyms.txt` has more names, for forms: language, kind, names,
+foreign names.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -15,13 +18,15 @@ from random import Random
 from training.synth import basics
 from training.synth.concept_values import concept_value, fill, pattern_value
 from training.synth.concepts import LISTS, typed
-from training.synth.fields import Field, Gold, number_of
+from training.synth.fields import Field, number_of
 from training.synth.fillers import sentence
 from training.synth.grammar import Sequence, expand, lines, parse, slots, words
 from training.synth.names import shorter, varied
 
 _INTEGERS = frozenset(["num", "few"])
 _NUMBERS = frozenset("num few money price percent weight mu area temp yieldkg agenum rain mileage quantity".split())
+_MEASURE = re.compile(r"-?\d[\d,]*(\.\d+)? ?[^\d\s\-/]{1,4}")
+"""A number with a unit."""
 VAGUE = frozenset(
     "负责人 联系人 经办人 当事人 姓名 地点 日期 时间 地址 编号 人数 费用 金额 价格 原因 单价 总数 数量 年龄 电话 职务 "
     "date place time price cost name location person contact number phone reason total amount age where town item "
@@ -30,6 +35,9 @@ VAGUE = frozenset(
 """Names of fields that mean something in nearly every text: they are not asked for where they would be absent."""
 
 
+FOREIGN = 0.15
+"""How often a field is asked for under a name of the other language, where it has one."""
+BILINGUAL = 0.05
 TEMPTED = 0.6
 """The share of absent fields of other scenes for which the text has a value of their kind."""
 
@@ -40,6 +48,12 @@ class Place:
 
     kind: str
     names: tuple[str, ...]
+    foreign: tuple[str, ...] = ()
+    """Names in the other language, and those of programmers."""
+
+    @classmethod
+    def read(cls, kind: str, names: str, foreign: str = "") -> Place:
+        return cls(kind, tuple(names.split("|")), tuple(foreign.split("|")) if foreign else ())
 
 
 @dataclass(frozen=True)
@@ -59,19 +73,28 @@ def _scenes() -> dict[bool, tuple[_Scene, ...]]:
         for part in said.split(";"):
             name, rest = part.split("=", 1)
             kind, names = rest.rsplit(":", 1)
-            places[name] = Place(kind, tuple(names.split("|")))
+            places[name] = Place.read(kind, *names.split("~"))
         found[language == "en"].append(_Scene(tuple(parse(f"({each})") for each in text.split(" / ")), places))
     return {english: tuple(scenes) for english, scenes in found.items()}
 
 
 @cache
 def places_of_kind(english: bool) -> dict[str, list[Place]]:
-    """Return the places of all scenes by the kind of their values."""
+    """Return the places of all scenes and what forms state, by the kind of their values."""
     found: dict[str, list[Place]] = {}
     for each in _scenes()[english]:
         for place in each.places.values():
             found.setdefault(place.kind, []).append(place)
+    for place in synonyms(english):
+        found.setdefault(place.kind, []).append(place)
     return found
+
+
+@cache
+def synonyms(english: bool) -> list[Place]:
+    """Return what forms state, with the names that it has on them."""
+    rows = (line.split("\t") for line in lines("synonyms"))
+    return [Place.read(*rest) for language, *rest in rows if (language == "en") == english]
 
 
 def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
@@ -96,7 +119,7 @@ def _text(
     rng: Random, chosen: _Scene, kept: list[Sequence], values: dict[str, str], english: bool
 ) -> tuple[str, set[str]]:
     """Return the clauses as prose, as a form or one after the other, and the names of the slots that they state."""
-    labels = {name: _label(rng, chosen.places[name].names, english) for name in values}
+    labels = {name: _label(rng, chosen.places[name], english) for name in values}
     style = rng.random()
     split = len(kept) if style < 0.62 else 0 if style < 0.88 else rng.randint(1, len(kept))
     text, stated = _prose(rng, kept[:split], values, english)
@@ -129,7 +152,8 @@ def _names(rng: Random, places: dict[str, Place]) -> dict[str, str]:
     """Return a name of its own for each slot."""
     found: dict[str, str] = {}
     for slot, place in places.items():
-        free = [name for name in place.names if name not in found.values()]
+        names = place.foreign if rng.random() < FOREIGN else place.names
+        free = [name for name in names or place.names if name not in found.values()]
         found[slot] = rng.choice(free or [f"{place.names[0]} {slot}"])
     return found
 
@@ -161,9 +185,11 @@ def _prose(rng: Random, clauses: list[Sequence], values: dict[str, str], english
     return (text + ("." if english else "。") if text else ""), said
 
 
-def _label(rng: Random, names: tuple[str, ...], english: bool) -> str:
+def _label(rng: Random, place: Place, english: bool) -> str:
     """Return what a form calls a field: one of its names, as it is, shortened or changed."""
-    name, style = rng.choice(names), rng.random()
+    name, style = rng.choice(place.names), rng.random()
+    if place.foreign and rng.random() < BILINGUAL:
+        return f"{name} {rng.choice(place.foreign).replace('_', ' ').capitalize()}"
     return varied(rng, name, english) if style < 0.12 else shorter(rng, name) if style < 0.3 else name
 
 
@@ -196,19 +222,21 @@ def _heading(rng: Random, english: bool) -> str:
     return style.format(what + rng.choice(["登记表", "记录", "单", "卡", "通知", "确认单", "日志"])) + "\n"
 
 
+def is_measure(kind: str, value: str) -> bool:
+    """Whether a value of a kind is a number, or one with a unit."""
+    return kind in _NUMBERS or (kind.startswith("(") and bool(_MEASURE.fullmatch(value)))
+
+
 def field_for(rng: Random, name: str, kind: str, value: str | None) -> Field:
     if kind in LISTS:
         asked, listed = typed(rng, kind, value or concept_value(rng, kind, name.isascii()))
         return Field(name, "phrase", name, value, True, "", "", asked, None if value is None else listed)
     if rng.random() < 0.08:
         name = rng.choice([name.lower(), name.upper(), name.replace(" ", "_").lower()]) if name.isascii() else name
-    number = (
-        number_of(value) if value and kind in _NUMBERS and rng.random() < (0.6 if kind in _INTEGERS else 0.35) else None
-    )
-    kind_of: str = "string"
-    gold: Gold = value
-    if number is not None:
-        kind_of, gold = ("integer" if isinstance(number, int) and rng.random() < 0.7 else "number"), number
-    elif value is None and kind in _NUMBERS and rng.random() < 0.4:
-        kind_of = rng.choice(["integer", "number"])
-    return Field(name, "phrase", name, value, True, "", "", kind_of, gold)
+    drawn = value or value_of(rng, kind, name.isascii())
+    likely = 0.6 if kind in _INTEGERS else 0.35 if is_measure(kind, drawn) else 0.0
+    number = number_of(drawn) if rng.random() < likely else None
+    if number is None:
+        return Field(name, "phrase", name, value, True)
+    asked = "integer" if isinstance(number, int) and rng.random() < 0.7 else "number"
+    return Field(name, "phrase", name, value, True, "", "", asked, None if value is None else number)
