@@ -13,6 +13,7 @@ from random import Random
 
 from training.synth.concept_values import concept_value
 from training.synth.concepts import LISTS
+from training.synth.contrasts import Row, contrasted, owned
 from training.synth.fields import Field
 from training.synth.fillers import sentence
 from training.synth.names import shorter, varied
@@ -27,7 +28,6 @@ from training.synth.scenes import (
     synonyms,
     value_of,
 )
-from training.synth.slots import SIMPLE
 
 _PLAIN = re.compile(
     "(日期|时间|姓名|名称|编号|号码|人员|人数|数量|金额|费用|地点|位置|方式|情况|人|日|数|号|名|量|费|师|员|率|时|于|到|为)$"
@@ -41,6 +41,13 @@ _LISTED = frozenset(
 )
 """Kinds of short texts of which a form often has several."""
 LISTS_OF_THEM = 0.22
+CONTRASTS, OWNERS = 0.35, 0.3
+"""How often a form has fields that only a word tells apart, and a person something of whose is asked for."""
+OWN = frozenset(
+    "电话 联系电话 联系方式 手机 手机号 邮箱 电子邮箱 年龄 工号 部门 职务 地址 住址 Phone Tel. Telephone Email E-mail "
+    "Age Department Position Address Mobile".split()
+)
+"""Names that a form has for something of a person without saying of which."""
 _MEASURE = re.compile(
     r"(\d[\d,.]*) ?([a-zA-Z%℃°/²³]{1,5}|公斤|千克|克|吨|米|元|万元|小时|分钟|天|人|件|升|毫升|平方米|亩)"
 )
@@ -82,28 +89,50 @@ def card(rng: Random, english: bool) -> tuple[str, list[Field]]:
         return _bare(rng, english)
     if style < 0.17:
         return _table(rng, english)
-    count, used, rows = rng.choice([2, 3, 4, 5, 5, 6, 7, 8, 9]), set[str](), dict[str, tuple[str, str, Field]]()
+    count, used, rows = rng.choice([2, 3, 4, 5, 5, 6, 7, 8, 9]), set[str](), list[Row]()
     kinds: list[str] = []
+    absent: list[Field] = []
     for _ in range(count):
         again = kinds and rng.random() < 0.35
         place = rng.choice(places_of_kind(english)[rng.choice(kinds)]) if again else _any(rng, english)
         if row := _row(rng, place, english, used):
-            rows[f"r{len(rows)}"] = row
+            rows.append(row)
             kinds.append(place.kind)
-    labels = {key: label for key, (label, _, _) in rows.items()}
-    values = {key: value for key, (_, value, _) in rows.items()}
-    text = form_text(rng, list(rows), labels, values, english)
+            if place.kind == "person" and rng.random() < OWNERS:
+                rows[-1], field = _owner(rng, row, place, english, bool(used & OWN))
+                absent += [field] if field else []
+    if rng.random() < CONTRASTS:
+        place = _any(rng, english)
+        name = rng.choice(place.names)
+        if not _clashes(set(place.names), used):
+            label = _label(rng, name, place.names, english)
+            more, missing = contrasted(rng, name, label, lambda: value_of(rng, place.kind, english), english)
+            rows, absent = [*rows, *more], [*absent, *missing]
+            used |= {name, label, *place.names}
+    fields = [field for _, _, field in rows]
+    keys = [f"r{number}" for number in range(len(rows))]
+    labels = {key: label for key, (label, _, _) in zip(keys, rows, strict=True)}
+    values = {key: value for key, (_, value, _) in zip(keys, rows, strict=True)}
+    text = form_text(rng, keys, labels, values, english)
     if rng.random() < 0.2:
         note = rng.choice(["Note", "Remarks", "NB"] if english else ["备注", "注", "说明"])
         text = f"{text}\n{note}{': ' if english else '：'}{sentence(rng, english)}"
-    fields = [field for _, _, field in rows.values()]
     fields = rng.sample(fields, rng.randint((len(fields) + 1) // 2, len(fields)))
-    fields += _absent(rng, kinds, english, used)
+    fields += [*absent, *_absent(rng, kinds, english, used)]
     rng.shuffle(fields)
-    return text, fields
+    return text, list({field.name: field for field in fields}.values())
 
 
-def _row(rng: Random, place: Place, english: bool, used: set[str]) -> tuple[str, str, Field] | None:
+def _owner(rng: Random, row: Row, place: Place, english: bool, taken: bool) -> tuple[Row, Field | None]:
+    """Let something of a person be asked for: it stands behind the name, or, where the form has none, nowhere."""
+    label, value, field = row
+    if taken or field.type != "string":
+        return row, None
+    shown, asked = owned(rng, rng.choice(place.names), value, english, rng.random() < 0.5)
+    return (label, shown, field), asked
+
+
+def _row(rng: Random, place: Place, english: bool, used: set[str]) -> Row | None:
     """Return a label, a value and the field that asks for it; None where another one could be meant as well."""
     name = _name(rng, place)
     label = _label(rng, name if name in place.names else rng.choice(place.names), place.names, english)
@@ -117,11 +146,7 @@ def _row(rng: Random, place: Place, english: bool, used: set[str]) -> tuple[str,
     if parts and rng.random() < 0.2:
         value, unit = parts.groups()
         label += rng.choice([f"({unit})", f" ({unit})", f" [{unit}]"] if english else [f"（{unit}）", f"({unit})"])
-    shown = value
-    if place.kind == "person" and rng.random() < 0.12:
-        phone, bracket = SIMPLE["phone0"](rng), rng.choice(["{} ({})", "{}, {}"] if english else ["{}（{}）", "{} {}"])
-        shown = bracket.format(value, phone)
-    return label, shown, field_for(rng, name, place.kind, value)
+    return label, value, field_for(rng, name, place.kind, value)
 
 
 def _name(rng: Random, place: Place) -> str:

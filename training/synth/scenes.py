@@ -11,13 +11,14 @@ foreign names.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
 
 from training.synth import basics
 from training.synth.concept_values import concept_value, fill, pattern_value
 from training.synth.concepts import LISTS, typed
+from training.synth.contrasts import owned
 from training.synth.fields import Field, number_of
 from training.synth.fillers import sentence
 from training.synth.grammar import Sequence, expand, lines, parse, slots, words
@@ -38,6 +39,8 @@ VAGUE = frozenset(
 FOREIGN = 0.15
 """How often a field is asked for under a name of the other language, where it has one."""
 BILINGUAL = 0.05
+OWNERS = 0.25
+"""How often something of a person is asked for."""
 TEMPTED = 0.6
 """The share of absent fields of other scenes for which the text has a value of their kind."""
 
@@ -104,15 +107,32 @@ def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
     kept = [clause for clause in chosen.clauses if rng.random() < 0.8] or [chosen.clauses[0]]
     values = {name: value_of(rng, places[name].kind, english) for name in _slots(kept) if name in places}
     asked = _names(rng, places)
-    text, stated = _text(rng, chosen, kept, values, english)
+    shown, owns = _owners(rng, chosen, values, english)
+    text, stated = _text(rng, chosen, kept, shown, english)
     present = [name for name in values if name in stated]
     wanted = rng.sample(present, rng.randint(min(1 + len(present) // 2, len(present)), len(present)))
     absent = [name for name in places if name not in present and rng.random() < 0.75]
     fields = [field_for(rng, asked[name], places[name].kind, values[name]) for name in wanted]
     fields += [field_for(rng, asked[name], places[name].kind, None) for name in absent]
+    fields += [owned_by if slot in stated else replace(owned_by, value=None) for slot, owned_by in owns]
     fields += _strangers(rng, chosen, english)
     rng.shuffle(fields)
-    return text, fields
+    return text, list({field.name: field for field in fields}.values())
+
+
+def _owners(
+    rng: Random, chosen: _Scene, values: dict[str, str], english: bool
+) -> tuple[dict[str, str], list[tuple[str, Field]]]:
+    """Return the values, some persons with something of theirs behind the name, and the fields that ask for it."""
+    persons = [slot for slot in values if chosen.places[slot].kind == "person"]
+    if not persons or rng.random() > OWNERS:
+        return values, []
+    shown, fields = dict(values), []
+    for slot in rng.sample(persons, min(len(persons), rng.choice([1, 1, 2]))):
+        name = rng.choice(chosen.places[slot].names)
+        shown[slot], field = owned(rng, name, values[slot], english, rng.random() < 0.5)
+        fields.append((slot, field))
+    return shown, fields
 
 
 def _text(
