@@ -33,6 +33,8 @@ VOCABULARY = 4992
 ROWS = 256
 """Answer tokens are filled up to a multiple of this: each new matrix size costs a new compiled kernel."""
 
+PATIENCE = 600.0
+"""Seconds without a batch after which the process that makes them is taken for dead."""
 MEMORY_KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**28)}
 """For glibc in the workers: a step's memory is used again by the next, where fresh pages took a fifth of its time."""
 
@@ -152,7 +154,7 @@ def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, me: Worker) 
     before, saved, shown = time.monotonic(), time.monotonic(), 0.0
     first = clock.tokens
     while clock.progress(plan) < 1.0:
-        batch = me.queue.get()
+        batch = me.queue.get(timeout=PATIENCE)
         loss = loss_of(model, batch, device)
         loss.backward()  # type: ignore[no-untyped-call]
         agree(model, clock)

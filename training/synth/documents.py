@@ -71,7 +71,7 @@ def _sound(found: Example) -> bool:
     wanted: list[str] = []
     for given in found.gold.values():
         wanted += given if isinstance(given, list) else [given] if isinstance(given, str) else []
-    return all(v in found.text for v in wanted) and bool(found.text.strip()) and "\r" not in found.text
+    return all(v in found.text for v in wanted) and bool(found.text.strip() and found.gold) and "\r" not in found.text
 
 
 def _draw(rng: Random, easy: bool) -> Example:

@@ -110,8 +110,10 @@ def scene(rng: Random, english: bool) -> tuple[str, list[Field]]:
     shown, owns = _owners(rng, chosen, values, english)
     text, stated = _text(rng, chosen, kept, shown, english)
     present = [name for name in values if name in stated]
-    wanted = rng.sample(present, rng.randint(min(1 + len(present) // 2, len(present)), len(present)))
-    absent = [name for name in places if name not in present and rng.random() < 0.75]
+    most = min(len(present), rng.choice([3, 4, 5, 6, 7, 8]))
+    wanted = rng.sample(present, rng.randint(min(1 + most // 2, most), most))
+    absent = [name for name in places if name not in present and rng.random() < 0.7]
+    absent = rng.sample(absent, min(len(absent), rng.choice([1, 2, 3, 4, 5])))
     fields = [field_for(rng, asked[name], places[name].kind, values[name]) for name in wanted]
     fields += [field_for(rng, asked[name], places[name].kind, None) for name in absent]
     fields += [owned_by if slot in stated else replace(owned_by, value=None) for slot, owned_by in owns]
@@ -156,7 +158,7 @@ def _strangers(rng: Random, chosen: _Scene, english: bool) -> list[Field]:
     taken = {name for place in chosen.places.values() for name in place.names}
     fields = []
     kinds = sorted({place.kind for place in chosen.places.values()} & places_of_kind(english).keys())
-    for _ in range(rng.choice([0, 1, 1, 2, 3, 4, 5])):
+    for _ in range(rng.choice([0, 0, 1, 1, 2, 3])):
         tempted = kinds and rng.random() < TEMPTED
         other = rng.choice(
             places_of_kind(english)[rng.choice(kinds)] if tempted else [*rng.choice(_scenes()[english]).places.values()]
