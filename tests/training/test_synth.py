@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -11,13 +12,15 @@ import pytest
 from training.domains import FILES, rows
 from training.synth.concept_values import concept_value
 from training.synth.concepts import domains
+from training.synth.contrasts import contrasted, owned
 from training.synth.documents import Example, example
 from training.synth.fields import number_of
 from training.synth.grammar import expand, parse
 from training.synth.layouts import LAYOUTS
+from training.synth.scenes import places_of_kind, value_of
 
 TRAINING = Path(__file__).parents[2] / "training"
-COMMON = frozenset(["headache", "peach", "director"])
+COMMON = frozenset(["headache", "peach", "director", "Washed"])
 """Words that nobody can keep out of either side."""
 
 
@@ -68,6 +71,33 @@ def test_every_kind_of_concept_has_values_in_both_languages() -> None:
         for concept in domain.concepts:
             for english in (False, True):
                 assert concept_value(Random(1), concept.kind, english)
+
+
+@pytest.mark.parametrize("english", [False, True])
+def test_everything_that_scenes_and_forms_state_has_names_and_values(english: bool) -> None:
+    for kind, places in places_of_kind(english).items():
+        assert value_of(Random(1), kind, english)
+        assert all(name == name.strip() != "" for place in places for name in (*place.names, *place.foreign))
+
+
+@pytest.mark.parametrize("english", [False, True])
+def test_what_only_a_word_tells_apart_is_stated_or_absent(english: bool) -> None:
+    for number in range(40):
+        numbers = map(str, count(1000))
+        rows, absent = contrasted(Random(number), "Name", "Label", lambda values=numbers: next(values), english)
+        assert len({field.name for _, _, field in rows} | {field.name for field in absent}) == len(rows) + len(absent)
+        assert all(field.gold == value for _, value, field in rows)
+        assert all(field.gold is None for field in absent)
+
+
+@pytest.mark.parametrize("english", [False, True])
+def test_what_a_person_has_stands_behind_the_name_or_is_absent(english: bool) -> None:
+    for number in range(40):
+        shown, field = owned(Random(number), "Owner", "Li Wei", english, there=True)
+        assert isinstance(field.gold, str)
+        assert shown.startswith("Li Wei")
+        assert field.gold in shown
+        assert owned(Random(number), "Owner", "Li Wei", english, there=False)[1].gold is None
 
 
 @pytest.mark.parametrize(
