@@ -9,7 +9,8 @@ import webbrowser
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import click
 
@@ -27,13 +28,14 @@ from extractor.review.desk import Desk
 from extractor.review.session import ReviewRow
 from extractor.storage.addresses import is_address
 from extractor.storage.compression import codec_of
+from extractor.task.bundled import SCHEMAS
 from extractor.task.task import load_task
 
 EXAMPLES = """\b
 Examples:
-  extractor review results.jsonl -s contact                  opens a page in the browser; Ctrl-C ends
-  extractor review results.jsonl -s contact --status failed  only what failed
-  extractor review results.jsonl -s contact --by Li --all    a second person, what is decided once more
+  extractor review results.jsonl                             opens a page in the browser; Ctrl-C ends
+  extractor review results.jsonl -s my.json --status failed  only what failed, of a schema of one's own
+  extractor review results.jsonl --by Li --all               a second person, what is decided once more
   extractor evaluate results.jsonl results.gold.jsonl -s contact
 """
 
@@ -48,7 +50,7 @@ class ReviewRequest:
     """All of `extractor review`."""
 
     results: str
-    schema: str
+    schema: str | None
     gold: str | None
     by: str | None
     all: bool
@@ -83,7 +85,9 @@ class ReviewRequest:
 
 @request_command(ReviewRequest, epilog=EXAMPLES, short_help="Correct results in a page; they become gold.")
 @click.argument("results")
-@click.option("-s", "--schema", required=True, help="The schema of the run: bundled name, or path.")
+@click.option(
+    "-s", "--schema", help="The schema of the run: bundled name, or path.  [default: the bundled one that results name]"
+)
 @click.option("--gold", metavar="FILE", help="Where decisions go.  [default: the name of the results, .gold.jsonl]")
 @click.option("--by", metavar="NAME", help="Who decides.  [default: the login name]")
 @click.option("--all", is_flag=True, help="Ask about decided rows as well, to look at them once more.")
@@ -101,18 +105,30 @@ def command(request: ReviewRequest) -> None:
     machine is answered, and only with the address that is printed.
     """
     set_logging(DisplayConfig())
-    task, path, reviewer = load_task(request.schema), request.gold_path, request.reviewer
+    path, reviewer = request.gold_path, request.reviewer
+    records = last_records(request.results, "A review goes through")
+    first = next(records, None)
+    if first is None:
+        raise InputError(f"{request.results} holds no rows: there is nothing to review.")
+    request = replace(request, schema=request.schema or _schema_of(first))
+    task = load_task(str(request.schema))
     with GoldFile(path) as gold:
         wanted = Wanted(request.status, request.all, request.limit)
-        selection = rows_to_review(last_records(request.results, "A review goes through"), task, gold, wanted)
-        if not selection.total:
-            raise InputError(f"{request.results} holds no rows: there is nothing to review.")
+        selection = rows_to_review(chain([first], records), task, gold, wanted)
         rows = _with_texts(selection.records, request)
         _say(_opening(selection, len(rows), request))
         if rows:
             session = Session(rows, task, gold, reviewer)
             _serve(Desk(session, request.lang or ""), request)
             _say(_closing(session, len(rows) + selection.wanted - len(selection.records), request))
+
+
+def _schema_of(record: Record) -> str:
+    """Return the name of the bundled schema that made a record. Raise UsageError where there is none."""
+    name, known = record.run.schema, record.run.schema_hash
+    if name in SCHEMAS.names() and known in ("", load_task(name).settings["schema"]):
+        return name
+    raise UsageError(f"The results name the schema {name!r}; no bundled one is the same: say -s and its file.")
 
 
 def _default_gold(results: str) -> str:

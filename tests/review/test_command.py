@@ -213,10 +213,20 @@ def test_with_nothing_left_to_decide_it_says_what_is_next(tmp_path: Path, extrac
     assert "extractor evaluate results.jsonl g.jsonl -s contact" in done.stderr
 
 
+def test_a_bundled_schema_that_the_results_name_need_not_be_named_again(tmp_path: Path, extractor: Run) -> None:
+    (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
+    assert extractor("run", "a.txt", "-s", "contact", "-o", "results.jsonl").returncode == 0
+    (tmp_path / "g.jsonl").write_text(json.dumps({"id": "a.txt", "data": {}}) + "\n", encoding="utf-8")
+    done = extractor("review", "results.jsonl", "--gold", "g.jsonl", "--no-open")
+    assert done.returncode == 0, done.stderr
+    assert "extractor evaluate results.jsonl g.jsonl -s contact" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["results.jsonl"], "Missing option '-s'"),
+        (["others.jsonl"], "name the schema 'device'; no bundled one is the same"),
+        (["changed.jsonl"], "name the schema 'contact'; no bundled one is the same"),
         (["empty.jsonl", "-s", "contact"], "holds no rows"),
         (["gold.jsonl", "-s", "contact"], "gold.jsonl line 1 is not a record"),
         (["results.jsonl", "-s", "contact", "--gold", "results.jsonl"], "holds the results"),
@@ -231,6 +241,10 @@ def test_what_cannot_be_reviewed_is_a_usage_error(
     write(tmp_path, {"a.txt": TEXT}, [found("a.txt", TEXT, {})])
     (tmp_path / "empty.jsonl").write_text("", encoding="utf-8")
     (tmp_path / "gold.jsonl").write_text('{"id": "a", "data": {}}\n', encoding="utf-8")
+    row = json.loads((tmp_path / "results.jsonl").read_text(encoding="utf-8"))
+    for name, run in (("others", {"schema": "device"}), ("changed", {"schema_hash": "0" * 16})):
+        changed = {**row, "run": {**row["run"], **run}}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(changed) + "\n", encoding="utf-8")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     done = extractor("review", *options, "--no-open")
     assert done.returncode == 2, done.stderr
