@@ -87,7 +87,7 @@ def card(rng: Random, english: bool) -> tuple[str, list[Field]]:
     style = rng.random()
     if style < 0.07:
         return _bare(rng, english)
-    if style < 0.17:
+    if style < 0.21:
         return _table(rng, english)
     count, used, rows = rng.choice([2, 3, 4, 5, 5, 6, 7, 8, 9]), set[str](), list[Row]()
     kinds: list[str] = []

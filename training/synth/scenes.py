@@ -41,6 +41,8 @@ FOREIGN = 0.15
 BILINGUAL = 0.05
 OWNERS = 0.25
 """How often something of a person is asked for."""
+TABLES = 0.26
+"""How many forms are a table: a heading row and a row of values."""
 TEMPTED = 0.6
 """The share of absent fields of other scenes for which the text has a value of their kind."""
 
@@ -220,7 +222,7 @@ def form_text(rng: Random, names: list[str], labels: dict[str, str], values: dic
     if rng.random() < 0.4:
         names = rng.sample(names, len(names))
     head = _heading(rng, english) if names and rng.random() < 0.35 else ""
-    if len(names) > 1 and rng.random() < 0.16:
+    if len(names) > 1 and rng.random() < TABLES:
         gap = rng.choice([" | ", " | ", "\t", "|", ","])
         if not any((gap.strip() or gap) in values[name] for name in names):
             left, right = ("| ", " |") if gap == " | " and rng.random() < 0.6 else ("", "")
