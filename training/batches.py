@@ -23,6 +23,9 @@ GREETINGS = 0.04
 """The share of examples that are a plain turn of a conversation, answered in words."""
 SKELETON, DECISION, START, REST, CLOSE = 0.15, 3.0, 2.0, 1.0, 1.5
 """Weights of the loss: what the grammar forces anyway hardly counts, where a value begins counts most."""
+NOTHING, NO_NUMBER = 5.0, 2.0
+"""Weights of `null` for a text and for a number. Under names that it does not know, a model takes some text rather than
+none, for which it has one token; of numbers each digit stands against `null`, so that it takes none too often."""
 
 
 @dataclass(frozen=True)
@@ -52,18 +55,22 @@ def reply_weights(codec: Codec, found: Example) -> tuple[list[int], list[float]]
     weights = [SKELETON] * len(ids)
     first = codec.encode("{")
     ids, weights = ids + first, weights + [SKELETON] * len(first)
+    types = {asked.name: asked.type for asked in found.asked}
     for number, (name, value) in enumerate(found.gold.items()):
         key = answer({name: None})[1:-5]
         lead = tail(codec, (", " if number else "") + key)
         part = tail(codec, answer({name: value})[len(key) + 1 : -1])
-        ids, weights = ids + lead + part, weights + [SKELETON] * len(lead) + _value_weights(part, value is None)
+        ids, weights = ids + lead + part, weights + [SKELETON] * len(lead)
+        weights += _null_weights(part, types[name]) if value is None else _value_weights(part)
     end = [*tail(codec, "}"), 2]
     return ids + end, weights + [SKELETON] * len(end)
 
 
-def _value_weights(part: list[int], absent: bool) -> list[float]:
-    if absent:
-        return [DECISION] + [REST] * (len(part) - 1)
+def _null_weights(part: list[int], asked: str) -> list[float]:
+    return [NO_NUMBER if asked in {"integer", "number"} else NOTHING] + [REST] * (len(part) - 1)
+
+
+def _value_weights(part: list[int]) -> list[float]:
     weights = [DECISION, START * 1.5, START] + [REST] * len(part)
     weights = weights[: len(part)]
     weights[-1] = CLOSE
