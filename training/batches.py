@@ -23,7 +23,7 @@ GREETINGS = 0.04
 """The share of examples that are a plain turn of a conversation, answered in words."""
 SKELETON, DECISION, START, REST, CLOSE = 0.15, 3.0, 2.0, 1.0, 1.5
 """Weights of the loss: what the grammar forces anyway hardly counts, where a value begins counts most."""
-NOTHING, NO_NUMBER = 5.0, 2.0
+NOTHING, NO_NUMBER = 3.5, 1.5
 """Weights of `null` for a text and for a number. Under names that it does not know, a model takes some text rather than
 none, for which it has one token; of numbers each digit stands against `null`, so that it takes none too often."""
 

@@ -41,8 +41,8 @@ FOREIGN = 0.15
 BILINGUAL = 0.05
 OWNERS = 0.25
 """How often something of a person is asked for."""
-TABLES = 0.26
-"""How many forms are a table: a heading row and a row of values."""
+TABLES, PAIRS = 0.26, 0.12
+"""How many forms are a table: a heading row and a row of values; a row for each value."""
 TEMPTED = 0.6
 """The share of absent fields of other scenes for which the text has a value of their kind."""
 
@@ -230,9 +230,21 @@ def form_text(rng: Random, names: list[str], labels: dict[str, str], values: dic
             if left and rng.random() < 0.7:
                 rows.insert(1, "|" + rng.choice(["---|", " --- |", ":--|"]) * len(names))
             return head + "\n".join(rows)
+    if names and rng.random() < PAIRS:
+        return head + _pairs(rng, [(labels[name], values[name]) for name in names], english)
     sign = rng.choice([": ", ": ", " - ", ":"] if english else ["：", "：", "：", ":", " ", "为"])
     end = rng.choice(["\n", "\n", "\n", "; ", ", ", " | "] if english else ["\n", "\n", "\n", "；", "，", " | ", "　"])
     return head + end.join(f"{labels[name]}{sign}{values[name]}" for name in names)
+
+
+def _pairs(rng: Random, pairs: list[tuple[str, str]], english: bool) -> str:
+    """Return a table of two columns, a label and its value in each row, mostly with a heading row."""
+    heads = (
+        ["Item,Entry", "Field,Value", "Item,Details", ","] if english else ["项目,内容", "字段,值", "栏目,说明", ","]
+    )
+    rows = ["| " + " | ".join(each) + " |" for each in [rng.choice(heads).split(","), *pairs]]
+    rows.insert(1, "|" + rng.choice(["---|", " --- |"]) * 2)
+    return "\n".join(rows if rng.random() < 0.85 else rows[2:])
 
 
 def _heading(rng: Random, english: bool) -> str:
