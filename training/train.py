@@ -35,8 +35,8 @@ ROWS = 256
 
 OUTPUT = "transformer.output_layer.weight"
 TEMPERATURE = 1.25
-"""What the output layer is divided by at the end, so that probabilities mean what they say (Guo et al., 2017). Chosen on
-`dev.jsonl` and `domains.jsonl`: without it the model is too sure."""
+"""What the output layer is divided by at the end, so that probabilities mean what they say (Guo et al., 2017). Chosen
+on `dev.jsonl` and `domains.jsonl`: without it the model is too sure."""
 PATIENCE = 600.0
 """Seconds without a batch after which the process that makes them is taken for dead."""
 MEMORY_KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**28)}
