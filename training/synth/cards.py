@@ -110,10 +110,7 @@ def card(rng: Random, english: bool) -> tuple[str, list[Field]]:
             rows, absent = [*rows, *more], [*absent, *missing]
             used |= {name, label, *place.names}
     fields = [field for _, _, field in rows]
-    keys = [f"r{number}" for number in range(len(rows))]
-    labels = {key: label for key, (label, _, _) in zip(keys, rows, strict=True)}
-    values = {key: value for key, (_, value, _) in zip(keys, rows, strict=True)}
-    text = form_text(rng, keys, labels, values, english)
+    text = _form(rng, rows, english)
     if rng.random() < 0.2:
         note = rng.choice(["Note", "Remarks", "NB"] if english else ["备注", "注", "说明"])
         text = f"{text}\n{note}{': ' if english else '：'}{sentence(rng, english)}"
@@ -121,6 +118,13 @@ def card(rng: Random, english: bool) -> tuple[str, list[Field]]:
     fields += [*absent, *_absent(rng, kinds, english, used)]
     rng.shuffle(fields)
     return text, list({field.name: field for field in fields}.values())
+
+
+def _form(rng: Random, rows: list[Row], english: bool) -> str:
+    keys = [str(number) for number in range(len(rows))]
+    labels = {key: label for key, (label, _, _) in zip(keys, rows, strict=True)}
+    values = {key: value for key, (_, value, _) in zip(keys, rows, strict=True)}
+    return form_text(rng, keys, labels, values, english)
 
 
 def _owner(rng: Random, row: Row, place: Place, english: bool, taken: bool) -> tuple[Row, Field | None]:
@@ -219,10 +223,7 @@ def _table(rng: Random, english: bool) -> tuple[str, list[Field]]:
             pairs.append(row)
         else:
             columns.append((place, row))
-    head = form_text(
-        rng, list("ab")[: len(pairs)], dict(zip("ab", [p[0] for p in pairs], strict=False)),
-        dict(zip("ab", [p[1] for p in pairs], strict=False)), english,
-    )  # fmt: skip
+    head = _form(rng, pairs, english)
     count = rng.choice([2, 2, 3, 4])
     gap = rng.choice([" | ", " | ", "\t", ", "])
     cells, fields = [], [field for _, _, field in pairs if rng.random() < 0.8]
@@ -235,8 +236,7 @@ def _table(rng: Random, english: bool) -> tuple[str, list[Field]]:
     rows = [left + gap.join(row) + right for row in zip(*cells, strict=True)]
     if left and rows and rng.random() < 0.8:
         rows.insert(1, "|" + rng.choice(["---|", " --- |"]) * len(cells))
-    absent = [field for field in _absent(rng, kinds, english, used) if rng.random() < 0.6]
-    fields += absent
+    fields += [field for field in _absent(rng, kinds, english, used) if rng.random() < 0.6]
     rng.shuffle(fields)
     return "\n".join([*([head] if head else []), *rows]), fields
 

@@ -39,6 +39,7 @@ VAGUE = frozenset(
 FOREIGN = 0.15
 """How often a field is asked for under a name of the other language, where it has one."""
 BILINGUAL = 0.05
+"""How often a label is followed by its name in the other language."""
 OWNERS = 0.25
 """How often something of a person is asked for."""
 TABLES, PAIRS = 0.26, 0.12
