@@ -33,10 +33,11 @@ VOCABULARY = 4992
 ROWS = 256
 """Answer tokens are filled up to a multiple of this: each new matrix size costs a new compiled kernel."""
 
-OUTPUT = "transformer.output_layer.weight"
+FINAL_NORM = "transformer.encoder.final_layernorm.weight"
 TEMPERATURE = 1.25
-"""What the output layer is divided by at the end, so that probabilities mean what they say (Guo et al., 2017). Chosen
-on `dev.jsonl` and `domains.jsonl`: without it the model is too sure."""
+"""What an exported model's logits are divided by, so that probabilities mean what they say (Guo et al., 2017): the last
+norm's weights are, since the output layer is to stay equal to the embedding. Chosen on `dev.jsonl` and `domains.jsonl`:
+without it the model is too sure."""
 PATIENCE = 600.0
 """Seconds without a batch after which the process that makes them is taken for dead."""
 MEMORY_KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**28)}
@@ -58,7 +59,7 @@ def export(model: ChatGLM, target: Path, source: Path) -> None:
     """Write the model in the original checkpoint's layout."""
     target.mkdir(parents=True, exist_ok=True)
     original = model.original()
-    original[OUTPUT] = original[OUTPUT] / TEMPERATURE
+    original[FINAL_NORM] = original[FINAL_NORM] / TEMPERATURE
     weights = {name: value.detach().bfloat16().contiguous().cpu() for name, value in original.items()}
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
     (target / "config.json").write_text(json.dumps(checkpoint_config(model.shape), indent=2) + "\n", encoding="utf-8")
@@ -257,7 +258,8 @@ def work(worker: int, options: Options, queues: Sequence[Queue[Batch]]) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = ChatGLM(Shape(VOCABULARY)).to(device)
     if options.start:
-        model.load_original(load_file(options.start / "model.safetensors"))
+        weights = load_file(options.start / "model.safetensors")
+        model.load_original(weights | {FINAL_NORM: weights[FINAL_NORM] * TEMPERATURE})
     masters = Masters(model, Rates(options.matrices, options.others), options.average)
     model.to(fast_dtype(device))
     masters.live = list(model.parameters())

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from training import model
@@ -19,6 +20,7 @@ from training.model import ChatGLM, Shape, attend, checkpoint_config
 from training.prompts import SPECIAL, STOP, Codec, answer, render
 from training.synth.documents import Asked, example
 from training.tokenizer import mixed
+from training.train import TEMPERATURE, export
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "extractor" / "models" / "demo"
@@ -117,6 +119,20 @@ def test_the_small_model_equals_transformers_glm() -> None:
     ids = torch.randint(0, 64, (2, 40))
     with torch.inference_mode():
         assert torch.allclose(mine.head(mine(ids)), theirs(ids).logits, atol=1e-5)
+
+
+def test_an_exported_model_is_less_sure_and_keeps_its_output_layer_equal_to_the_embedding(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    mine = ChatGLM(Shape(64, hidden_size=32, ffn_hidden_size=48, num_layers=2, num_attention_heads=4, kv_channels=8))
+    export(mine, tmp_path / "model", DEMO / "tokenizer.model")
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    table, output = (weights[f"transformer.{name}.weight"] for name in ("embedding.word_embeddings", "output_layer"))
+    assert torch.equal(table, output)
+    read = ChatGLM(mine.shape)
+    read.load_original(weights)
+    ids = torch.randint(0, 64, (2, 20))
+    with torch.inference_mode():
+        torch.testing.assert_close(read.head(read(ids)) * TEMPERATURE, mine.head(mine(ids)), atol=0.02, rtol=0.02)
 
 
 def renamed(weights: dict[str, torch.Tensor], shape: Shape) -> dict[str, torch.Tensor]:
