@@ -3,7 +3,7 @@
 Each row of `domains.jsonl` and `unseen.jsonl` asks for fields of its own: values after a label whose words may differ
 from the field's name, values in running sentences, and documents that lack half of what is asked. The generator was
 worked on with the first in view. The second was written by somebody who had not seen the generator, and those who wrote
-scenes afterwards had not seen it.
+scenes afterwards had not seen it; `contrasts` and the last choices were made with its figures in view.
 """
 
 from __future__ import annotations

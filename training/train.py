@@ -36,8 +36,7 @@ ROWS = 256
 FINAL_NORM = "transformer.encoder.final_layernorm.weight"
 TEMPERATURE = 1.25
 """What an exported model's logits are divided by, so that probabilities mean what they say (Guo et al., 2017): the last
-norm's weights are, since the output layer is to stay equal to the embedding. Chosen on `dev.jsonl` and `domains.jsonl`:
-without it the model is too sure."""
+norm's weights are, since the output layer is to stay equal to the embedding. Without it the model is too sure."""
 PATIENCE = 600.0
 """Seconds without a batch after which the process that makes them is taken for dead."""
 MEMORY_KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_TOP_PAD_": str(2**28)}
