@@ -12,14 +12,16 @@ from random import Random
 
 import sentencepiece
 
-from training.prompts import answer, choose
+from training.prompts import choose
 from training.synth.basics import LEVEL_1, TRADITIONAL
-from training.synth.documents import example
+from training.synth.documents import Example, example
 from training.synth.grammar import words
 
 DELIMITER = "\ue000"
-PIECES = 4983
-"""With the nine special ids 4,992, a multiple of 64."""
+PIECES = 8439
+"""With the nine special ids 8,448, a multiple of 64. 3,900 Chinese characters have one each; half of them are Latin."""
+PROMPTS = 0.1
+"""The share of texts with the words of the prompts."""
 MARKS = (
     "，。；：！？、“”‘’（）【】《》「」『』〈〉—…～·￥¥€£×√°℃％＋－＝／＠＃＆＊｜→←◆●○■□★☆☑•©®№①②③④⑤⑥⑦⑧⑨⑩㎡　–＞＜＿"
     "０１２３４５６７８９ＡＢＣＤＥＦＧＨＩＪＫＬＭＮＯＰＱＲＳＴＵＶＷＸＹＺ" + "".join(map(chr, range(33, 127)))
@@ -40,14 +42,29 @@ def separated(text: str) -> str:
 
 
 def corpus(seed: int, count: int, known: frozenset[str]) -> list[str]:
-    """Prompts and answers of generated examples, by line; characters that get no piece (they become bytes) left out."""
+    """What generated examples say around their values, by line, without characters that get no piece (but bytes).
+
+    A word begins a label and ends a programmer's name, so each is there in small letters and with a capital. Values are
+    left out: what a stranger's person is called is no word of the generator's.
+    """
     out = []
     for number in range(count):
         rng = Random(f"tokenizer/{seed}/{number}")
         found = example(rng)
-        text = choose(rng, found) + " " + answer(found.gold)
-        out.append(DELIMITER + separated("".join(sign for sign in text if sign in known)))
+        text = _around(found)
+        prompts = [choose(rng, found)] if rng.random() < PROMPTS else []
+        for each in [text.lower(), text.title(), *prompts]:
+            out.append(DELIMITER + separated("".join(sign for sign in each if sign in known)))
     return out
+
+
+def _around(found: Example) -> str:
+    """Return the names of an example and its text without what is asked for."""
+    text = found.text
+    for gold in found.gold.values():
+        for each in gold if isinstance(gold, list) else [gold]:
+            text = text.replace(each, " ") if isinstance(each, str) and each else text
+    return " ".join([text, *(asked.name for asked in found.asked)])
 
 
 def train(target: Path, seed: int = 1, count: int = 30_000) -> None:
@@ -89,3 +106,9 @@ def mixed(path: Path) -> list[str]:
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(path))
     texts = [pieces.id_to_piece(i) for i in range(3, pieces.get_piece_size()) if not pieces.is_byte(i)]
     return [t for t in texts if len(t) > 1 and not (t.isascii() and t.isalpha())]
+
+
+def parts(pieces: sentencepiece.SentencePieceProcessor, text: str) -> list[int]:
+    """Return the ids of the pieces that a piece of another tokenizer is made of, itself where it is one of them."""
+    known = pieces.piece_to_id(text)
+    return [known] if known != pieces.unk_id() or text == "<unk>" else list(pieces.encode("\n" + text)[2:])

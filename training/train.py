@@ -27,13 +27,14 @@ from training import tokenizer
 from training.batches import Batch, Source, feed
 from training.model import ChatGLM, Shape, checkpoint_config
 from training.optimizers import Masters, Rates
+from training.prompts import SPECIAL, Codec
 
 ROOT = Path(__file__).parent.parent
-VOCABULARY = 4992
 ROWS = 256
 """Answer tokens are filled up to a multiple of this: each new matrix size costs a new compiled kernel."""
 
 FINAL_NORM = "transformer.encoder.final_layernorm.weight"
+EMBEDDING = "transformer.embedding.word_embeddings.weight"
 TEMPERATURE = 1.25
 """What an exported model's logits are divided by, so that probabilities mean what they say (Guo et al., 2017): the last
 norm's weights are, since the output layer is to stay equal to the embedding. Without it the model is too sure."""
@@ -78,6 +79,17 @@ def rate(plan: Plan, steps: int, progress: float) -> float:
     if steps < plan.warmup:
         return (steps + 1) / plan.warmup
     return min(1.0, max(0.0, (1.0 - progress) / plan.decay))
+
+
+def begun(start: Path, pieces: Path) -> dict[str, torch.Tensor]:
+    """Return an exported model's weights for a tokenizer; a piece that is new begins as the mean of its parts."""
+    weights = load_file(start / "model.safetensors")
+    weights[FINAL_NORM] = weights[FINAL_NORM] * TEMPERATURE
+    old, new = (Codec.load(path).pieces for path in (start / "tokenizer.model", pieces))
+    rows = weights[EMBEDDING].float()
+    carried = [rows[tokenizer.parts(old, new.id_to_piece(piece))].mean(0) for piece in range(new.get_piece_size())]
+    special = rows[old.get_piece_size() : old.get_piece_size() + len(SPECIAL)]
+    return weights | {EMBEDDING: torch.cat([torch.stack(carried), special])}
 
 
 def loss_of(model: ChatGLM, batch: Batch, device: torch.device) -> torch.Tensor:
@@ -194,6 +206,7 @@ class Options:
     easy: int
     resume: Path | None
     start: Path | None
+    retokenize: bool
     matrices: float
     others: float
     average: float
@@ -213,6 +226,7 @@ class Options:
 @click.option("--easy", default=12_000, show_default=True, help="Examples of the first, simple kind.")
 @click.option("--resume", type=click.Path(path_type=Path, exists=True), help="A checkpoint.pt to resume from.")
 @click.option("--start", type=click.Path(path_type=Path, exists=True), help="A model's folder to begin from.")
+@click.option("--retokenize", is_flag=True, help="With --start: train the tokenizer anew and carry the embedding over.")
 @click.option("--matrices", default=0.02, show_default=True, help="Learning rate of Muon.")
 @click.option("--others", default=0.003, show_default=True, help="Learning rate of Adam.")
 @click.option("--average", default=0.998, show_default=True, help="Of the moving average of the weights.")
@@ -223,7 +237,7 @@ def main(**options: Any) -> None:
     """Tokenizer, data, training and export in one go."""
     chosen = Options(**options)
     chosen.out.mkdir(parents=True, exist_ok=True)
-    if chosen.start:
+    if chosen.start and not chosen.retokenize:
         shutil.copy(chosen.start / "tokenizer.model", chosen.out)
     if not (chosen.out / "tokenizer.model").exists():
         tokenizer.train(chosen.out)
@@ -255,10 +269,9 @@ def work(worker: int, options: Options, queues: Sequence[Queue[Batch]]) -> None:
         )
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = ChatGLM(Shape(VOCABULARY)).to(device)
+    model = ChatGLM(Shape(tokenizer.PIECES + len(SPECIAL))).to(device)
     if options.start:
-        weights = load_file(options.start / "model.safetensors")
-        model.load_original(weights | {FINAL_NORM: weights[FINAL_NORM] * TEMPERATURE})
+        model.load_original(begun(options.start, options.out / "tokenizer.model"))
     masters = Masters(model, Rates(options.matrices, options.others), options.average)
     model.to(fast_dtype(device))
     masters.live = list(model.parameters())

@@ -213,7 +213,7 @@ def _table(rng: Random, english: bool) -> tuple[str, list[Field]]:
     """Return a table of several rows below a few pairs, and fields that ask for its columns."""
     used, kinds = set[str](), list[str]()
     pairs, columns = [], []
-    for number in range(rng.choice([2, 3, 4, 5, 6])):
+    for number in range(rng.choice([2, 3, 4, 5, 6, 7, 8, 9])):
         place = _any(rng, english)
         row = _row(rng, place, english, used)
         if not row or row[2].type == "array":
@@ -224,7 +224,7 @@ def _table(rng: Random, english: bool) -> tuple[str, list[Field]]:
         else:
             columns.append((place, row))
     head = _form(rng, pairs, english)
-    count = rng.choice([2, 2, 3, 4])
+    count = rng.choice([2, 2, 3, 4, 5])
     gap = rng.choice([" | ", " | ", "\t", ", "])
     cells, fields = [], [field for _, _, field in pairs if rng.random() < 0.8]
     for place, (label, _, field) in columns:

@@ -32,7 +32,7 @@ _SLOTS: dict[str, Callable[[Random], str]] = {
     "email": values.email,
     "address": places.address,
     "eaddress": places.english_address,
-    "ecity": lambda r: r.choice([r.choice(words("english_last")), (basics.pseudo(r) + basics.pseudo(r)).capitalize()]),
+    "ecity": places.english_town,
     "enamefull": values.english_name,
     "name": values.chinese_name,
     "pro": lambda r: r.choice(_PROVINCES),

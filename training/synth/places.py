@@ -89,67 +89,20 @@ def _capitals(rng: Random) -> str:
     return basics.letters(rng, 2, basics.UPPER)
 
 
+def english_town(rng: Random) -> str:
+    """Return a town as English texts name it, one of three made up."""
+    made_up = (basics.pseudo(rng) + basics.pseudo(rng)).capitalize()
+    known = rng.choice(words("english_towns")).replace("_", " ")
+    return rng.choice([known, rng.choice(words("english_last")), made_up])
+
+
 def english_address(rng: Random) -> str:
     name = rng.choice([basics.latin(rng).capitalize(), rng.choice(words("english_last"))])
-    kind = rng.choice(
-        [
-            "Street",
-            "Road",
-            "Avenue",
-            "Lane",
-            "Close",
-            "Drive",
-            "Court",
-            "Way",
-            "St",
-            "Rd",
-            "Ave",
-            "Square",
-            "Terrace",
-            "Crescent",
-            "Blvd",
-            "Hill",
-            "Row",
-            "Quay",
-        ]
-    )
-    town = (
-        (basics.pseudo(rng) + basics.pseudo(rng)).capitalize()
-        if rng.random() < 0.5
-        else rng.choice(
-            [
-                "Leeds",
-                "Bristol",
-                "Austin",
-                "Denver",
-                "Toronto",
-                "Sydney",
-                "Dublin",
-                "Boston",
-                "Oxford",
-                "Glasgow",
-                "Seattle",
-                "Perth",
-            ]
-        )
-    )
-    flat = rng.choice(
-        [
-            "",
-            "",
-            f"Flat {rng.randint(1, 40)}, ",
-            f"Apt {rng.randint(1, 99)}{rng.choice('ABC')}, ",
-            f"Unit {rng.randint(1, 30)}, ",
-        ]
-    )
+    door = f"{rng.choice(['Flat', 'Apt', 'Unit', 'Suite'])} {rng.randint(1, 99)}{rng.choice(['', *'ABC'])}, "
+    street = f"{rng.randint(1, 999)} {name} {rng.choice(words('english_streets'))}"
+    five = basics.digits(rng, 5)
     code = rng.choice(
-        [
-            basics.digits(rng, 5),
-            f"{_capitals(rng)}{rng.randint(1, 20)} {rng.randint(1, 9)}{_capitals(rng)}",
-            f"{_capitals(rng)} {basics.digits(rng, 5)}",
-        ]
+        [five, f"{_capitals(rng)} {five}", f"{_capitals(rng)}{rng.randint(1, 20)} {rng.randint(1, 9)}{_capitals(rng)}"]
     )
-    tail = rng.choice(
-        [f" {code}", f", {code}", "", f", {basics.letters(rng, 2, basics.UPPER)} {basics.digits(rng, 5)}"]
-    )
-    return f"{flat}{rng.randint(1, 999)} {name} {kind}, {town}{tail}"
+    tail = rng.choice([f" {code}", f", {code}", ""])
+    return f"{door if rng.random() < 0.6 else ''}{street}, {english_town(rng)}{tail}"

@@ -22,7 +22,7 @@ from training.synth.contrasts import owned
 from training.synth.fields import Field, number_of
 from training.synth.fillers import sentence
 from training.synth.grammar import Sequence, expand, lines, parse, slots, words
-from training.synth.names import shorter, varied
+from training.synth.names import identifier, shorter, varied
 
 _INTEGERS = frozenset(["num", "few"])
 _NUMBERS = frozenset("num few money price percent weight mu area temp yieldkg agenum rain mileage quantity".split())
@@ -40,9 +40,11 @@ FOREIGN = 0.15
 """How often a field is asked for under a name of the other language, where it has one."""
 BILINGUAL = 0.05
 """How often a label is followed by its name in the other language."""
+OTHER_CASE = 0.2
+"""How often an English name is in other case, or as programmers write it."""
 OWNERS = 0.25
 """How often something of a person is asked for."""
-TABLES, PAIRS = 0.26, 0.12
+TABLES, PAIRS = 0.26, 0.16
 """How many forms are a table: a heading row and a row of values; a row for each value."""
 TEMPTED = 0.6
 """The share of absent fields of other scenes for which the text has a value of their kind."""
@@ -268,8 +270,8 @@ def field_for(rng: Random, name: str, kind: str, value: str | None) -> Field:
     if kind in LISTS:
         asked, listed = typed(rng, kind, value or concept_value(rng, kind, name.isascii()))
         return Field(name, "phrase", name, value, True, "", "", asked, None if value is None else listed)
-    if rng.random() < 0.08:
-        name = rng.choice([name.lower(), name.upper(), name.replace(" ", "_").lower()]) if name.isascii() else name
+    if name.isascii() and rng.random() < OTHER_CASE:
+        name = rng.choice([name.lower(), name.upper(), name.title(), *[identifier(rng, (name,))] * 3])
     drawn = value or value_of(rng, kind, name.isascii())
     likely = 0.6 if kind in _INTEGERS else 0.35 if is_measure(kind, drawn) else 0.0
     number = number_of(drawn) if rng.random() < likely else None

@@ -66,7 +66,10 @@ def _mailbox(rng: Random) -> str:
     if style < 0.6:
         return rng.choice(LOWER) + rng.choice([".", "", "_"]) + pseudo(rng)
     if style < 0.7:
-        return rng.choice(words("english_first")) + rng.choice([".", "", "_"]) + rng.choice(words("english_last"))
+        return rng.choice([".", "", "_"]).join(
+            "".join(sign for sign in rng.choice(words(name)) if sign.isascii() and sign.isalpha())
+            for name in ("english_first", "english_last")
+        )
     return latin(rng) + rng.choice(["", digits(rng, rng.randint(1, 4)), "_" + digits(rng, 2), "+" + latin(rng)])
 
 
