@@ -48,6 +48,7 @@ CASES = [
     (rb"a{\v b}c\v d\v0 e\v f\plain g", "aceg"),
     (rb"{\*\shpinst{\sp{\sn x}{\sv 1}}{\shptxt box}}{\shprslt box}", "box"),
     (b"a\r\nb\nc", "abc"),
+    (b"a{\\loch\\*\\cs7\\cf0 b}{\n\\*\\unknown c}", "ab"),
 ]
 
 

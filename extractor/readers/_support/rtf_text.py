@@ -112,7 +112,8 @@ class RtfParser:
     `show_hidden` keeps hidden words; `hidden` counts those left out. `flows` are the running text and those aside, each
     with the word that began it, `fields` those that are open. `_bytes` are text that is not decoded yet; they are when
     the font or anything but bytes follows. `_to_skip` is what is left of the substitute after a `\\u` escape,
-    `_is_optional` that `\\*` has just been seen.
+    `_at_start` that a group has just begun, `_is_optional` that `\\*` has just been seen there: anywhere else it says
+    nothing of its group (OpenOffice writes it before the style of some words).
     """
 
     code_page: str = "cp1252"
@@ -128,6 +129,7 @@ class RtfParser:
     fields: list[Field] = field(default_factory=list)
     _bytes: bytearray = field(default_factory=bytearray)
     _to_skip: int = 0
+    _at_start: bool = False
     _is_optional: bool = False
 
     def feed(self, data: bytes) -> None:
@@ -157,12 +159,13 @@ class RtfParser:
     def _token(self, match: re.Match[bytes]) -> int:
         """Take one token, and return how many bytes of binary data follow it (`\\bin`)."""
         word, argument, escaped, symbol, brace, plain = match.groups()
+        began, self._at_start = self._at_start, brace == b"{" or (self._at_start and match.lastindex is None)
         if word:
             return self._word(word.decode("ascii"), int(argument) if argument else None)
         if brace:
             self._brace(brace)
         elif symbol == b"*":
-            self._is_optional = True
+            self._is_optional = began
         elif symbol and symbol in SYMBOLS:
             self._write(SYMBOLS[symbol])
         elif escaped or plain:
