@@ -1,9 +1,10 @@
 """Measures a model on documents of domains that it was not trained on: `python -m training.domains [MODEL]`.
 
-Each row of `domains.jsonl` and `unseen.jsonl` asks for fields of its own: values after a label whose words may differ
-from the field's name, values in running sentences, and documents that lack half of what is asked. The generator was
-worked on with the first in view. The second was written by somebody who had not seen the generator, and those who wrote
-scenes afterwards had not seen it; `contrasts` and the last choices were made with its figures in view.
+Each row of `domains.jsonl`, `unseen.jsonl` and `fresh.jsonl` asks for fields of its own: values after a label whose
+words may differ from the field's name, values in running sentences, and documents that lack half of what is asked. The
+generator was worked on with the first in view. The others were written by people who had not seen the generator, nor
+had those who wrote for it afterwards seen them; `unseen.jsonl` was in view when `contrasts` and the pieces of English
+words were made, `fresh.jsonl` only when the weights were ready.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import click
@@ -21,14 +23,25 @@ from extractor.data import Document, Json, Source
 from extractor.evaluation import Annotation, Evaluation, evaluate
 from extractor.evaluation.calibration import calibrate
 from extractor.task.shorthand import schema_from_fields
+from training.synth.concepts import domains
+from training.synth.scenes import places_of_kind
 
-FILES = tuple(Path(__file__).with_name(name) for name in ("domains.jsonl", "unseen.jsonl"))
+FILES = tuple(Path(__file__).with_name(name) for name in ("domains.jsonl", "unseen.jsonl", "fresh.jsonl"))
 
 
 def rows(path: Path) -> Iterator[dict[str, Json]]:
     """Yield the documents with their `group`, `fields` and `gold`."""
     for line in path.read_text(encoding="utf-8").splitlines():
         yield json.loads(line)
+
+
+@cache
+def trained_names() -> frozenset[str]:
+    """Return the names of fields that the generator has, but for the bundled ones and those made of stems."""
+    places = (place for english in (False, True) for same in places_of_kind(english).values() for place in same)
+    concepts = (concept for domain in domains().values() for concept in domain.concepts)
+    names = [*(each.names + each.foreign for each in places), *(own for each in concepts for own in each.names)]
+    return frozenset(name for some in names for name in some)
 
 
 @dataclass
@@ -85,6 +98,9 @@ def measure(file: Path, model: str, prompt: str, wrong: bool) -> dict[str, Group
 def main(model: str, files: tuple[Path, ...], prompt: str, wrong: bool) -> None:
     """Print the share of fields that are right by file and group, and the calibration of the values found."""
     for file in files:
+        asked = [name for row in rows(file) for name in row["gold"]]
+        known = sum(name in trained_names() for name in asked)
+        click.echo(f"{file.name}: {known} of {len(asked)} names occur in training")
         for name, group in measure(file, model, prompt, wrong).items():
             click.echo(f"{file.name} {name:10} {group}")
 

@@ -89,7 +89,10 @@ class Backend:
         device = runner.kv_shape.device
         cache_bytes = self._config.kv_memory or platforms.kv_cache_budget(device)
         config = SchedulerConfig(
-            self._config.batch_size, platforms.max_batched_tokens(device), platforms.speculative_rows(device)
+            self._config.batch_size,
+            platforms.max_batched_tokens(device),
+            platforms.speculative_rows(device),
+            platforms.tokens_beside_first(device),
         )
         engine = Engine(runner, self._tokenizer.stop_ids, config, cache_bytes)
         vocabulary = Vocabulary(self._tokenizer, self._shape.vocab_size)

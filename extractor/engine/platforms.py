@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from extractor.kernels import processor
+
 _SMALL_MODEL = 50_000_000
 """Parameters below which a second thread costs more in waiting than it saves."""
 
@@ -102,6 +104,15 @@ def max_batched_tokens(device: torch.device) -> int:
 def speculative_rows(device: torch.device) -> int:
     """Return the rows of a step up to which reading the weights takes the time, not computing: a draft is cheap."""
     return 256 if device.type == "cuda" else 32
+
+
+def tokens_beside_first(device: torch.device) -> int:
+    """Return the tokens of other prompts that hardly lengthen a step of the very first answer.
+
+    A step of one row takes as long as reading the weights; without a matrix unit a chunk of a prompt, which has 17 rows
+    or more, makes it longer by its products.
+    """
+    return 256 if device.type == "cuda" else 32 if processor.level() >= processor.Level.AMX else 0
 
 
 def _available() -> int:

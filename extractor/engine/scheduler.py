@@ -2,7 +2,7 @@
 
 Sequences wait, then run until they finish. Each step decodes every sequence that is decoding (never delayed, so that
 answers end soon) and fills up with chunks of prompts to `max_num_batched_tokens` (chunked prefill). The very first
-answer does not wait for the prompts after it: until it ends, chunks are so short that they hardly lengthen a step.
+answer does not wait for the prompts after it: until it ends, a step reads no more of them than hardly lengthens it.
 
 Invariants, which hold between any two calls:
 
@@ -53,6 +53,7 @@ class SchedulerConfig:
     max_num_seqs: int  # sequences that run at a time
     max_num_batched_tokens: int  # tokens of a step; decoding alone may exceed it
     max_speculative_rows: int  # rows of a step up to which a draft token is worth its row; 0: no speculation
+    max_tokens_beside_first: int = 0  # of other prompts, in a step of the very first answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class Scheduler:
         room = self.config.max_num_batched_tokens - sum(len(each.segment.ids) for each in scheduled)
         if first and self.running:
             self._first_steps -= bool(scheduled)
-            room = min(room, self.config.max_speculative_rows if scheduled else len(self.running[0].pending))
+            room = min(room, self.config.max_tokens_beside_first if scheduled else len(self.running[0].pending))
         for sequence in self.running:
             # A chunk is never so short that it would be a decode segment, and a step is never empty.
             if len(sequence.pending) > MAX_DECODE_TOKENS and (room > MAX_DECODE_TOKENS or not scheduled):

@@ -92,8 +92,9 @@ def test_greedy_answers_are_those_of_the_reference() -> None:
         assert answer.finish == ("stop" if ended else "length")
 
 
-def test_the_first_answer_does_not_wait_until_the_prompts_after_it_are_read() -> None:
-    config = SchedulerConfig(64, 512, 32)
+@pytest.mark.parametrize("beside", [0, 32])
+def test_the_first_answer_does_not_wait_until_the_prompts_after_it_are_read(beside: int) -> None:
+    config = SchedulerConfig(64, 512, 32, beside)
     engine = Engine(runner(), TOKENIZER.stop_ids, config, 2**30)
     texts = [f"{number} General Language Model " * 60 for number in range(12)]
     requests = [request(text, constrain=False, max_tokens=8) for text in texts]
@@ -106,7 +107,7 @@ def test_the_first_answer_does_not_wait_until_the_prompts_after_it_are_read() ->
     run(engine)
     engine.close()
     assert [key for key, _ in ended] == [first]
-    assert read <= len(requests[0].ids) + (config.max_speculative_rows + 16) * steps
+    assert read <= len(requests[0].ids) + (beside + 16) * steps
     assert read < everything / 4
 
 

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from training.domains import FILES, rows
+from training.domains import FILES, rows, trained_names
 from training.synth.concept_values import concept_value
 from training.synth.concepts import domains
 from training.synth.contrasts import contrasted, owned
@@ -113,6 +113,13 @@ def test_the_domains_for_measuring_are_not_those_for_training() -> None:
     names = {name for domain in domains().values() for each in domain.concepts for own in each.names for name in own}
     fields = [name for file in FILES for row in rows(file) for name in row["gold"]]
     assert sum(name in names for name in fields) < len(fields) / 9
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_the_readme_says_how_many_of_the_names_for_measuring_occur_in_training(file: Path) -> None:
+    fields = [name for row in rows(file) for name in row["gold"]]
+    known = sum(name in trained_names() for name in fields)
+    assert f"{known} of {len(fields)}" in (TRAINING / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("file", ["dev.jsonl", *(file.name for file in FILES)])

@@ -48,7 +48,7 @@ OWN = frozenset(
     "Age Department Position Address Mobile".split()
 )
 """Names that a form has for something of a person without saying of which."""
-_MEASURE = re.compile(
+_NUMBER_AND_UNIT = re.compile(
     r"(\d[\d,.]*) ?([a-zA-Z%℃°/²³]{1,5}|公斤|千克|克|吨|米|元|万元|小时|分钟|天|人|件|升|毫升|平方米|亩)"
 )
 """A number with a unit, which a form may have in its label instead."""
@@ -146,7 +146,7 @@ def _row(rng: Random, place: Place, english: bool, used: set[str]) -> Row | None
     value = value_of(rng, place.kind, english)
     if place.kind in _LISTED and rng.random() < LISTS_OF_THEM:
         return label, *_several(rng, name, place.kind, value, english)
-    parts = _MEASURE.fullmatch(value) if is_measure(place.kind, value) else None
+    parts = _NUMBER_AND_UNIT.fullmatch(value) if is_measure(place.kind, value) else None
     if parts and rng.random() < 0.2:
         value, unit = parts.groups()
         label += rng.choice([f"({unit})", f" ({unit})", f" [{unit}]"] if english else [f"（{unit}）", f"({unit})"])
