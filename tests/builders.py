@@ -63,3 +63,11 @@ def grounded(prompt: Prompt, answer: Json, **more: Json) -> Outcome:
     """Return the outcome of parsing and grounding an answer to a prompt."""
     outcome = parse(Completion(prompt, json.dumps(answer, ensure_ascii=False), **more))
     return ground(outcome) if isinstance(outcome, Extraction) else outcome
+
+
+def levels(count: int, members: int) -> Schema:
+    """Return a schema with a field `x`: levels of objects with so many members each, the last of which are strings."""
+    inner = {f"l{n}": {f"m{i}": {"$ref": f"#/$defs/l{n + 1}"} for i in range(members)} for n in range(count)}
+    objects: Schema = {name: {"type": "object", "properties": properties} for name, properties in inner.items()}
+    definitions = objects | {f"l{count}": {"type": "string", "maxLength": 20}}
+    return {"type": "object", "properties": {"x": {"$ref": "#/$defs/l0"}}, "$defs": definitions}

@@ -10,7 +10,7 @@ from extractor.data import Json, Record
 from extractor.errors import UsageError
 from extractor.report.entries import lowest_confidence
 from extractor.storage.flat_rows import flat_rows
-from extractor.task.column_types import column_type
+from extractor.task.column_types import column_types
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -63,7 +63,7 @@ def _types(records: Sequence[Record]) -> dict[str, str]:
     for record in records:
         if isinstance(record, TypedRecord) and record.view.task and not types:
             task = record.view.task
-            types = {field.name: column_type(task.compiled, field.node.name).name for field in task.fields}
+            types = {name: type.name for name, type in column_types(task).items()}
         for name in record.data or ():
             types.setdefault(name, "")
     return types

@@ -28,6 +28,8 @@ MAX_OVERLAP_SHARE = 4
 """The overlap is at most a quarter of a chunk."""
 
 ANSWER_SHARE = 8
+MOST_CHARACTERS = 16
+"""Characters of a token at most, as answers go."""
 MIN_ANSWER, MAX_ANSWER = 256, 1024
 """Tokens: without `max_tokens` an answer gets an eighth of the context within these bounds."""
 
@@ -86,5 +88,5 @@ class Budget:
 
     def _fits(self, task: Task) -> bool:
         """Tell whether one answer holds what a task asks for, and the instructions take half of the rest at most."""
-        usual = self.backend.count_tokens(field_groups.usual_answer(task))
+        usual = self.backend.count_tokens(field_groups.usual_answer(task, self.answer * MOST_CHARACTERS))
         return usual <= self.answer and self.instructions(task) <= (self.backend.context - self.answer) // 2

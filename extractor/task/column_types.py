@@ -15,6 +15,8 @@ from extractor.task.task import Task
 SCALARS = ("string", "integer", "number", "boolean")
 DEEPEST = 8
 """How deep columns go; a schema may refer to itself."""
+MOST_SCALARS = 1000
+"""Scalars in a column; definitions that name one another, each with many members, would go on to billions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +31,10 @@ class ColumnType:
 JSON = ColumnType("json")
 
 
-def column_type(schema: CompiledSchema, name: Name, depth: int = 0) -> ColumnType:
-    """Return the type of the values that a node asks for, null apart."""
-    options = [option for option in schema.options(schema[name]) if option.kinds]
-    if depth > DEEPEST or len(options) != 1:
-        return JSON
-    node = options[0]
-    kind = node.kinds[0] if len(node.kinds) == 1 else ""
-    if kind == "array":
-        plain = node.items is not None and not node.prefix and not schema[node.items].is_anything
-        return ColumnType("list", column_type(schema, node.items, depth + 1)) if plain and node.items else JSON
-    if kind == "object":
-        return _object(schema, node, depth)
-    return ColumnType(kind) if kind in SCALARS else JSON
+def column_types(task: Task) -> dict[str, ColumnType]:
+    """Return the type of the values that each field of a task asks for, null apart."""
+    columns = _Columns(task.compiled)
+    return {field.name: columns.of(field.node.name)[0] for field in task.fields}
 
 
 def normalizations(task: Task) -> dict[str, Normalization]:
@@ -54,8 +47,35 @@ def normalizations(task: Task) -> dict[str, Normalization]:
     return found
 
 
-def _object(schema: CompiledSchema, node: SchemaNode, depth: int) -> ColumnType:
-    if node.is_map or not node.properties:
-        return JSON
-    members = {name: column_type(schema, sub, depth + 1) for name, sub in node.properties.items()}
-    return ColumnType("object", members=members)
+@dataclass(frozen=True)
+class _Columns:
+    """Finds the types of nodes, each with how many scalars it has."""
+
+    schema: CompiledSchema
+    known: dict[tuple[Name, int], tuple[ColumnType, int]] = field(default_factory=dict)
+
+    def of(self, name: Name, depth: int = 0) -> tuple[ColumnType, int]:
+        if (name, depth) not in self.known:
+            options = [option for option in self.schema.options(self.schema[name]) if option.kinds]
+            plain = depth <= DEEPEST and len(options) == 1 and len(options[0].kinds) == 1
+            self.known[name, depth] = self._of(options[0], depth) if plain else (JSON, 1)
+        return self.known[name, depth]
+
+    def _of(self, node: SchemaNode, depth: int) -> tuple[ColumnType, int]:
+        (kind,) = node.kinds
+        if kind == "array" and node.items is not None and not node.prefix and not self.schema[node.items].is_anything:
+            items, scalars = self.of(node.items, depth + 1)
+            return ColumnType("list", items), scalars
+        if kind == "object" and node.properties and not node.is_map:
+            return self._object(node, depth)
+        return (ColumnType(kind) if kind in SCALARS else JSON), 1
+
+    def _object(self, node: SchemaNode, depth: int) -> tuple[ColumnType, int]:
+        members: dict[str, ColumnType] = {}
+        together = 0
+        for name, sub in node.properties.items():
+            members[name], scalars = self.of(sub, depth + 1)
+            together += scalars
+            if together > MOST_SCALARS:
+                return JSON, 1
+        return ColumnType("object", members=members), together

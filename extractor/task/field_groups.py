@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
-from extractor.data import Json
 from extractor.task.schema_node import CompiledSchema, Name, SchemaNode, entries
 from extractor.task.task import Task
 
@@ -67,12 +67,12 @@ def _longest_that_fits(names: Sequence[str], fits: Callable[[Sequence[str]], boo
     return counts[bisect_left(counts, True, lo=1, key=lambda count: not fits(names[:count])) - 1]
 
 
-def usual_answer(task: Task) -> str:
-    """Return an answer of the size that is to be expected."""
-    usual = _Usual(task.compiled)
-    fields = {each.name: usual.value(each.node.name) for each in task.fields}
+def usual_answer(task: Task, most: int) -> str:
+    """Return an answer of the size that is to be expected; what comes after so many characters is left out."""
+    usual = _Usual(task.compiled, most)
+    fields = ((each.name, usual.value(each.node.name)) for each in task.fields)
     named = [usual.entries(option, 0) for option in task.compiled.options(task.compiled.root)]
-    return json.dumps(fields | max(named, key=len), ensure_ascii=False)
+    return usual.object(chain(fields, max(named, key=len)))
 
 
 def longest_value(task: Task) -> int:
@@ -82,57 +82,76 @@ def longest_value(task: Task) -> int:
     """
     names = [each.node.name for each in task.fields]
     names += [name for option in task.compiled.options(task.compiled.root) for name in entries(option)]
-    return LABEL + max(_longest(task.compiled, name) for name in names)
+    return LABEL + max(map(_Longest(task.compiled).of, names))
 
 
 @dataclass(frozen=True)
 class _Usual:
-    """Makes up values of the size that is to be expected, of each node once; a node inside itself is left out."""
+    """Makes up the JSON of values of the size that is to be expected; a node inside itself is left out.
+
+    So are the members of a value that `most` characters have passed: definitions that name one another, each with
+    hundreds of members, would go on to billions.
+    """
 
     schema: CompiledSchema
+    most: int
     around: list[Name] = field(default_factory=list)
-    known: dict[tuple[Name, int], Json] = field(default_factory=dict)
+    known: dict[tuple[Name, int], str] = field(default_factory=dict)
 
-    def value(self, name: Name, depth: int = 0) -> Json:
-        """Return the largest of the values that the alternatives of a node usually have."""
+    def value(self, name: Name, depth: int = 0) -> str:
+        """Return the longest of the values that the alternatives of a node usually have."""
         if depth > _DEEPEST or name in self.around:
-            return None
+            return "null"
         if (name, depth) not in self.known:
             self.around.append(name)
-            values = [self._value(node, depth) for node in self.schema.options(self.schema[name])]
+            values = (self._value(node, depth) for node in self.schema.options(self.schema[name]))
+            self.known[name, depth] = max(values, key=len)
             self.around.pop()
-            self.known[name, depth] = max(values, key=lambda value: len(json.dumps(value)))
         return self.known[name, depth]
 
-    def _value(self, node: SchemaNode, depth: int) -> Json:
+    def _value(self, node: SchemaNode, depth: int) -> str:
         if node.values:
-            return max(node.values, key=lambda value: len(json.dumps(value)))
+            return max(map(_json, node.values), key=len)
         asked = ("string",) if node.is_anything else node.kinds
-        kinds = [self._of_kind(node, kind, depth) for kind in asked] or [None]
-        return max(kinds, key=lambda value: len(json.dumps(value)))
+        return max((self._of_kind(node, kind, depth) for kind in asked), key=len, default="null")
 
-    def _of_kind(self, node: SchemaNode, kind: str, depth: int) -> Json:
+    def _of_kind(self, node: SchemaNode, kind: str, depth: int) -> str:
         if kind == "array":
             return self._items(node, depth)
         if kind == "object":
-            members = {name: self.value(sub, depth + 1) for name, sub in node.properties.items()}
-            return members | self.entries(node, depth)
+            members = ((name, self.value(sub, depth + 1)) for name, sub in node.properties.items())
+            return self.object(chain(members, self.entries(node, depth)))
         if kind == "string":
             length = _within(USUAL_LENGTH, node.bounds.min_length, node.bounds.max_length)
-            return (_SOME_TEXT * (length // len(_SOME_TEXT) + 1))[:length]
-        return {"number": 12345.67, "integer": 1234567, "boolean": False}.get(kind)
+            return _json((_SOME_TEXT * (length // len(_SOME_TEXT) + 1))[:length])
+        return {"number": "12345.67", "integer": "1234567", "boolean": "false"}.get(kind, "null")
 
-    def entries(self, node: SchemaNode, depth: int) -> dict[str, Json]:
+    def entries(self, node: SchemaNode, depth: int) -> list[tuple[str, str]]:
         """Return the members that a map usually has besides its properties."""
         values = [self.value(name, depth + 1) for name in entries(node)]
-        return {f"{_SOME_TEXT[:LABEL]}{number}": each for number, each in enumerate(values * USUAL_ITEMS)}
+        return [(f"{_SOME_TEXT[:LABEL]}{number}", each) for number, each in enumerate(values * USUAL_ITEMS)]
 
-    def _items(self, node: SchemaNode, depth: int) -> Json:
-        first = [self.value(name, depth + 1) for name in node.prefix]
-        if node.items is None or node.no_more_items:
-            return first
-        count = _within(USUAL_ITEMS, node.bounds.min_items, node.bounds.max_items)
-        return [*first, *[self.value(node.items, depth + 1)] * max(0, count - len(first))]
+    def _items(self, node: SchemaNode, depth: int) -> str:
+        items = [self.value(name, depth + 1) for name in node.prefix]
+        if node.items is not None and not node.no_more_items:
+            count = _within(USUAL_ITEMS, node.bounds.min_items, node.bounds.max_items)
+            items += [self.value(node.items, depth + 1)] * max(0, count - len(items))
+        return f"[{self._joined(items)}]"
+
+    def object(self, members: Iterable[tuple[str, str]]) -> str:
+        return f"{{{self._joined(f'{_json(name)}: {value}' for name, value in members)}}}"
+
+    def _joined(self, parts: Iterable[str]) -> str:
+        taken, length = [], 0
+        for part in parts:
+            taken.append(part)
+            length += len(part)
+            if length > self.most:
+                break
+        return ", ".join(taken)
+
+
+_json = partial(json.dumps, ensure_ascii=False)
 
 
 def _within(usual: int, least: int | None, most: int | None) -> int:
@@ -140,14 +159,21 @@ def _within(usual: int, least: int | None, most: int | None) -> int:
     return count if most is None else min(count, most)
 
 
-def _longest(schema: CompiledSchema, name: Name, depth: int = 0) -> int:
-    """Return the characters of the longest stretch of text that is one value, or one item of a list."""
-    if depth > _DEEPEST:
-        return 0
-    found = [0]
-    for node in schema.options(schema[name]):
-        found.append(node.bounds.max_length or 0)
-        found.append(sum(_longest(schema, sub, depth + 1) for sub in node.properties.values()))
+@dataclass(frozen=True)
+class _Longest:
+    """Finds the characters of the longest stretch of text that is one value, or one item of a list."""
+
+    schema: CompiledSchema
+    known: dict[tuple[Name, int], int] = field(default_factory=dict)
+
+    def of(self, name: Name, depth: int = 0) -> int:
+        if depth > _DEEPEST:
+            return 0
+        if (name, depth) not in self.known:
+            self.known[name, depth] = max(self._of(node, depth + 1) for node in self.schema.options(self.schema[name]))
+        return self.known[name, depth]
+
+    def _of(self, node: SchemaNode, depth: int) -> int:
+        together = sum(self.of(sub, depth) for sub in node.properties.values())
         inside = (*node.prefix, *([] if node.items is None else [node.items]), *entries(node))
-        found += [_longest(schema, sub, depth + 1) for sub in inside]
-    return max(found)
+        return max(node.bounds.max_length or 0, together, *(self.of(sub, depth) for sub in inside))

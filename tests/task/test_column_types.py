@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from extractor.task.column_types import JSON, ColumnType, column_type
+from extractor.task.column_types import JSON, MOST_SCALARS, ColumnType, column_types
 from extractor.task.task import make_task
+from tests.builders import levels
 
 TEXT, WHOLE = ColumnType("string"), ColumnType("integer")
 
@@ -31,14 +32,23 @@ TEXT, WHOLE = ColumnType("string"), ColumnType("integer")
 )
 def test_the_type_of_a_column_is_that_of_its_values(schema: Any, expected: ColumnType) -> None:
     task = make_task({"type": "object", "properties": {"x": schema}})
-    assert column_type(task.compiled, task.fields[0].node.name) == expected
+    assert column_types(task) == {"x": expected}
 
 
 def test_a_schema_that_refers_to_itself_ends_in_a_column_of_json() -> None:
     tree = {"type": "object", "properties": {"below": {"$ref": "#/$defs/tree"}}}
     task = make_task({"type": "object", "properties": {"tree": {"$ref": "#/$defs/tree"}}, "$defs": {"tree": tree}})
-    column, depth = column_type(task.compiled, task.fields[0].node.name), 0
+    column, depth = column_types(task)["tree"], 0
     while column.members:
         column, depth = column.members["below"], depth + 1
     assert column == JSON
     assert depth > 1
+
+
+def scalars(column: ColumnType) -> int:
+    return sum(map(scalars, column.members.values())) if column.members else 1
+
+
+def test_definitions_that_name_one_another_end_in_columns_of_json() -> None:
+    """Written out, these levels of forty members each would be trillions of columns."""
+    assert scalars(column_types(make_task(levels(8, 40)))["x"]) <= MOST_SCALARS

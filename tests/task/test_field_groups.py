@@ -10,9 +10,9 @@ from extractor.config import RunConfig
 from extractor.data import Json, Prompt, Record
 from extractor.errors import UsageError
 from extractor.pipeline import Pipeline
-from extractor.task.field_groups import groups, longest_value, usual_answer
+from extractor.task.field_groups import LABEL, groups, longest_value, usual_answer
 from extractor.task.task import Schema, Task, make_task
-from tests.builders import INTEGER, STRING, STRINGS, a_document, a_task
+from tests.builders import INTEGER, STRING, STRINGS, a_document, a_task, levels
 
 MANY = {f"字段{number:02d}": STRING for number in range(60)}
 TEXT = "。".join(f"{name}：值{name[2:]}" for name in MANY) + "。"
@@ -60,7 +60,7 @@ def test_few_fields_are_one_question() -> None:
 
 def test_every_field_is_in_exactly_one_group_and_a_field_that_fits_nowhere_is_alone() -> None:
     task = a_task(甲=STRING, 表={"type": "array", "items": STRING, "minItems": 50}, 乙=STRING, 丙=STRING)
-    found = groups(task, lambda part: len(usual_answer(part)) <= 80)
+    found = groups(task, lambda part: len(usual_answer(part, 10_000)) <= 80)
     assert [[field.name for field in group.fields] for group in found] == [["甲", "乙", "丙"], ["表"]]
 
 
@@ -80,7 +80,7 @@ def test_thousands_of_fields_take_few_questions_to_group() -> None:
 
 def test_a_schema_that_refers_to_itself_is_expected_to_end_at_once() -> None:
     node: Schema = {"type": "object", "properties": {"名": STRING, "下": {"type": "array", "items": {"$ref": "#"}}}}
-    assert len(usual_answer(make_task(node))) < 400
+    assert len(usual_answer(make_task(node), 10_000)) < 400
 
 
 @pytest.mark.parametrize(
@@ -170,3 +170,12 @@ def test_the_overlap_holds_the_longest_value_twice_if_there_is_room() -> None:
     assert overlap(long, overlap=10) == 10
     assert overlap(a_task(名=STRINGS)) == 64
     assert Pipeline(long, Backend(context=500), RunConfig(max_tokens=100)).budget.overlap < 100
+
+
+def test_definitions_that_name_one_another_are_not_written_out() -> None:
+    """Written out, these levels of forty members each would be trillions of characters."""
+    task = make_task(levels(8, 40))
+    answer = usual_answer(task, 10_000)
+    assert json.loads(answer).keys() == {"x"}
+    assert 10_000 < len(answer) < 100_000
+    assert longest_value(make_task(levels(4, 40))) == LABEL + 20 * 40**4

@@ -9,7 +9,7 @@ from typing import TypeVar
 from extractor.annotation_formats._support.annotated_text import AnnotatedText, Notes
 from extractor.data import Json
 from extractor.task.coerce import Coercer
-from extractor.task.column_types import JSON, SCALARS, ColumnType, column_type
+from extractor.task.column_types import JSON, SCALARS, ColumnType, column_types
 from extractor.task.task import Task
 from extractor.text.json_pointer import escape_pointer, scalars
 
@@ -20,7 +20,7 @@ def shaped(item: AnnotatedText, task: Task, notes: Notes) -> AnnotatedText:
     """Return a text with values as the task's schema asks for them; what finds no room there is noted."""
     if item.data is None:
         return item
-    types = {field.name: column_type(task.compiled, field.node.name) for field in task.fields}
+    types = column_types(task)
     data: dict[str, Json] = {}
     moved: dict[str, str] = {}
     for name, value in item.data.items():

@@ -18,7 +18,7 @@ from extractor.sinks._support.folded_table import Stored
 from extractor.storage.flat_rows import COLUMNS
 from extractor.storage.resume import RowSummary
 from extractor.storage.sink import SinkOptions
-from extractor.task.column_types import JSON, SCALARS, ColumnType, column_type, normalizations
+from extractor.task.column_types import JSON, SCALARS, ColumnType, column_types, normalizations
 from extractor.text.json_pointer import escape_pointer
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ArrowLayout:
         if options.flatten:
             return cls(_flat_schema(), list(COLUMNS), _stored_flat, RowSummary.from_columns)
         task = options.task
-        members = {field.name: column_type(task.compiled, field.node.name) for field in task.fields} if task else {}
+        members = column_types(task) if task else {}
         data = ColumnType("object", members=members) if members else JSON
         forms = [name for name in (normalizations(task) if task else ()) if members[name].name in SCALARS]
         columns = ["id", "status", "code", "source", "run", "usage"]

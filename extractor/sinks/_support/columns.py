@@ -17,7 +17,7 @@ from extractor.sinks._support.cell_types import as_text, fit
 from extractor.storage import flat_rows
 from extractor.storage.rows import to_row
 from extractor.storage.sink import SinkOptions
-from extractor.task.column_types import SCALARS, ColumnType, column_type, normalizations
+from extractor.task.column_types import SCALARS, ColumnType, column_types, normalizations
 from extractor.task.task import Task
 from extractor.text.json_pointer import escape_pointer
 
@@ -97,8 +97,7 @@ class Columns:
 
 def _types(task: Task) -> dict[str, str]:
     """Return the type of each field's column: that of a scalar, or JSON."""
-    types = {field.name: column_type(task.compiled, field.node.name).name for field in task.fields}
-    return {name: type if type in SCALARS else "json" for name, type in types.items()}
+    return {name: type.name if type.name in SCALARS else "json" for name, type in column_types(task).items()}
 
 
 def _forms(task: Task, types: Mapping[str, str]) -> dict[str, str]:
