@@ -40,6 +40,8 @@ BESIDE_REFERENCE = (
 """What counts beside a reference where it stands alone by the rule, up to draft 7; so does what begins with `x-`."""
 
 _ALONE = re.compile(r"json-schema\.org/draft-0[3-7]/")
+UNREAD = frozenset(("deprecated", "readOnly", "writeOnly", "examples"))
+"""Annotations that nothing here reads. They are left out, since people write there what no draft allows."""
 _DROPPED = ("$id", "id", "$schema", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
@@ -187,6 +189,8 @@ class _Normalizer:
         resource = self._own(schema, pointer, resource)
         changed: dict[str, Json] = {}
         for keyword, value in self._form(schema).items():
+            if keyword in UNREAD or (value is None and keyword in ("title", "description")):
+                continue
             if keyword in _REFERENCES and isinstance(value, str):
                 changed["$ref"] = self._reference(value, resource)
             elif keyword not in _DROPPED or not isinstance(value, str | bool | Mapping):
@@ -299,7 +303,7 @@ def _with_null(schema: dict[str, Json]) -> dict[str, Json]:
     if "enum" in schema and isinstance(schema["enum"], list) and None not in schema["enum"]:
         schema["enum"] = [*schema["enum"], None]
     if isinstance(schema.get("type"), str):
-        schema["type"] = [schema["type"], "null"]
+        schema["type"] = list(dict.fromkeys((schema["type"], "null")))
     elif not {"type", "enum"} & schema.keys():
         inner = {key: value for key, value in schema.items() if key not in ("title", "description")}
         outer = {key: value for key, value in schema.items() if key in ("title", "description")}
