@@ -72,7 +72,8 @@ def usual_answer(task: Task, most: int) -> str:
     usual = _Usual(task.compiled, most)
     fields = ((each.name, usual.value(each.node.name)) for each in task.fields)
     named = [usual.entries(option, 0) for option in task.compiled.options(task.compiled.root)]
-    return usual.object(chain(fields, max(named, key=len)))
+    largest = max(named, key=len)
+    return usual.object(chain(fields, largest))
 
 
 def longest_value(task: Task) -> int:
