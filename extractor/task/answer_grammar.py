@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -37,6 +38,8 @@ _QUOTED = r'([^"\\\x00-\x1f]|\\["\\])'
 _ANY_KEY = f'KEY: "\\"" /{_UNIT}{{0,200}}/ "\\""'
 _ESCAPED_IN_PATTERN = re.compile(r'"|\\\\')
 _LONGEST_COUNT = 256  # a bound above this is left to the validator: counting costs automaton states
+_MOST_MEMBERS = 10_000
+"""Members of objects in a grammar, which has room for 65,000 symbols in llguidance; objects after that are any JSON."""
 _DIGITS = r"(0|[1-9][0-9]{0,29})"
 _NUMBERS = {"integer": _DIGITS, "number": _DIGITS + r"(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?"}
 """Numbers of no particular size. They end: a model that loops writes digits for ever."""
@@ -114,15 +117,18 @@ class _Writer:
     strings: dict[str, str] = field(default_factory=dict)
     texts: set[str] = field(default_factory=set)
     loose: set[Name] = field(default_factory=set)
-    _open: list[SchemaNode] = field(default_factory=list)
+    members: int = 0
+    _open: deque[SchemaNode] = field(default_factory=deque)
 
     def root(self, names: frozenset[str] | None) -> str:
         """Return the expression for the whole answer, and write the rules that it needs."""
         options = [_only(node, names) for node in self.schema.options(self.schema.root) if "object" in node.types]
         root = self._either([self._object(node) for node in options])
         while self._open:
-            node = self._open.pop()
-            self.rules[node.name] = f"{node.name}: {self._value(node)}"
+            node = self._open.popleft()  # those next to the root first
+            self.members += len(node.properties)
+            crowded = node.properties and self.members > _MOST_MEMBERS
+            self.rules[node.name] = f"{node.name}: {self._of_its_type(node) if crowded else self._value(node)}"
         return root
 
     def _rule(self, name: Name) -> str:
@@ -162,6 +168,10 @@ class _Writer:
             values = [value for value in node.values if value is not None]
             return self._json(node, {"enum": values}) if values else "NULL"
         return self._either([self._of_kind(node, kind) for kind in node.kinds]) or "NULL"
+
+    def _of_its_type(self, node: SchemaNode) -> str:
+        """Return the expression for any JSON of the types of a node, null apart."""
+        return self._json(node, {"type": list(node.kinds)}, loose=True)
 
     def _of_kind(self, node: SchemaNode, kind: str) -> str:
         if kind == "object":

@@ -14,6 +14,7 @@ from extractor.data import Json
 from extractor.engine.constraint import Constraint, Vocabulary
 from extractor.task.task import Task, load_task, make_task
 from extractor.text.borders import Borders
+from tests.builders import levels
 
 CHECKPOINT = Path(__file__).parent.parent / "reference" / "chatglm3-tiny"
 TOKENIZER = Tokenizer(CHECKPOINT)
@@ -185,3 +186,13 @@ def test_a_value_is_accepted_if_and_only_if_it_occurs_between_borders(text: str,
 )
 def test_a_verbatim_value_begins_and_ends_at_a_border(text: str, value: str, accepted: bool) -> None:
     assert _accepts(_task(x=STRING), _write({"x": value}), text) is accepted
+
+
+def test_of_too_many_members_the_objects_deepest_in_are_any_json() -> None:
+    """A grammar of all of them is more than llguidance takes, and the answer would be free altogether."""
+    task = make_task(levels(300, 60))
+    assert task.unconstrained == ("/x",)
+    inner = {f"m{number}": None for number in range(60)}
+    assert _accepts(task, _write({"x": inner}))
+    assert not _accepts(task, _write({"x": inner, "y": 1}))
+    assert not _accepts(task, _write({"x": {"m1": None}}))
