@@ -116,6 +116,7 @@ def _messages(task: Task, text: str, history: _History = _History()) -> tuple[Me
     variables = {
         "document": text,
         "fields": [_field(field.name, field.title, field.description, field.type) for field in task.fields],
+        "description": task.schema.get("description", ""),
         "schema": task.schema,
         "examples": [{"text": each.text, "data": each.data, "answer": each.answer} for each in task.examples],
         "previous": history.previous,

@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -42,10 +43,13 @@ class RenderError(Exception):
 
 def render(name: str, template: str, variables: Mapping[str, Json]) -> Turns:
     """Return what the template of this name makes of its variables. Raises PromptError."""
-    reply = _ask_of_prompt(name, {"template": template, "variables": variables})
+    # The others are not sent: a schema of megabytes, with each prompt, would take longer than all else.
+    used = {each: value for each, value in variables.items() if each in variable_names(name, template)}
+    reply = _ask_of_prompt(name, {"template": template, "variables": used})
     return Turns(reply["system"], reply["user"])
 
 
+@lru_cache(maxsize=64)
 def variable_names(name: str, template: str) -> frozenset[str]:
     """Return the variables that a template uses. Raises PromptError where it does not parse."""
     return frozenset(_ask_of_prompt(name, {"template": template})["names"])

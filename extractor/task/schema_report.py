@@ -52,8 +52,9 @@ def _words(node: SchemaNode) -> Iterator[str]:
         yield "multipleOf"
     if node.bounds.unique_items:
         yield "uniqueItems"
-    if node.kinds in (("object",), ("array",)) and not node.unexpressed and not node.bounds.unique_items:
-        yield f"what is in the {node.kinds[0]}"
+    inside = [kind for kind in node.kinds if kind in ("object", "array")]
+    if inside and not node.unexpressed and not node.bounds.unique_items:
+        yield f"what is in the {inside[-1]}"
 
 
 def _alike(task: Task) -> Iterator[Finding]:
