@@ -33,7 +33,7 @@ def template(name: str) -> Template:
 def render(name: str, text: str, asked: tuple[Asked, ...], previous: Mapping[str, object] | None = None) -> str:
     """Return the user's turn."""
     fields = [asdict(a) for a in asked]
-    out = template(name).render(document=text, fields=fields, description="", examples=[], previous=previous, found=None)
+    out = template(name).render(document=text, fields=fields, examples=[], previous=previous, found=None)
     return out.rstrip("\n")
 
 
