@@ -115,6 +115,7 @@ class _Writer:
     part: bool
     rules: dict[str, str] = field(default_factory=dict)
     strings: dict[str, str] = field(default_factory=dict)
+    jsons: dict[str, str] = field(default_factory=dict)
     texts: set[str] = field(default_factory=set)
     loose: set[Name] = field(default_factory=set)
     members: int = 0
@@ -279,25 +280,23 @@ class _Writer:
         return self.strings[body]
 
     def _json(self, node: SchemaNode, schema: Mapping[str, Json], *, loose: bool = False) -> str:
-        """Leave a value to llguidance's own JSON grammar; without bounds where it cannot take them."""
+        """Leave a value to llguidance's own JSON grammar; without bounds where it cannot take them.
+
+        Each such grammar is a rule of its own, and one for all values alike: it has many rules inside.
+        """
         if not _is_taken(_dump(schema)):
             loose, schema = True, {key: value for key, value in schema.items() if key in ("type", "enum")}
         if loose or (len(schema) == 1 and "type" in schema and _is_bounded(node)):
             self.loose.add(node.name)
-        return f"%json {_dump({**schema, 'x-guidance': _PLAIN_JSON})}"
+        body = f"%json {_dump({**schema, 'x-guidance': _PLAIN_JSON})}"
+        if body not in self.jsons:
+            self.jsons[body] = f"json_{len(self.jsons)}"
+            self.rules[self.jsons[body]] = f"{self.jsons[body]}: {body}"
+        return self.jsons[body]
 
     def _either(self, expressions: list[str]) -> str:
-        """Return one of several expressions; `%json` may only be the whole of a rule."""
         self.rules["NULL"] = 'NULL: "null"'
-        if len(expressions) == 1:
-            return expressions[0]
-        named = [self._named(each) if each.startswith("%json") else each for each in expressions]
-        return " | ".join(named)
-
-    def _named(self, body: str) -> str:
-        name = next((name for name, rule in self.rules.items() if rule == f"{name}: {body}"), f"json_{len(self.rules)}")
-        self.rules[name] = f"{name}: {body}"
-        return name
+        return " | ".join(expressions)
 
 
 def _only(node: SchemaNode, names: frozenset[str] | None) -> SchemaNode:
