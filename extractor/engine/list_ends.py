@@ -69,8 +69,7 @@ class Places:
             return None
         scalars = [
             each
-            for node in lists
-            for each in schema.reachable(node.name)
+            for each in schema.reachable(*(node.name for node in lists))
             if not each.alternatives and not set(each.kinds) & {"array", "object"}
         ]
         exact = all(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,15 +35,32 @@ def answer_schema(task: Task) -> dict[str, Json]:
 
 def _shared(schema: CompiledSchema) -> frozenset[Name]:
     """Return the nodes that several others lead to, or that lead back to themselves, and are no mere scalars."""
-    counts = Counter(child for node in schema.nodes.values() for child in children(node))
-    nested = {name for name in counts if any(True for _ in children(schema[name]))}
-    recursive = {name for name in nested if _leads_to(schema, name)}
-    return frozenset(name for name in nested if counts[name] > 1) | recursive
+    below = {name: list(children(node)) for name, node in schema.nodes.items()}
+    counts = Counter(child for subs in below.values() for child in subs)
+    return frozenset(name for name, count in counts.items() if count > 1 and below[name]) | _in_circles(below)
 
 
-def _leads_to(schema: CompiledSchema, name: Name) -> bool:
-    below = (child for child in children(schema[name]))
-    return any(name == each.name for child in below for each in schema.reachable(child))
+def _in_circles(below: Mapping[Name, Sequence[Name]]) -> frozenset[Name]:
+    """Return the nodes that lead back to themselves, and those on the way from one such circle to another.
+
+    They are what is left when ends are taken away one after the other, from below and from above: in linear time.
+    """
+    above: dict[Name, list[Name]] = {name: [] for name in below}
+    for name, subs in below.items():
+        for sub in subs:
+            above[sub].append(name)
+    return _without_ends(below, above) & _without_ends(above, below)
+
+
+def _without_ends(below: Mapping[Name, Sequence[Name]], above: Mapping[Name, Sequence[Name]]) -> frozenset[Name]:
+    left = {name: len(subs) for name, subs in below.items()}
+    ends = [name for name, count in left.items() if not count]
+    while ends:
+        for name in above[ends.pop()]:
+            left[name] -= 1
+            if not left[name]:
+                ends.append(name)
+    return frozenset(name for name, count in left.items() if count)
 
 
 @dataclass

@@ -151,9 +151,9 @@ class CompiledSchema:
     def __getitem__(self, name: Name) -> SchemaNode:
         return self.nodes[name]
 
-    def reachable(self, name: Name) -> Iterator[SchemaNode]:
-        """Yield a node and all that its values may consist of, each once."""
-        waiting, seen = [name], {name}
+    def reachable(self, *names: Name) -> Iterator[SchemaNode]:
+        """Yield nodes and all that their values may consist of, each once."""
+        waiting, seen = list(names), set(names)
         while waiting:
             node = self.nodes[waiting.pop()]
             yield node
