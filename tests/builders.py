@@ -71,3 +71,19 @@ def levels(count: int, members: int) -> Schema:
     objects: Schema = {name: {"type": "object", "properties": properties} for name, properties in inner.items()}
     definitions = objects | {f"l{count}": {"type": "string", "maxLength": 20}}
     return {"type": "object", "properties": {"x": {"$ref": "#/$defs/l0"}}, "$defs": definitions}
+
+
+def ring(count: int) -> Schema:
+    """Return a schema with a field `x`, of so many objects; each has lists of the next one and of the first."""
+    definitions: Schema = {
+        f"n{number}": {
+            "type": "object",
+            "properties": {
+                "名": STRING,
+                "next": {"type": "array", "items": {"$ref": f"#/$defs/n{(number + 1) % count}"}},
+                "first": {"type": "array", "items": {"$ref": "#/$defs/n0"}},
+            },
+        }
+        for number in range(count)
+    }
+    return {"type": "object", "properties": {"x": {"$ref": "#/$defs/n0"}}, "$defs": definitions}

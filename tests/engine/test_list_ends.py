@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from random import Random
 
@@ -17,7 +17,9 @@ from extractor.chatglm3.tokenizer import Tokenizer
 from extractor.data import Json
 from extractor.engine.constraint import Constraint, Vocabulary
 from extractor.engine.list_ends import Commas, ListEnds, Places
+from extractor.task.schema_node import CompiledSchema, SchemaNode
 from extractor.task.task import make_task
+from tests.builders import ring
 
 STRINGS = {
     "type": "object",
@@ -186,3 +188,20 @@ def test_a_draft_is_masked_as_it_would_be_token_by_token() -> None:
     last = {tokens.piece_bytes(token) for token in _allowed(rows[-1])}
     assert not any(b"," in piece for piece in last)
     assert any(piece.startswith(b"]") for piece in last)
+
+
+def test_what_is_listed_is_looked_for_once_not_once_for_each_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took the square of the nodes, for each document: minutes with a schema of FHIR."""
+    found: list[str] = []
+    reachable = CompiledSchema.reachable
+
+    def counting(schema: CompiledSchema, *names: str) -> Iterator[SchemaNode]:
+        for node in reachable(schema, *names):
+            found.append(node.name)
+            yield node
+
+    monkeypatch.setattr(CompiledSchema, "reachable", counting)
+    schema = make_task(ring(300)).compiled
+    found.clear()
+    assert Places.of(schema, "甲乙") is not None
+    assert len(found) <= 2 * len(schema.nodes)
