@@ -82,10 +82,19 @@ def _rule(error: jsonschema.ValidationError) -> str:
 
 
 def _meant(context: Sequence[jsonschema.ValidationError]) -> list[jsonschema.ValidationError]:
-    """Return the errors of the alternative that was meant: it breaks fewest of the rules that tell them apart."""
+    """Return the errors of the alternative that was meant: it breaks fewest of the rules that tell them apart.
+
+    A value that is null breaks none of them, since any may be missing; where no value tells, the names of members do.
+    """
     branches: dict[Json, list[jsonschema.ValidationError]] = {}
     for error in context:
         branches.setdefault(error.schema_path[0] if error.schema_path else None, []).append(error)
     if len(branches) > 1:
         branches.pop(None, None)  # `false`, which allows nothing, has no path
-    return min(branches.values(), key=lambda errors: (sum(each.validator in _TELLING for each in errors), len(errors)))
+    return min(branches.values(), key=_strangeness)
+
+
+def _strangeness(errors: Sequence[jsonschema.ValidationError]) -> tuple[int, int, int]:
+    told = sum(each.validator in _TELLING and each.instance is not None for each in errors)
+    named = sum(each.validator in ("additionalProperties", "required") for each in errors)
+    return told, named, len(errors)

@@ -24,6 +24,16 @@ ANY: Json = {"description": "whatever it is"}
 POINT = {"type": "object", "required": ["x"], "properties": {"x": INTEGER, "name": STRING}}
 
 
+def opened(*names: str) -> Schema:
+    """Return the schema of an object that needs these texts, and may have others."""
+    return {"type": "object", "properties": dict.fromkeys(names, STRING), "required": list(names)}
+
+
+def closed(*names: str) -> Schema:
+    """Return the schema of an object that needs these texts, and has no others."""
+    return {**opened(*names), "additionalProperties": False}
+
+
 def a_record(schema: Schema, text: str, answer: Json, **config: Json) -> Record:
     """The record of a text that is always answered so."""
     backend = Backend(answer=lambda prompt: json.dumps(answer, ensure_ascii=False))
@@ -108,6 +118,9 @@ def test_a_schema_whose_every_alternative_is_impossible_is_refused() -> None:
         (a_schema(a=STRING, l={**STRINGS, "minItems": 2}), {"a": "甲", "l": ["乙"]}, {"a": "甲", "l": ["乙"]}, "/l: has fewer than 2 items"),
         (a_schema(a=STRING, l={**STRINGS, "minItems": 10**9}) | {"required": ["l"]}, {"a": "甲", "l": None}, {"a": "甲", "l": []}, "/l: has fewer than 1000000000 items"),
         (a_schema(a=STRING, b=STRING) | {"required": ["b"]}, {"a": "甲", "b": ""}, {"a": "甲", "b": None}, "/b: required, not found in the document"),
+        (a_schema(t={"type": "array", "items": {"anyOf": [closed("f"), closed("c", "d")]}}), {"t": [{"c": "甲", "d": None}]}, {"t": [{"c": "甲", "d": None}]}, "/t/0/d: required, not found in the document"),
+        (a_schema(t={"type": "array", "items": {"anyOf": [opened("f"), opened("c", "d")]}}), {"t": [{"c": "甲", "d": None}]}, {"t": [{"c": "甲", "d": None}]}, "/t/0/d: required, not found in the document"),
+        (a_schema(t={"anyOf": [STRING, closed("f"), closed("c", "d")]}), {"t": {"c": None, "d": "甲"}}, {"t": {"c": None, "d": "甲"}}, "/t/c: required, not found in the document"),
         (a_schema(a=STRING, b=STRING) | {"minProperties": 2}, {"a": "甲"}, {"a": "甲", "b": None}, "/: has fewer than 2 members"),
     ],
 )  # fmt: skip
