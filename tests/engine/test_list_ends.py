@@ -46,7 +46,7 @@ NUMBERS = {
 @cache
 def _vocabulary() -> tuple[Tokenizer, Vocabulary]:
     tokenizer = Tokenizer(DEMO_FOLDER / "tokenizer.model")
-    return tokenizer, Vocabulary(tokenizer, 4992)
+    return tokenizer, Vocabulary(tokenizer, json.loads((DEMO_FOLDER / "config.json").read_text())["padded_vocab_size"])
 
 
 def _constraint(schema: Mapping[str, Json], text: str) -> Constraint:
