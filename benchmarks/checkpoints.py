@@ -73,7 +73,7 @@ def config(size: str) -> dict[str, Json]:
 def cached_checkpoint(cache: Path, size: str, tokenizer: Path | None = None) -> Path:
     """The folder of a checkpoint of this size inside `cache`, written unless it is there.
 
-    `tokenizer` is the `tokenizer.model` to go with it; the demo model's (4,992 tokens) where None.
+    `tokenizer` is the `tokenizer.model` to go with it; the demo model's (8,448 tokens) where None.
     """
     source = tokenizer or DEMO_TOKENIZER
     kind = f"{crc32(source.read_bytes()):08x}"

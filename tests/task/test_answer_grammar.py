@@ -190,9 +190,9 @@ def test_a_verbatim_value_begins_and_ends_at_a_border(text: str, value: str, acc
 
 def test_of_too_many_members_the_objects_deepest_in_are_any_json() -> None:
     """A grammar of all of them is more than llguidance takes, and the answer would be free altogether."""
-    task = make_task(levels(300, 60))
+    task = make_task(levels(100, 110))
     assert task.unconstrained == ("/x",)
-    inner = {f"m{number}": None for number in range(60)}
+    inner = {f"m{number}": None for number in range(110)}
     assert _accepts(task, _write({"x": inner}))
     assert not _accepts(task, _write({"x": inner, "y": 1}))
     assert not _accepts(task, _write({"x": {"m1": None}}))
