@@ -26,6 +26,7 @@ from benchmarks.bound import Rates, layer_weights
 from extractor.chatglm3.checkpoint import find_device
 from extractor.chatglm3.layouts import read_dims
 from extractor.chatglm3.model_dims import ModelDims
+from extractor.kernels import processor
 
 LARGE = 3 * 2**29
 """Bytes that no cache holds."""
@@ -89,8 +90,8 @@ def _layers(shape: ModelDims, device: torch.device) -> list[Tensor]:
 
 
 def _multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for it. oneDNN emulates them with AVX-512, and refuses without."""
-    return torch.cpu._is_avx512_bf16_supported()
+    """Whether there are instructions for it at the level in use; oneDNN emulates them with AVX-512, else refuses."""
+    return processor.level() >= processor.Level.BF16
 
 
 def _plain(weight: Tensor, rows: int) -> Product:
