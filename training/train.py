@@ -24,7 +24,7 @@ from torch.multiprocessing.spawn import spawn
 from torch.nn import functional as F
 
 from training import tokenizer
-from training.batches import Batch, Source, feed
+from training.batches import Batch, Source, feed, tail
 from training.model import ChatGLM, Shape, checkpoint_config
 from training.optimizers import Masters, Rates
 from training.prompts import SPECIAL, Codec
@@ -85,11 +85,18 @@ def begun(start: Path, pieces: Path) -> dict[str, torch.Tensor]:
     """Return an exported model's weights for a tokenizer; a piece that is new begins as the mean of its parts."""
     weights = load_file(start / "model.safetensors")
     weights[FINAL_NORM] = weights[FINAL_NORM] * TEMPERATURE
-    old, new = (Codec.load(path).pieces for path in (start / "tokenizer.model", pieces))
+    old, new = (Codec.load(path) for path in (start / "tokenizer.model", pieces))
     rows = weights[EMBEDDING].float()
-    carried = [rows[tokenizer.parts(old, new.id_to_piece(piece))].mean(0) for piece in range(new.get_piece_size())]
-    special = rows[old.get_piece_size() : old.get_piece_size() + len(SPECIAL)]
+    texts = [new.pieces.id_to_piece(piece) for piece in range(new.pieces.get_piece_size())]
+    carried = [rows[_parts(old, text)].mean(0) for text in texts]
+    special = rows[[old.special(name) for name in SPECIAL]]
     return weights | {EMBEDDING: torch.cat([torch.stack(carried), special])}
+
+
+def _parts(codec: Codec, piece: str) -> list[int]:
+    """Return the ids of what a piece of another tokenizer is made of: its own where it is one of them."""
+    known = codec.pieces.piece_to_id(piece)
+    return [known] if codec.pieces.id_to_piece(known) == piece else tail(codec, piece)
 
 
 def loss_of(model: ChatGLM, batch: Batch, device: torch.device) -> torch.Tensor:

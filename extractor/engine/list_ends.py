@@ -13,6 +13,7 @@ import re
 from collections import ChainMap
 from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -64,18 +65,9 @@ class Places:
     @classmethod
     def of(cls, schema: CompiledSchema, text: str) -> Places | None:
         """Return the places for a schema's lists; None for a schema without any that could go on for ever."""
-        lists = [node for node in schema.reachable(schema.root_name) if _endless(node)]
-        if not lists:
+        exact = _are_copied(schema)
+        if exact is None:
             return None
-        scalars = [
-            each
-            for each in schema.reachable(*(node.name for node in lists))
-            if not each.alternatives and not set(each.kinds) & {"array", "object"}
-        ]
-        exact = all(
-            each.ground == "verbatim" or (each.ground == "normalized" and set(each.kinds) <= {"integer", "number"})
-            for each in scalars
-        )
         numbers = len(_NUMERAL.findall(text))
         return cls(text, exact, sum(1 for _ in pieces(text)), numbers if exact else max(numbers, UNGROUNDED))
 
@@ -98,6 +90,19 @@ class Places:
             strings = []
         count = min((max(1, self.text.count(each)) for each in strings if each), default=UNGROUNDED)
         return count if self.exact and item[:1] == b'"' else max(count, UNGROUNDED)
+
+
+@lru_cache(maxsize=256)
+def _are_copied(schema: CompiledSchema) -> bool | None:
+    """Tell whether all that a schema's endless lists hold is copied from the text; None where it has no such lists."""
+    lists = [node.name for node in schema.reachable(schema.root_name) if _endless(node)]
+    if not lists:
+        return None
+    return all(
+        each.ground == "verbatim" or (each.ground == "normalized" and set(each.kinds) <= {"integer", "number"})
+        for each in schema.reachable(*lists)
+        if not each.alternatives and not set(each.kinds) & {"array", "object"}
+    )
 
 
 def _endless(node: SchemaNode) -> bool:

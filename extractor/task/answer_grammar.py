@@ -129,7 +129,8 @@ class _Writer:
             node = self._open.popleft()  # those next to the root first
             self.members += len(node.properties)
             crowded = node.properties and self.members > _MOST_MEMBERS
-            self.rules[node.name] = f"{node.name}: {self._of_its_type(node) if crowded else self._value(node)}"
+            value = self._json(node, {"type": list(node.kinds)}, loose=True) if crowded else self._value(node)
+            self.rules[node.name] = f"{node.name}: {value}"
         return root
 
     def _rule(self, name: Name) -> str:
@@ -169,10 +170,6 @@ class _Writer:
             values = [value for value in node.values if value is not None]
             return self._json(node, {"enum": values}) if values else "NULL"
         return self._either([self._of_kind(node, kind) for kind in node.kinds]) or "NULL"
-
-    def _of_its_type(self, node: SchemaNode) -> str:
-        """Return the expression for any JSON of the types of a node, null apart."""
-        return self._json(node, {"type": list(node.kinds)}, loose=True)
 
     def _of_kind(self, node: SchemaNode, kind: str) -> str:
         if kind == "object":
@@ -280,10 +277,7 @@ class _Writer:
         return self.strings[body]
 
     def _json(self, node: SchemaNode, schema: Mapping[str, Json], *, loose: bool = False) -> str:
-        """Leave a value to llguidance's own JSON grammar; without bounds where it cannot take them.
-
-        Each such grammar is a rule of its own, and one for all values alike: it has many rules inside.
-        """
+        """Leave a value to llguidance's JSON grammar, one rule for all alike; without bounds where it takes none."""
         if not _is_taken(_dump(schema)):
             loose, schema = True, {key: value for key, value in schema.items() if key in ("type", "enum")}
         if loose or (len(schema) == 1 and "type" in schema and _is_bounded(node)):

@@ -137,7 +137,7 @@ class SchemaNode:
         return "verbatim"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CompiledSchema:
     """The nodes of a schema by name, and the one that the whole answers to."""
 

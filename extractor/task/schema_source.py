@@ -34,13 +34,13 @@ SINGLES = (
     *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
 )
 BESIDE_REFERENCE = (
-    *("$ref", "$id", "id", "definitions", "$defs", "title", "description", "default", "examples", "nullable"),
-    *("$schema", "$comment", "deprecated"),
+    *("$ref", "$id", "id", "definitions", "$defs", "title", "description", "default", "nullable"),
+    *("$schema", "$comment"),
 )
 """What counts beside a reference where it stands alone by the rule, up to draft 7; so does what begins with `x-`."""
 
 _ALONE = re.compile(r"json-schema\.org/draft-0[3-7]/")
-UNREAD = frozenset(("deprecated", "readOnly", "writeOnly", "examples"))
+_UNREAD = ("deprecated", "readOnly", "writeOnly", "examples")
 """Annotations that nothing here reads. They are left out, since people write there what no draft allows."""
 _DROPPED = ("$id", "id", "$schema", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$vocabulary", "$comment")
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
@@ -189,7 +189,7 @@ class _Normalizer:
         resource = self._own(schema, pointer, resource)
         changed: dict[str, Json] = {}
         for keyword, value in self._form(schema).items():
-            if keyword in UNREAD or (value is None and keyword in ("title", "description")):
+            if keyword in _UNREAD or (value is None and keyword in ("title", "description")):
                 continue
             if keyword in _REFERENCES and isinstance(value, str):
                 changed["$ref"] = self._reference(value, resource)

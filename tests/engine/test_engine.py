@@ -13,6 +13,7 @@ import torch
 
 from extractor.chatglm3.checkpoint import load_parameters
 from extractor.data import Sampling
+from extractor.engine import platforms
 from extractor.engine.batch import Batch
 from extractor.engine.constraint import Constraint, Propose, TokenBitmask
 from extractor.engine.cuda_graphs import NewCapture, no_capture
@@ -21,6 +22,8 @@ from extractor.engine.kv_cache import KVCache
 from extractor.engine.model_runner import ModelRunner
 from extractor.engine.scheduler import Scheduler
 from extractor.engine.speculation import Draft
+from extractor.kernels import processor
+from extractor.kernels.processor import Level
 from extractor.task.task import Task, make_task
 from tests.engine.answering import CHECKPOINT, CONFIG, CONTACT, TOKENIZER, answer_all, plain, request, run, runner
 
@@ -508,3 +511,11 @@ def test_a_prompt_whose_numbers_are_none_ends_so_and_spoils_no_other(together: b
     engine.close()
     assert (answers[first].ids, answers[first].finish) == ([], "numerics")
     assert (answers[second].ids, answers[second].finish) == plain(good)
+
+
+@pytest.mark.parametrize(("level", "tokens"), [(Level.AVX2, 0), (Level.BF16, 0), (Level.AMX, 32)])
+def test_prompts_are_read_beside_the_first_answer_where_products_of_few_rows_cost_little(
+    level: Level, tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "level", lambda: level)
+    assert platforms.tokens_beside_first(torch.device("cpu")) == tokens

@@ -204,4 +204,5 @@ def test_what_is_listed_is_looked_for_once_not_once_for_each_list(monkeypatch: p
     schema = make_task(ring(300)).compiled
     found.clear()
     assert Places.of(schema, "甲乙") is not None
+    assert Places.of(schema, "丙") is not None
     assert len(found) <= 2 * len(schema.nodes)

@@ -1,12 +1,14 @@
 """What the model is asked, to the letter."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
-from extractor.data import Chunk, Completion, Document, Message, Rejection, Source
+from extractor.data import Chunk, Completion, Document, Json, Message, Rejection, Source
 from extractor.errors import PromptError
 from extractor.stages import prompting
+from extractor.task import rendering
 from extractor.task.bundled import PROMPTS, SCHEMAS
 from extractor.task.task import Task, load_task, make_task
 from tests.builders import rendered
@@ -92,3 +94,18 @@ def test_a_field_comes_with_title_description_and_type() -> None:
 def test_a_wrong_template_is_refused_before_the_run(template: str, message: str) -> None:
     with pytest.raises(PromptError, match=message):
         prompting.check(_task(template))
+
+
+def test_a_template_is_sent_what_it_uses_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schema may have megabytes, and goes to another process."""
+    sent: list[Mapping[str, Json]] = []
+    ask = rendering.Renderer.ask
+
+    def recorded(renderer: rendering.Renderer, request: Mapping[str, Json]) -> dict[str, Json]:
+        sent.append(request)
+        return ask(renderer, request)
+
+    monkeypatch.setattr(rendering.Renderer, "ask", recorded)
+    for template in (*(load_task("contact", name).template for name in PROMPTS.names()), "{{ document }}{{ schema }}"):
+        rendered(_task(template), _chunk("x"), 64)
+        assert ("schema" in sent[-1]["variables"]) == ("{{ schema }}" in template)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from extractor.chatglm3 import Tokenizer
 from extractor.data import Json
 from extractor.engine.constraint import Constraint, Vocabulary
+from extractor.task.schema_report import report
 from extractor.task.task import Task, load_task, make_task
 from extractor.text.borders import Borders
 from tests.builders import levels
@@ -192,6 +193,9 @@ def test_of_too_many_members_the_objects_deepest_in_are_any_json() -> None:
     """A grammar of all of them is more than llguidance takes, and the answer would be free altogether."""
     task = make_task(levels(100, 110))
     assert task.unconstrained == ("/x",)
+    assert [finding.message for finding in report(task) if finding.pointer == "/x"] == [
+        "the grammar leaves what is in the object to the validator: an answer may have to be retried"
+    ]
     inner = {f"m{number}": None for number in range(110)}
     assert _accepts(task, _write({"x": inner}))
     assert not _accepts(task, _write({"x": inner, "y": 1}))

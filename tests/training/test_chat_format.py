@@ -20,7 +20,7 @@ from training.model import ChatGLM, Shape, attend, checkpoint_config
 from training.prompts import SPECIAL, STOP, Codec, answer, render
 from training.synth.documents import Asked, example
 from training.tokenizer import mixed
-from training.train import TEMPERATURE, export
+from training.train import EMBEDDING, TEMPERATURE, begun, export
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "extractor" / "models" / "demo"
@@ -164,3 +164,23 @@ def test_the_exported_config_has_the_original_keys() -> None:
     assert json.loads(json.dumps(config)) == config
     assert config["model_type"] == "chatglm"
     assert config["padded_vocab_size"] % 64 == 0
+
+
+def test_with_another_tokenizer_known_pieces_keep_their_row_and_new_ones_are_the_mean_of_their_parts() -> None:
+    """That of the tiny reference model is one that the demo model's has hardly a word in common with."""
+    other = ROOT / "tests" / "reference" / "chatglm3-tiny" / "tokenizer.model"
+    old, new = Codec.load(DEMO / "tokenizer.model"), Codec.load(other)
+    rows = load_file(DEMO / "model.safetensors")[EMBEDDING].float()
+    carried = begun(DEMO, other)[EMBEDDING]
+    assert len(carried) == new.pieces.get_piece_size() + len(SPECIAL)
+    for name in SPECIAL:
+        assert torch.equal(carried[new.special(name)], rows[old.special(name)])
+    texts = {piece: new.pieces.id_to_piece(piece) for piece in range(new.pieces.get_piece_size())}
+    shared = {piece: old.pieces.piece_to_id(text) for piece, text in texts.items()}
+    shared = {piece: row for piece, row in shared.items() if old.pieces.id_to_piece(row) == texts[piece]}
+    assert 256 < len(shared) < len(texts)
+    assert all(torch.equal(carried[piece], rows[row]) for piece, row in shared.items())
+    letters = next(piece for piece, text in texts.items() if piece not in shared and text.isascii() and text.isalpha())
+    parts = old.encode("\n" + texts[letters])[2:]
+    assert len(parts) > 1
+    torch.testing.assert_close(carried[letters], rows[parts].mean(0))
