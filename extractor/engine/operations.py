@@ -39,7 +39,7 @@ class Operations(Protocol):
         """Rotate queries and keys, write keys and values into the cache, and return the outputs of attention.
 
         `states` (rows, (query heads + 2 * groups) * head_size), queries, then keys, then values, may be changed; the
-        outputs are (rows, query heads * head_size), padding included.
+        outputs are (rows, query heads * head_size), padding included. Of the last layer only `batch.logits_rows` count.
         """
         ...
 
@@ -81,25 +81,27 @@ class CompiledOperations:
         self._kernels = kernels
         self._tiled = tiles and shape.head_size == attention.TILED_HEAD_SIZE and kernels.has_tiles()
         self.shape = replace(shape, block_size=attention.TILE_KEYS) if self._tiled else shape
+        self._width = shape.groups * shape.heads_per_group * shape.head_size
 
     def normed(self, x: Tensor, weight: Tensor, eps: float) -> Tensor:
         """Return the norm of each row, rounded before the weight."""
         return self._kernels.norm_rows(x, weight, eps)
 
     def attend(self, batch: Batch, layer: int, states: Tensor, rotary: Rotary) -> Tensor:
-        """Rotate, write into the cache and attend; the rows of padding come out as zeros."""
+        """Rotate, write into the cache and attend; rows of padding, and those that nobody reads, come out as zeros."""
         places = _Places.of(batch)
         slots, prefixes = places.slots[layer], places.prefixes[layer]
         self._kernels.rotate_and_store(states, rotary, places.step, slots, tiled=self._tiled)
-        width = places.step.heads * places.step.size
-        padded = batch.num_tokens < states.shape[0]
-        output = (torch.zeros if padded else torch.empty)(states.shape[0], width, dtype=states.dtype)
+        last = layer == self.shape.layers - 1
+        step = places.last_step if last else places.step
+        some_are_left = last or batch.num_tokens < states.shape[0]
+        output = (torch.zeros if some_are_left else torch.empty)(states.shape[0], self._width, dtype=states.dtype)
         if self._tiled:
-            self._kernels.attend_segments_tiled(states, places.step, slots, prefixes, output)
+            self._kernels.attend_segments_tiled(states, step, slots, prefixes, output)
             return output
-        self._kernels.attend_segments(states, places.step, batch.num_decode, slots, prefixes, output)
+        self._kernels.attend_segments(states, step, batch.num_decode, slots, prefixes, output)
         if batch.num_decode < len(batch.segments):
-            self._kernels.attend_prefill(states, places.step, batch.num_decode, slots, prefixes, output)
+            self._kernels.attend_prefill(states, step, batch.num_decode, slots, prefixes, output)
         return output
 
     def pick(self, logits: Tensor, bits: TokenBitmask | None) -> Tensor:
@@ -130,12 +132,17 @@ class _Places:
         known = [-1 if segment.prefix is None else prefixes.index(segment.prefix) for segment in segments]
         self.prefixes = _addresses(prefixes, known, shape.layers)
         """The same of each segment's prefix (none: 0)."""
-        rows = [
-            (first, len(segment.ids), segment.start) for segment, first in zip(segments, batch.first_rows, strict=True)
-        ]
         lengths = np.array([segment.prefix_length for segment in segments])
         heads = shape.groups * shape.heads_per_group
-        self.step = AttentionStep(heads, shape.groups, shape.head_size, np.array(rows), lengths)
+        rows = np.array(
+            [(first, len(each.ids), each.start) for each, first in zip(segments, batch.first_rows, strict=True)]
+        )
+        self.step = AttentionStep(heads, shape.groups, shape.head_size, rows, lengths)
+        read = np.array([each.num_logits for each in segments])
+        unread = rows[:, 1] - read
+        rows = np.stack([rows[:, 0] + unread, read, rows[:, 2] + unread], axis=1)
+        self.last_step = AttentionStep(heads, shape.groups, shape.head_size, rows, lengths)
+        """That of the last layer, where only the tokens to sample from are attended for."""
 
     @classmethod
     def of(cls, batch: Batch) -> _Places:

@@ -68,15 +68,24 @@ static void store_in_tiles(const uint16_t *key, const uint16_t *value, int64_t p
 }
 
 /* Rotate queries and keys in place (2 * half channels of each head), and copy keys and values into the slots, whose
-   addresses are given by segment. A row of `cos` and `sin` (half) is for the row of the same number of `states`. */
+   addresses are given by segment. A row of `cos` and `sin` (half) is for the row of the same number of `states`. A task
+   is a block of places, so that the tokens of one prompt are not left to one core. */
 void rotate_and_store(uint16_t *restrict states, const uint16_t *restrict cos, const uint16_t *restrict sin, int64_t half,
                       const struct sizes *sizes, const struct segment *segments, int64_t count, uint16_t *const *keys,
                       uint16_t *const *values, int64_t in_tiles) {
     int64_t row = (sizes->heads + 2 * sizes->groups) * sizes->size, keep = sizes->groups * sizes->size;
+    int64_t blocks[count + 1]; /* of PAIRS places in a slot: those of segment n are blocks[n] .. blocks[n + 1] - 1 */
+    blocks[0] = 0;
+    for (int64_t n = 0; n < count; n++)
+        blocks[n + 1] = blocks[n] + (segments[n].start % PAIRS + segments[n].count + PAIRS - 1) / PAIRS;
 #pragma omp parallel for schedule(dynamic)
-    for (int64_t n = 0; n < count; n++) {
-        for (int64_t i = 0; i < segments[n].count; i++) {
-            int64_t token = segments[n].first + i, place = segments[n].start + i;
+    for (int64_t block = 0; block < blocks[count]; block++) {
+        int64_t n = 0;
+        while (blocks[n + 1] <= block) n++;
+        int64_t start = segments[n].start, from = (start / PAIRS + block - blocks[n]) * PAIRS, to = from + PAIRS;
+        if (to > start + segments[n].count) to = start + segments[n].count;
+        for (int64_t place = from < start ? start : from; place < to; place++) {
+            int64_t token = segments[n].first + place - start;
             uint16_t *mine = states + token * row, *key = mine + sizes->heads * sizes->size;
             for (int64_t h = 0; h < sizes->heads + sizes->groups; h++)
                 rotate(mine + h * sizes->size, cos + token * half, sin + token * half, half);
@@ -261,139 +270,168 @@ void attend_segments(const uint16_t *states, const struct sizes *sizes, const st
     }
 }
 
-/* Attention on AMX tiles, 16 queries by 16 keys at a time. The heads of a group read the same keys, so they are rows of
+/* Attention on AMX tiles, 32 queries by 32 keys at a time. The heads of a group read the same keys, so they are rows of
    one matrix: row = token * heads of a group + head.
 
-   queries of a block   4 tiles: 16 rows by 32 channels each       0 .. 3 in score()
-   keys                 for 32 keys 2 x 4 tiles, [16 keys][32 channels]
-   scores               2 tiles: 16 rows by 16 keys                4 and 5, over CHUNK keys
-   weights              the scores after soften(), in bfloat16
-   outputs              8 tiles: 16 rows by 16 channels            0 .. 3 in weigh(), twice */
+                            keys 0 .. 15   keys 16 .. 31       tiles of score(), for each 32 channels
+                                 6              7
+   queries  0 .. 15     4        0              1              weigh() has weights in the place of queries, values in
+   queries 16 .. 31     5        2              3              that of keys, and sums over each 32 keys
+
+   Each operand that is loaded serves two products, and four sums hide the latency of one. The lower half is left out
+   where there are no more than 16 queries. Scores of CHUNK keys become weights, in bfloat16, where they stand. */
 #ifdef HAS_TILES
-#define CHUNK 512  /* keys whose scores are kept before their values are read: 32 KiB of scores, 16 of weights */
-#define TOGETHER 8 /* blocks of 16 rows of a segment that read a chunk of keys while it is in the second-level cache */
-#define AHEAD 2    /* blocks of 32 keys between those that are prefetched and those that are read */
+#define QUERIES 32 /* rows of a block: two tiles */
+#define CHUNK 512  /* keys whose scores are kept before their values are read: 64 KiB */
+#define TOGETHER 8 /* blocks of 32 rows of a segment that read a chunk of keys while it is in the second-level cache */
+
+/* The scores of a query, or its weights. Tiles of 16 rows that lie a power of two apart would share few sets of the
+   first-level cache, so rows are a line longer. */
+typedef union {
+    float score[CHUNK + 16];
+    uint16_t weight[2 * (CHUNK + 16)];
+} row_scores;
 
 static inline void prefetch_block(const uint16_t *block) {
-    for (int64_t i = 0; i < PAIRS * HEAD; i += 32) _mm_prefetch((const char *)(block + i), _MM_HINT_T0);
+    for (int64_t i = 0; i < PAIRS * HEAD; i += 32) _mm_prefetch((const char *)(block + i), _MM_HINT_T1);
 }
 
-/* Scores of 16 queries with `count` keys, a multiple of 32; blocks of 32 are `stride` apart. Tiles 0 .. 3 hold the
-   queries; two chains of products (4 and 5) for two times 16 keys hide the latency of one. */
-static void score(const uint16_t *queries, const uint16_t *keys, int64_t stride, int64_t count, float (*scores)[CHUNK]) {
-    _tile_loadd(0, queries, HEAD * 2);
-    _tile_loadd(1, queries + PAIRS, HEAD * 2);
-    _tile_loadd(2, queries + 2 * PAIRS, HEAD * 2);
-    _tile_loadd(3, queries + 3 * PAIRS, HEAD * 2);
-    for (int64_t n = 0; n < count; n += 2 * ROWS) {
-        const uint16_t *one = keys + n / PAIRS * stride, *other = one + ROWS * HEAD;
-        prefetch_block(one + AHEAD * stride);
-        _tile_zero(4);
-        _tile_zero(5);
-        _tile_loadd(6, one, 64);
-        _tile_dpbf16ps(4, 0, 6);
-        _tile_loadd(7, other, 64);
-        _tile_dpbf16ps(5, 0, 7);
-        _tile_loadd(6, one + ROWS * PAIRS, 64);
-        _tile_dpbf16ps(4, 1, 6);
-        _tile_loadd(7, other + ROWS * PAIRS, 64);
-        _tile_dpbf16ps(5, 1, 7);
-        _tile_loadd(6, one + 2 * ROWS * PAIRS, 64);
-        _tile_dpbf16ps(4, 2, 6);
-        _tile_loadd(7, other + 2 * ROWS * PAIRS, 64);
-        _tile_dpbf16ps(5, 2, 7);
-        _tile_loadd(6, one + 3 * ROWS * PAIRS, 64);
-        _tile_dpbf16ps(4, 3, 6);
-        _tile_loadd(7, other + 3 * ROWS * PAIRS, 64);
-        _tile_dpbf16ps(5, 3, 7);
-        _tile_stored(4, &scores[0][n], CHUNK * 4);
-        _tile_stored(5, &scores[0][n + ROWS], CHUNK * 4);
-    }
-}
+/* Tiles 0 .. 3 += left * right, where `left` are rows 0 .. 15 (and, if `both`, those `down` after them) and `right` two
+   tiles, the second `next` after the first. */
+#define MULTIPLY_ADD(left, left_bytes, down, right, next) \
+    do {                                                  \
+        _tile_loadd(4, left, left_bytes);                 \
+        _tile_loadd(6, right, 64);                        \
+        _tile_dpbf16ps(0, 4, 6);                          \
+        _tile_loadd(7, (right) + (next), 64);             \
+        _tile_dpbf16ps(1, 4, 7);                          \
+        if (both) {                                       \
+            _tile_loadd(5, (left) + (down), left_bytes);  \
+            _tile_dpbf16ps(2, 5, 6);                      \
+            _tile_dpbf16ps(3, 5, 7);                      \
+        }                                                 \
+    } while (0)
 
-/* mixed += weights * values for half of the channels (4 tiles of sums), over `count` keys, a multiple of 32. */
-static void weigh(const uint16_t (*weights)[CHUNK], const uint16_t *values, int64_t stride, int64_t count, float *mixed) {
-    _tile_loadd(0, mixed, HEAD * 4);
-    _tile_loadd(1, mixed + ROWS, HEAD * 4);
-    _tile_loadd(2, mixed + 2 * ROWS, HEAD * 4);
-    _tile_loadd(3, mixed + 3 * ROWS, HEAD * 4);
+/* Scores of 32 queries, or 16, with `count` keys, a multiple of 32; blocks of 32 are `stride` apart. */
+static inline __attribute__((always_inline)) void score(const uint16_t *queries, int both, const uint16_t *keys,
+                                                        int64_t stride, int64_t count, int ahead, row_scores *scores) {
     for (int64_t n = 0; n < count; n += PAIRS) {
-        const uint16_t *block = values + n / PAIRS * stride;
-        _tile_loadd(4, &weights[0][n], CHUNK * 2);
-        _tile_loadd(5, block, 64);
-        _tile_dpbf16ps(0, 4, 5);
-        _tile_loadd(6, block + ROWS * PAIRS, 64);
-        _tile_dpbf16ps(1, 4, 6);
-        _tile_loadd(7, block + 2 * ROWS * PAIRS, 64);
-        _tile_dpbf16ps(2, 4, 7);
-        _tile_loadd(5, block + 3 * ROWS * PAIRS, 64);
-        _tile_dpbf16ps(3, 4, 5);
+        const uint16_t *block = keys + n / PAIRS * stride;
+        if (ahead) prefetch_block(block + CHUNK / PAIRS * stride);
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+        MULTIPLY_ADD(queries, HEAD * 2, ROWS * HEAD, block, ROWS * HEAD);
+        MULTIPLY_ADD(queries + PAIRS, HEAD * 2, ROWS * HEAD, block + ROWS * PAIRS, ROWS * HEAD);
+        MULTIPLY_ADD(queries + 2 * PAIRS, HEAD * 2, ROWS * HEAD, block + 2 * ROWS * PAIRS, ROWS * HEAD);
+        MULTIPLY_ADD(queries + 3 * PAIRS, HEAD * 2, ROWS * HEAD, block + 3 * ROWS * PAIRS, ROWS * HEAD);
+        _tile_stored(0, scores[0].score + n, sizeof(row_scores));
+        _tile_stored(1, scores[0].score + n + ROWS, sizeof(row_scores));
+        if (both) {
+            _tile_stored(2, scores[ROWS].score + n, sizeof(row_scores));
+            _tile_stored(3, scores[ROWS].score + n + ROWS, sizeof(row_scores));
+        }
     }
-    _tile_stored(0, mixed, HEAD * 4);
-    _tile_stored(1, mixed + ROWS, HEAD * 4);
-    _tile_stored(2, mixed + 2 * ROWS, HEAD * 4);
-    _tile_stored(3, mixed + 3 * ROWS, HEAD * 4);
+}
+
+/* mixed += weights * values, over `count` keys, a multiple of 32. */
+static inline __attribute__((always_inline)) void weigh(const row_scores *weights, int both, const uint16_t *values,
+                                                        int64_t stride, int64_t count, int ahead, float (*mixed)[HEAD]) {
+    for (int64_t c = 0; c < HEAD; c += 2 * ROWS, values += 2 * ROWS * PAIRS) {
+        _tile_loadd(0, mixed[0] + c, HEAD * 4);
+        _tile_loadd(1, mixed[0] + c + ROWS, HEAD * 4);
+        if (both) {
+            _tile_loadd(2, mixed[ROWS] + c, HEAD * 4);
+            _tile_loadd(3, mixed[ROWS] + c + ROWS, HEAD * 4);
+        }
+        for (int64_t n = 0; n < count; n += PAIRS) {
+            if (ahead && !c) prefetch_block(values + (n + CHUNK) / PAIRS * stride);
+            MULTIPLY_ADD(weights[0].weight + n, sizeof(row_scores), ROWS * sizeof(row_scores) / 2,
+                         values + n / PAIRS * stride, ROWS * PAIRS);
+        }
+        _tile_stored(0, mixed[0] + c, HEAD * 4);
+        _tile_stored(1, mixed[0] + c + ROWS, HEAD * 4);
+        if (both) {
+            _tile_stored(2, mixed[ROWS] + c, HEAD * 4);
+            _tile_stored(3, mixed[ROWS] + c + ROWS, HEAD * 4);
+        }
+    }
 }
 
 /* A mask of the first `count` of 16 lanes; all for more, none for less. */
 static inline __mmask16 first(int64_t count) { return count >= 16 ? 0xffff : count <= 0 ? 0 : (1 << count) - 1; }
 
-/* Scores of a query to weights 2^(score * scale - largest). The first `seen` count; the rest of `count`, a multiple of
-   32, become zero. Updates the running maximum and sum and returns the factor by which earlier sums shrink. */
-static inline float soften(const float *scores, uint16_t *weights, int64_t seen, int64_t count, float scale,
-                           float *largest, float *sum) {
-    __m512 tops = _mm512_set1_ps(-1e30f), factor = _mm512_set1_ps(scale), total = _mm512_setzero_ps();
-    for (int64_t k = 0; k < seen; k += 16)
-        tops = _mm512_mask_max_ps(tops, first(seen - k), tops, _mm512_loadu_ps(scores + k));
-    float most = _mm512_reduce_max_ps(tops) * scale;
-    most = most > *largest ? most : *largest;
-    for (int64_t k = 0; k < count; k += 16) {
-        __m512 shifted = _mm512_fmsub_ps(_mm512_loadu_ps(scores + k), factor, _mm512_set1_ps(most));
-        __m512 weight = _mm512_maskz_mov_ps(first(seen - k), power_of_two(shifted));
-        total = _mm512_add_ps(total, weight);
-        store_narrowed(weights + k, weight);
+/* Scores of a query to weights 2^(score * scale - largest), with the largest of the chunk and of those before it. The
+   first `seen` count; the rest of `count`, a multiple of 32, become zero. What was summed before shrinks where there is
+   a new maximum. */
+static inline void soften(row_scores *row, int64_t seen, int64_t count, float scale, float *largest, float *sum,
+                          float *restrict mixed) {
+    const __m512 factor = _mm512_set1_ps(scale);
+    __m512 tops[2], total[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    tops[0] = tops[1] = _mm512_set1_ps(-1e30f);
+    int64_t whole = seen / PAIRS * PAIRS, k;
+    for (k = 0; k < whole; k += PAIRS)
+        for (int i = 0; i < 2; i++) tops[i] = _mm512_max_ps(tops[i], _mm512_loadu_ps(row->score + k + 16 * i));
+    for (; k < seen; k += 16)
+        tops[0] = _mm512_mask_max_ps(tops[0], first(seen - k), tops[0], _mm512_loadu_ps(row->score + k));
+    float most = _mm512_reduce_max_ps(_mm512_max_ps(tops[0], tops[1])) * scale;
+    if (most > *largest) {
+        float shrink = exp2f(*largest - most);
+        *largest = most;
+        *sum *= shrink;
+        for (int64_t c = 0; c < HEAD; c++) mixed[c] *= shrink;
     }
-    float shrink = exp2f(*largest - most);
-    *largest = most;
-    *sum = *sum * shrink + _mm512_reduce_add_ps(total);
-    return shrink;
+    const __m512 top = _mm512_set1_ps(*largest);
+    for (k = 0; k < count; k += PAIRS) {
+        __m512 weights[2];
+        for (int i = 0; i < 2; i++) {
+            weights[i] = power_of_two(_mm512_fmsub_ps(_mm512_loadu_ps(row->score + k + 16 * i), factor, top));
+            if (k >= whole) weights[i] = _mm512_maskz_mov_ps(first(seen - k - 16 * i), weights[i]);
+            total[i] = _mm512_add_ps(total[i], weights[i]);
+        }
+        /* half as many bytes as the scores, so only what has been read is written over */
+        _mm512_storeu_si512(row->weight + k, (__m512i)_mm512_cvtne2ps_pbh(weights[1], weights[0]));
+    }
+    *sum += _mm512_reduce_add_ps(_mm512_add_ps(total[0], total[1]));
 }
 
-/* A block of 16 rows: `used` queries, how many keys each of them sees (not fewer from row to row, so the last row says
+/* A block of 32 rows: `used` queries, how many keys each of them sees (not fewer from row to row, so the last row says
    how far to read), and their softmax under way. The rows after `used` are computed as well, and never read. */
 struct rows {
-    float mixed[ROWS][HEAD], largest[ROWS], sum[ROWS];
-    uint16_t queries[ROWS][HEAD];
-    int64_t seen[ROWS], used;
-};
-
-/* Reused by every block of rows. */
-struct scratch {
-    float scores[ROWS][CHUNK];
-    uint16_t weights[ROWS][CHUNK];
+    float mixed[QUERIES][HEAD], largest[QUERIES], sum[QUERIES];
+    uint16_t queries[QUERIES][HEAD];
+    int64_t seen[QUERIES], used;
 };
 
 /* Take the chunk of keys and values that begins at `from` into the softmax of a block, as far as its rows see. Blocks
-   of 32 keys are `stride` apart. */
-static void look(struct rows *rows, struct scratch *scratch, const uint16_t *keys, const uint16_t *values, int64_t stride,
-                 int64_t from) {
+   of 32 keys are `stride` apart; `scores` are for 32 rows, reused by every block. With `ahead` the next chunk is brought
+   into the second-level cache meanwhile. */
+static void look(struct rows *rows, row_scores *scores, const uint16_t *keys, const uint16_t *values, int64_t stride,
+                 int64_t from, int ahead) {
     int64_t left = rows->seen[rows->used - 1] - from;
     if (left <= 0) return;
     float scale = 1.44269504f / sqrtf((float)HEAD);
     int64_t some = left < CHUNK ? (left + PAIRS - 1) / PAIRS * PAIRS : CHUNK;
-    const uint16_t *value = values + from / PAIRS * stride;
-    score(rows->queries[0], keys + from / PAIRS * stride, stride, some, scratch->scores);
+    int both = rows->used > ROWS;
+    keys += from / PAIRS * stride;
+    values += from / PAIRS * stride;
+    if (both)
+        score(rows->queries[0], 1, keys, stride, some, ahead, scores);
+    else
+        score(rows->queries[0], 0, keys, stride, some, ahead, scores);
     for (int64_t i = 0; i < rows->used; i++) {
         int64_t seen = rows->seen[i] - from < 0 ? 0 : rows->seen[i] - from < some ? rows->seen[i] - from : some;
-        float shrink = soften(scratch->scores[i], scratch->weights[i], seen, some, scale, &rows->largest[i], &rows->sum[i]);
-        for (int64_t c = 0; c < HEAD; c++) rows->mixed[i][c] *= shrink;
+        soften(&scores[i], seen, some, scale, &rows->largest[i], &rows->sum[i], rows->mixed[i]);
     }
-    weigh(scratch->weights, value, stride, some, rows->mixed[0]);
-    weigh(scratch->weights, value + 4 * ROWS * PAIRS, stride, some, rows->mixed[0] + HEAD / 2);
+    if (both)
+        weigh(scores, 1, values, stride, some, ahead, rows->mixed);
+    else
+        weigh(scores, 0, values, stride, some, ahead, rows->mixed);
 }
 
 /* The same as attend_segments, for heads of 128 channels and for keys and values in tiles. Segment n has the tasks
-   tasks[n] .. tasks[n + 1] - 1 (of each group): TOGETHER blocks of 16 rows each. */
+   tasks[n] .. tasks[n + 1] - 1 (of each group): TOGETHER blocks of 32 rows each. */
 void attend_segments_tiled(const uint16_t *states, const struct sizes *sizes, const struct segment *segments,
                            int64_t count, const int64_t *tasks, const uint16_t *const *keys,
                            const uint16_t *const *values, const uint16_t *const *prefix_keys,
@@ -404,23 +442,23 @@ void attend_segments_tiled(const uint16_t *states, const struct sizes *sizes, co
 #pragma omp parallel
     {
         struct rows blocks[TOGETHER];
-        struct scratch scratch;
+        row_scores scores[QUERIES] __attribute__((aligned(64)));
         memset(blocks, 0, sizeof blocks);
-        memset(&scratch, 0, sizeof scratch);
+        memset(scores, 0, sizeof scores);
         _tile_loadconfig(&ALL_TILES);
 #pragma omp for schedule(dynamic)
         for (int64_t task = 0; task < tasks[count] * sizes->groups; task++) {
             int64_t group = task / tasks[count], part = task % tasks[count], shift = group * PAIRS * HEAD, n = 0;
             while (tasks[n + 1] <= part) n++;
-            int64_t first = (part - tasks[n]) * TOGETHER * ROWS, left = segments[n].count * each - first;
-            int64_t some = left < TOGETHER * ROWS ? (left + ROWS - 1) / ROWS : TOGETHER, end = 0;
+            int64_t first = (part - tasks[n]) * TOGETHER * QUERIES, left = segments[n].count * each - first;
+            int64_t some = left < TOGETHER * QUERIES ? (left + QUERIES - 1) / QUERIES : TOGETHER, end = 0;
             /* 1. collect the queries of the blocks; all of them see the whole prefix */
             for (int64_t b = 0; b < some; b++) {
                 struct rows *rows = &blocks[b];
-                rows->used = left - b * ROWS < ROWS ? left - b * ROWS : ROWS;
+                rows->used = left - b * QUERIES < QUERIES ? left - b * QUERIES : QUERIES;
                 memset(rows->mixed, 0, sizeof rows->mixed);
                 for (int64_t i = 0; i < rows->used; i++) {
-                    int64_t mine = first + b * ROWS + i, token = mine / each, head = group * each + mine % each;
+                    int64_t mine = first + b * QUERIES + i, token = mine / each, head = group * each + mine % each;
                     const uint16_t *query = states + (segments[n].first + token) * row + head * HEAD;
                     memcpy(rows->queries[i], query, sizeof rows->queries[i]);
                     rows->largest[i] = -1e30f;
@@ -431,18 +469,19 @@ void attend_segments_tiled(const uint16_t *states, const struct sizes *sizes, co
             /* 2. the prefix, a chunk for all blocks before the next chunk */
             for (int64_t from = 0; from < prefix_length[n]; from += CHUNK)
                 for (int64_t b = 0; b < some; b++)
-                    look(&blocks[b], &scratch, prefix_keys[n] + shift, prefix_values[n] + shift, stride, from);
+                    look(&blocks[b], scores, prefix_keys[n] + shift, prefix_values[n] + shift, stride, from,
+                         !b && from + CHUNK < prefix_length[n]);
             /* 3. the slot: each row sees it up to its own token */
             for (int64_t b = 0; b < some; b++)
                 for (int64_t i = 0; i < blocks[b].used; i++)
-                    end = blocks[b].seen[i] = segments[n].start + (first + b * ROWS + i) / each + 1;
+                    end = blocks[b].seen[i] = segments[n].start + (first + b * QUERIES + i) / each + 1;
             for (int64_t from = 0; from < end; from += CHUNK)
                 for (int64_t b = 0; b < some; b++)
-                    look(&blocks[b], &scratch, keys[n] + shift, values[n] + shift, stride, from);
+                    look(&blocks[b], scores, keys[n] + shift, values[n] + shift, stride, from, !b && from + CHUNK < end);
             /* 4. divide by the sum of the weights */
             for (int64_t b = 0; b < some; b++)
                 for (int64_t i = 0; i < blocks[b].used; i++) {
-                    int64_t mine = first + b * ROWS + i, token = segments[n].first + mine / each;
+                    int64_t mine = first + b * QUERIES + i, token = segments[n].first + mine / each;
                     uint16_t *target = output + (token * sizes->heads + group * each + mine % each) * HEAD;
                     for (int64_t c = 0; c < HEAD; c++) target[c] = narrow(blocks[b].mixed[i][c] / blocks[b].sum[i]);
                 }

@@ -31,9 +31,9 @@ def _extractor(url: str, attempts: int = 3, **settings: object) -> Extractor:
 def _records(server: ChatServer, *texts: str, **settings: object) -> dict[str, Record]:
     documents = [Document(str(n), text, Source("", "")) for n, text in enumerate(texts)]
     with serving(server) as url, _extractor(url, **settings) as extractor:  # type: ignore[arg-type]
-        found = {record.id: record for record in extractor.run(documents)}
+        found = {record.id: record for record in extractor.run(documents)}  # as each is done
     assert found.keys() == {document.id for document in documents}
-    return found
+    return {document.id: found[document.id] for document in documents}
 
 
 def test_a_served_model_gives_grounded_records_with_confidence_and_usage() -> None:

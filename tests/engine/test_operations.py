@@ -1,6 +1,7 @@
 """The compiled operations give what torch's operations give, whatever mixture of segments a step has."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def _shape(head_size: int = 128, heads: int = 4, dtype: torch.dtype = torch.bfloat16) -> KVShape:
-    return KVShape(2, 2, head_size, heads, dtype, CPU)
+    return KVShape(3, 2, head_size, heads, dtype, CPU)
 
 
 def _compiled(shape: KVShape) -> CompiledOperations:
@@ -49,7 +50,7 @@ def _world(shape: KVShape, segments: Sequence[tuple[int, int, Prefix | None]]) -
         for layer in range(shape.layers):
             for tensors in (slot.pool.keys, slot.pool.values):
                 tensors[layer][slot.index, :start] = torch.randn_like(tensors[layer][slot.index, :start])
-        made.append(Segment(list(range(tokens)), start, slot, prefix, 1))
+        made.append(Segment(list(range(tokens)), start, slot, prefix, len(made) % 2))
     return cache, Batch(made, shape)
 
 
@@ -133,6 +134,35 @@ def test_attention_and_what_is_stored_agree_with_torch(mixture: str, head_size: 
 
 
 @compiled_only
+@pytest.mark.parametrize("compiled", [_compiled, _without_tiles])
+@pytest.mark.parametrize("mixture", ["prompts longer than a block of keys", "everything"])
+def test_the_last_layer_attends_for_what_is_sampled_from_alone(
+    mixture: str, compiled: Callable[[KVShape], CompiledOperations]
+) -> None:
+    shape = _shape()
+    found = []
+    for layer in (1, 2):
+        torch.manual_seed(0)
+        prefix = _prefix(shape, SHARED)
+        _, batch = _world(
+            shape, [(tokens, start, prefix if shared else None) for tokens, start, shared in MIXTURES[mixture]]
+        )
+        for each in (prefix, *(segment.slot.pool for segment in batch.segments)):
+            for tensors in (each.keys, each.values):
+                tensors[layer].copy_(tensors[0])
+        states, rotary = _inputs(shape, batch)
+        made = compiled(shape)
+        _lay_out(batch, made)
+        found.append((made.attend(batch, layer, states, rotary), _stored(batch, made, layer)))
+    (usual, usual_store), (last, last_store) = found
+    read = batch.logits_row_list
+    assert 0 < len(read) < batch.num_tokens
+    assert torch.equal(last[read], usual[read])
+    assert not last[[row for row in range(len(last)) if row not in read]].any()
+    assert all(map(torch.equal, last_store, usual_store))
+
+
+@compiled_only
 @pytest.mark.parametrize("segments", [[(1, 400, None), (4, 120, None)], [(90, 520, None), (33, 0, None)]])
 @pytest.mark.parametrize("compiled", [_compiled, _without_tiles])
 def test_attention_is_as_near_to_float32_as_torchs(
@@ -164,6 +194,28 @@ def test_a_prompt_without_tiles_gives_the_same_bits_with_its_beginning_in_a_pref
     states, rotary = _inputs(shape, apart)
     one, other = (_without_tiles(shape).attend(batch, 1, states.clone(), rotary)[:150] for batch in (apart, whole))
     assert torch.equal(one, other)
+
+
+@pytest.mark.skipif(KERNELS is None or not KERNELS.has_tiles(), reason="this processor has no AMX")
+@pytest.mark.parametrize("heads", [4, 16])
+@pytest.mark.parametrize("tokens", [1, 3, 5, 40])
+def test_tokens_on_tiles_give_the_same_bits_whatever_is_read_with_them(tokens: int, heads: int) -> None:
+    shape, before = _shape(heads=heads), 700
+    outputs = []
+    for start in (before, 0, before - 5):  # alone, with the whole prompt, with some of it
+        torch.manual_seed(3)
+        _, batch = _world(shape, [(before + tokens, 0, None)])
+        states, rotary = _inputs(shape, batch)
+        made = _compiled(shape)
+        _lay_out(batch, made)
+        made.attend(batch, 1, states.clone(), rotary)  # keys and values of all
+        segment = replace(batch.segments[0], ids=range(before + tokens - start), start=start)
+        part = Batch([segment], shape)
+        some = states[start : before + tokens].clone()
+        output = made.attend(part, 1, some, (rotary[0][start : before + tokens], rotary[1][start : before + tokens]))
+        outputs.append(output[before - start : before - start + tokens])
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
 
 
 def _exact(batch: Batch, shape: KVShape) -> Tensor:

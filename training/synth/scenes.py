@@ -36,7 +36,7 @@ VAGUE = frozenset(
 """Names of fields that mean something in nearly every text: they are not asked for where they would be absent."""
 
 
-FOREIGN = 0.15
+FOREIGN = 0.2
 """How often a field is asked for under a name of the other language, where it has one."""
 BILINGUAL = 0.05
 """How often a label is followed by its name in the other language."""
