@@ -20,7 +20,7 @@
 
 #ifdef HAS_TILES
 #define TILE 1024          /* bytes */
-#define STEPS 8            /* steps whose part of the weight stays in the first-level cache: 2 * 8 tiles, 16 KiB */
+#define STEPS 16           /* steps whose part of the weight stays in the first-level cache: 2 * 16 tiles, 32 KiB */
 #define AHEAD 16           /* steps between the weight that is prefetched and the one that is read */
 #define PANELS 8           /* most panels of 32 outputs in a task */
 #define KEPT (1024 * 1024) /* bytes of the input that stay in the second-level cache */
@@ -96,7 +96,7 @@ INLINE void take_row(const struct product *p, int64_t row, enum kind kind) {
 /* Add `steps` steps to the sums of 16 outputs (`one`) and 16 others, for 16 or (`both`) 32 rows. At each step `lines`
    cache lines of each weight are prefetched, `ahead` bytes after the tile that is read: the blocks of a chunk share
    this, each prefetches a part. Tiles are used in the order in which they are loaded, so that loads and products
-   overlap. */
+   overlap. Those of the input, which are needed once, are not kept in the first-level cache: the weight stays there. */
 INLINE void add_up(const char *input, const char *one, const char *other, int64_t steps, int64_t ahead, int64_t lines,
                    int both, enum kind kind) {
 #define MULTIPLY(sum, left, right)         \
@@ -107,13 +107,13 @@ INLINE void add_up(const char *input, const char *one, const char *other, int64_
             _tile_dpbf16ps(sum, left, right); \
     } while (0)
     for (int64_t s = 0; s < steps; s++, input += 2 * TILE, one += TILE, other += TILE) {
-        _tile_loadd(4, input, 64);
+        _tile_stream_loadd(4, input, 64);
         _tile_loadd(6, one, 64);
         MULTIPLY(0, 4, 6);
         _tile_loadd(7, other, 64);
         MULTIPLY(1, 4, 7);
         if (both) {
-            _tile_loadd(5, input + TILE, 64);
+            _tile_stream_loadd(5, input + TILE, 64);
             MULTIPLY(2, 5, 6);
             MULTIPLY(3, 5, 7);
         }
