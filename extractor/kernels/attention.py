@@ -38,7 +38,7 @@ TILED_HEAD_SIZE = 128
 """The channels of a head that attention on AMX tiles is written for (HEAD)."""
 
 _MOST_HEADS, _MOST_SIZE, _SIZE_MULTIPLE = 64, 256, 16  # MOST_HEADS, MOST_SIZE, LANES
-_TILED_TASK_ROWS, _TASK_ROWS = 256, 128  # TOGETHER * 2 * ROWS of attention.c, TOGETHER of prefill.c
+_TASK_ROWS = 256  # TOGETHER * QUERIES of attention.c, TOGETHER of prefill.c
 
 _ADDRESS_BYTES = 8
 
@@ -71,20 +71,23 @@ class AttentionStep:
         self._sizes = np.array([heads, groups, size], dtype=np.int64)
         self.sizes = array_pointer("sizes", self._sizes, 3)
         self._segments, self._prefix_lengths = segments, prefix_lengths  # alive as long as their addresses are used
-        self._tasks: dict[tuple[int, int], Int64Array] = {}
+        self._tasks_from: tuple[int, Int64Array] | None = None
 
-    def tasks_from(self, first: int, task_rows: int) -> int:
+    def tasks_from(self, first: int) -> int:
         """Return the address of where the tasks of each segment begin, and of their number: int64 (segments + 1,).
 
-        A task has up to `task_rows` rows, one for each token and head of a group. Segments before `first` have none.
+        Segments before `first` have none.
         """
-        if (first, task_rows) not in self._tasks:
+        if self._tasks_from is None or self._tasks_from[0] != first:
             rows = self._segments[:, 1].copy()
             rows[:first] = 0
-            tasks = np.zeros(self.count + 1, dtype=np.int64)
-            np.cumsum(-(-rows * (self.heads // self.groups) // task_rows), out=tasks[1:])
-            self._tasks[first, task_rows] = tasks
-        return array_pointer("tasks", self._tasks[first, task_rows], self.count + 1)
+            self._tasks_from = first, self._count_tasks(rows)
+        return array_pointer("tasks", self._tasks_from[1], self.count + 1)
+
+    def _count_tasks(self, rows: Int64Array) -> Int64Array:
+        tasks = np.zeros(self.count + 1, dtype=np.int64)
+        np.cumsum(-(-rows * (self.heads // self.groups) // _TASK_ROWS), out=tasks[1:])
+        return tasks
 
     @cached_property
     def state_width(self) -> int:
@@ -170,7 +173,7 @@ class AttentionKernels:
             step.sizes,
             step.segments,
             step.count,
-            step.tasks_from(count, _TASK_ROWS),
+            step.tasks_from(count),
             *arguments[0],
             *arguments[1],
             step.prefix_lengths,
@@ -189,7 +192,7 @@ class AttentionKernels:
             step.sizes,
             step.segments,
             step.count,
-            step.tasks_from(0, _TILED_TASK_ROWS),
+            step.tasks_from(0),
             *arguments[0],
             *arguments[1],
             step.prefix_lengths,

@@ -20,7 +20,7 @@
 #include "panels.h"
 
 #define CHUNK 128
-#define TOGETHER 128  /* attention.py counts tasks alike */
+#define TOGETHER 256  /* attention.py counts tasks alike */
 #define MOST_SIZE 256 /* channels of a head; attention.py refuses more */
 #define WIDTH(size) (((size) + SLICE - 1) / SLICE * SLICE) /* of the outputs, whose last slice may be padded */
 #ifdef PAIRED
@@ -139,8 +139,10 @@ static void soften(struct task *task, int64_t row, int64_t seen, int64_t count, 
     }
     number *weights = WEIGHTS(task)[row];
 #ifdef PAIRED
-#pragma omp simd
-    for (int64_t k = 0; k < seen; k++) weights[k] = narrow(scores[k]);
+    for (int64_t k = 0; k < seen; k += 32) { /* a part of CHUNK; what is after `seen` is written over below */
+        __m512 one = _mm512_loadu_ps(scores + k), other = _mm512_loadu_ps(scores + k + 16);
+        _mm512_storeu_si512(weights + k, (__m512i)_mm512_cvtne2ps_pbh(other, one));
+    }
 #endif
     for (int64_t k = seen; k < DEPTH(count); k++) weights[k] = 0;
     float shrink = exponential(task->largest[row] - largest);

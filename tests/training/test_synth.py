@@ -20,7 +20,7 @@ from training.synth.layouts import LAYOUTS
 from training.synth.scenes import places_of_kind, value_of
 
 TRAINING = Path(__file__).parents[2] / "training"
-COMMON = frozenset(["headache", "peach", "director", "Washed", "Rotterdam"])
+COMMON = frozenset(["headache", "peach", "director", "Washed", "Rotterdam", "O negative", "13:00", "swallow"])
 """Words that nobody can keep out of either side."""
 
 
