@@ -94,8 +94,8 @@ class CompiledOperations:
         self._kernels.rotate_and_store(states, rotary, places.step, slots, tiled=self._tiled)
         last = layer == self.shape.layers - 1
         step = places.last_step if last else places.step
-        some_are_left = last or batch.num_tokens < states.shape[0]
-        output = (torch.zeros if some_are_left else torch.empty)(states.shape[0], self._width, dtype=states.dtype)
+        unwritten = last or batch.num_tokens < states.shape[0]
+        output = (torch.zeros if unwritten else torch.empty)(states.shape[0], self._width, dtype=states.dtype)
         if self._tiled:
             self._kernels.attend_segments_tiled(states, step, slots, prefixes, output)
             return output

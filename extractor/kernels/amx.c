@@ -7,11 +7,11 @@
    weight   [16 outputs][step][1 tile]               written once by tiled.py: 4 bytes of the sum for 16 outputs in a row
    sums     [2 tiles of rows][2 tiles of outputs]    tiles 0 .. 3; input in 4 and 5, weight in 6 and 7
 
-   Loops, from the outside: a task is a group of panels (32 outputs each) and a chunk of input blocks (32 rows each)
-   whose tiles stay in the second-level cache; then panel, then STEPS steps, whose part of the weight stays in the
-   first-level cache, then block. Sums of a block wait in `sums` between two groups of steps. Sums are always taken in
-   the same order, so a row of the result is the same bits alone and among others; except in int4, where up to FEW rows
-   are multiplied by the codes themselves (take_few) instead of by weights unpacked to bfloat16. */
+   Loops, from the outside: a task is a group of panels (32 outputs each) and a chunk of input blocks (32 rows each);
+   then DEPTH steps, whose part of the input stays in the second-level cache; then panel, then STEPS steps, whose part of
+   the weight stays in the first-level cache, then block. Sums wait in `sums` between two groups of steps. They are always
+   taken in the same order, so a row of the result is the same bits alone and among others; except in int4, where up to
+   FEW rows are multiplied by the codes themselves (take_few) instead of by weights unpacked to bfloat16. */
 
 #include "bfloat16.h"
 #include "tiles.h"
@@ -22,9 +22,9 @@
 #define TILE 1024          /* bytes */
 #define STEPS 16           /* steps whose part of the weight stays in the first-level cache: 2 * 16 tiles, 32 KiB */
 #define AHEAD 16           /* steps between the weight that is prefetched and the one that is read */
-#define PANELS 8           /* most panels of 32 outputs in a task */
-#define KEPT (1024 * 1024) /* bytes of the input that stay in the second-level cache */
-#define MOST 16            /* most blocks of 32 rows among these */
+#define PANELS 16          /* most panels of 32 outputs in a task */
+#define MOST 16            /* most blocks of 32 rows in a task */
+#define DEPTH 32           /* steps whose part of the input, up to 1 MiB, stays in the second-level cache for all panels */
 #define FEW 8              /* rows up to which weights in int4 are not unpacked */
 #define GROUP 32           /* columns of int4 that share scale and zero */
 #define INLINE static inline __attribute__((always_inline))
@@ -193,15 +193,17 @@ INLINE void finish(const struct product *p, const char *sums, int64_t block, int
     }
 }
 
-/* A panel for the blocks of rows `first` .. `last` - 1, STEPS steps at a time. `sums` has 4 tiles for each block. */
-INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, int64_t last, char *sums, enum kind kind) {
+/* Steps `begin` .. `end` - 1 of a panel for the blocks of rows `first` .. `last` - 1, STEPS steps at a time. `sums` has 4
+   tiles for each block. */
+INLINE void take_panel(const struct product *p, int64_t panel, int64_t first, int64_t last, int64_t begin, int64_t end,
+                       char *sums, enum kind kind) {
     int64_t lines = kind == INT4 ? 0 : last - first < 16 ? 16 / (last - first) : 1;
     int64_t size = kind == INT4 ? sizeof(struct packed) : TILE;
     const char *weight = p->weight + (p->gate ? panel : 2 * panel) * p->steps * size;
     int64_t apart = (p->gate ? p->panels : 1) * p->steps * size;
     char unpacked[kind == INT4 ? 2 * STEPS * TILE : 64] __attribute__((aligned(64)));
-    for (int64_t from = 0; from < p->steps; from += STEPS) {
-        int64_t some = p->steps - from < STEPS ? p->steps - from : STEPS;
+    for (int64_t from = begin; from < end; from += STEPS) {
+        int64_t some = end - from < STEPS ? end - from : STEPS;
         const char *one = weight + from * size, *other = one + apart;
         if (kind == INT4) {
             unpack_all((const struct packed *)one, (const struct packed *)other, some, unpacked);
@@ -317,9 +319,8 @@ static void take_few(const struct product *p, char *sums) {
 /* A whole product, by all threads of the parallel region. Each `omp for` ends in a barrier: the input is complete
    before the first panel, and a product before the next. */
 INLINE void take_product(const struct product *p, char *sums, enum kind kind) {
-    int64_t blocks = (p->rows + 31) / 32, most = KEPT / (p->steps * 2 * TILE);
-    most = most < 1 ? 1 : most < MOST ? most : MOST;
-    int64_t chunks = (blocks + most - 1) / most, together = p->panels / (4 * omp_get_num_threads());
+    int64_t blocks = (p->rows + 31) / 32, chunks = (blocks + MOST - 1) / MOST;
+    int64_t together = p->panels * chunks / (4 * omp_get_num_threads());
     together = together < 1 ? 1 : together < PANELS ? together : PANELS;
     int64_t groups = (p->panels + together - 1) / together;
     if (kind == INT4 && p->rows <= FEW) {
@@ -334,8 +335,14 @@ INLINE void take_product(const struct product *p, char *sums, enum kind kind) {
     for (int64_t task = 0; task < groups * chunks; task++) {
         int64_t group = task / chunks * together, chunk = task % chunks;
         int64_t first = blocks * chunk / chunks, last = blocks * (chunk + 1) / chunks;
-        for (int64_t panel = group; panel < group + together && panel < p->panels; panel++)
-            take_panel(p, panel, first, last, sums, kind);
+        int64_t end = group + together < p->panels ? group + together : p->panels;
+        for (int64_t from = 0; from < p->steps; from += DEPTH) {
+            int64_t to = from + DEPTH < p->steps ? from + DEPTH : p->steps;
+            for (int64_t panel = group; panel < end; panel++) {
+                int64_t place = p->steps > DEPTH ? panel - group : 0; /* of its sums, if they wait for other panels */
+                take_panel(p, panel, first, last, from, to, sums + place * MOST * 4 * TILE, kind);
+            }
+        }
     }
 }
 
@@ -349,7 +356,9 @@ static void set_input(struct product *p, char *input) {
     p->input_scales = (float *)(input + (p->rows + 31) / 32 * 32 * p->steps * 64);
 }
 
-static int64_t sums_bytes(void) { return omp_get_max_threads() * MOST * 4 * TILE; }
+#define SUMS (PANELS * MOST * 4 * TILE) /* bytes of the sums of a thread */
+
+static int64_t sums_bytes(void) { return omp_get_max_threads() * SUMS; }
 
 /* Bytes that a product needs beside its operands, or (`next_steps` not 0) two of them with the rows between them:
    [sums of each thread][input of the first][input of the second][rows between, for int8 and int4]. */
@@ -361,7 +370,7 @@ int64_t scratch_bytes(int64_t rows, int64_t steps, int64_t next_steps) {
 INLINE void take_products(const struct product *first, const struct product *second, char *scratch, enum kind kind) {
 #pragma omp parallel
     {
-        char *sums = scratch + omp_get_thread_num() * MOST * 4 * TILE;
+        char *sums = scratch + omp_get_thread_num() * SUMS;
         _tile_loadconfig(&ALL_TILES);
         take_product(first, sums, kind);
         if (second) take_product(second, sums, kind);
