@@ -182,6 +182,8 @@ def test_a_row_is_the_same_bits_alone_and_in_any_company(make: Callable[[Tensor]
     assert torch.equal(tiled.multiply(x, make(first))[:count], tiled.multiply(x[:count], make(first)))
     many = tiled.mlp(x, norm, make(first), make(second))
     assert torch.equal(many[-count:], tiled.mlp(x[-count:], norm, make(first), make(second)))
+    long, x = make(_weight(192, 3424)), _inputs(600, 3424)  # sums of a panel wait while others are taken
+    assert torch.equal(tiled.multiply(x, long)[-count:], tiled.multiply(x[-count:], long))
 
 
 def test_threads_change_no_bits() -> None:
