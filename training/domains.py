@@ -26,7 +26,9 @@ from extractor.task.shorthand import schema_from_fields
 from training.synth.concepts import domains
 from training.synth.scenes import places_of_kind
 
-FILES = tuple(Path(__file__).with_name(name) for name in ("domains.jsonl", "unseen.jsonl", "fresh.jsonl"))
+FILES = tuple(
+    Path(__file__).with_name(name) for name in ("domains.jsonl", "unseen.jsonl", "fresh.jsonl", "blind.jsonl")
+)
 
 
 def rows(path: Path) -> Iterator[dict[str, Json]]:

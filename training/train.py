@@ -177,13 +177,14 @@ def run(model: ChatGLM, masters: Masters, plan: Plan, clock: Clock, me: Worker) 
     """Run the training loop; every worker does the same and the first one writes."""
     device = next(model.parameters()).device
     before, saved, shown = time.monotonic(), time.monotonic(), 0.0
-    first = clock.tokens
-    while clock.progress(plan) < 1.0:
+    first, progress = clock.tokens, clock.progress(plan)
+    while progress < 1.0:
         batch = me.queue.get(timeout=PATIENCE)
         loss = loss_of(model, batch, device)
         loss.backward()  # type: ignore[no-untyped-call]
         agree(model, clock)
-        norm = masters.step(rate(plan, clock.steps, clock.progress(plan)))
+        progress = clock.progress(plan)  # of the agreed time: all workers end after the same step
+        norm = masters.step(rate(plan, clock.steps, progress))
         now = time.monotonic()
         clock.seconds, before = clock.seconds + now - before, now
         clock.tokens, clock.steps = clock.tokens + batch.ids.size * me.count, clock.steps + 1

@@ -20,7 +20,10 @@ from training.synth.layouts import LAYOUTS
 from training.synth.scenes import places_of_kind, value_of
 
 TRAINING = Path(__file__).parents[2] / "training"
-COMMON = frozenset(["headache", "peach", "director", "Washed", "Rotterdam", "O negative", "13:00", "swallow"])
+COMMON = frozenset(
+    "headache|peach|director|Washed|Rotterdam|O negative|13:00|swallow|red panda|Felixstowe|Halifax|gluten|white|Anwen|"
+    "Gethin|Checkout|Halloran|Winifred|staging".split("|")
+)
 """Words that nobody can keep out of either side."""
 
 

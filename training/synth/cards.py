@@ -21,11 +21,14 @@ from training.synth.scenes import (
     FOREIGN,
     VAGUE,
     Place,
+    column_gap,
     field_for,
     form_text,
+    heading,
     is_measure,
     places_of_kind,
     synonyms,
+    table_text,
     value_of,
 )
 
@@ -40,9 +43,19 @@ _LISTED = frozenset(
     "person thing foodname drug crop artname city brand colour material product symptom course job keyword".split()
 )
 """Kinds of short texts of which a form often has several."""
+_PHRASES = frozenset(
+    "result method reason fix fault symptom freq dose terms packing storage cause remark weather status".split()
+)
+"""Kinds of short texts that go on after a comma."""
 LISTS_OF_THEM = 0.22
-CONTRASTS, OWNERS = 0.35, 0.3
+CONTRASTS, OWNERS = 0.35, 0.35
 """How often a form has fields that only a word tells apart, and a person something of whose is asked for."""
+BILINGUAL = 0.07
+"""How many forms have each label in both languages."""
+BLANK = 0.12
+"""How many absent fields have a label without a value."""
+PHRASES = 0.08
+"""How many short texts go on after a comma."""
 OWN = frozenset(
     "电话 联系电话 联系方式 手机 手机号 邮箱 电子邮箱 年龄 工号 部门 职务 地址 住址 Phone Tel. Telephone Email E-mail "
     "Age Department Position Address Mobile".split()
@@ -87,37 +100,47 @@ def card(rng: Random, english: bool) -> tuple[str, list[Field]]:
     style = rng.random()
     if style < 0.07:
         return _bare(rng, english)
-    if style < 0.21:
+    if style < 0.24:
         return _table(rng, english)
     count, used, rows = rng.choice([2, 3, 4, 5, 5, 6, 7, 8, 9]), set[str](), list[Row]()
+    both = rng.random() < BILINGUAL
     kinds: list[str] = []
     absent: list[Field] = []
     for _ in range(count):
         again = kinds and rng.random() < 0.35
         place = rng.choice(places_of_kind(english)[rng.choice(kinds)]) if again else _any(rng, english)
-        if row := _row(rng, place, english, used):
+        if row := _row(rng, place, english, used, both):
             rows.append(row)
             kinds.append(place.kind)
             if place.kind == "person" and rng.random() < OWNERS:
-                rows[-1], field = _owner(rng, row, place, english, bool(used & OWN))
-                absent += [field] if field else []
+                more, missing = _owner(rng, row, place, english, bool(used & OWN))
+                rows, absent = [*rows[:-1], *more], [*absent, *missing]
     if rng.random() < CONTRASTS:
-        place = _any(rng, english)
-        name = rng.choice(place.names)
-        if not _clashes(set(place.names), used):
-            label = _label(rng, name, place.names, english)
-            more, missing = contrasted(rng, name, label, lambda: value_of(rng, place.kind, english), english)
-            rows, absent = [*rows, *more], [*absent, *missing]
-            used |= {name, label, *place.names}
+        more, missing = _contrasts(rng, _any(rng, english), english, used)
+        rows, absent = [*rows, *more], [*absent, *missing]
     fields = [field for _, _, field in rows]
+    missing = _absent(rng, kinds, english, used)
+    for field in missing:
+        if rng.random() < BLANK:
+            rows.insert(rng.randint(0, len(rows)), (field.name, rng.choice(["", "", "-", "—", "/", "N/A"]), field))
     text = _form(rng, rows, english)
     if rng.random() < 0.2:
         note = rng.choice(["Note", "Remarks", "NB"] if english else ["备注", "注", "说明"])
         text = f"{text}\n{note}{': ' if english else '：'}{sentence(rng, english)}"
     fields = rng.sample(fields, rng.randint((len(fields) + 1) // 2, len(fields)))
-    fields += [*absent, *_absent(rng, kinds, english, used)]
+    fields += [*absent, *missing]
     rng.shuffle(fields)
     return text, list({field.name: field for field in fields}.values())
+
+
+def _contrasts(rng: Random, place: Place, english: bool, used: set[str]) -> tuple[list[Row], list[Field]]:
+    """Return rows that only a word tells apart, and fields for those of the kind that the form lacks."""
+    name = rng.choice(place.names)
+    if _clashes(set(place.names), used):
+        return [], []
+    label = _label(rng, name, place.names, english)
+    used |= {name, label, *place.names}
+    return contrasted(rng, name, label, lambda: value_of(rng, place.kind, english), english)
 
 
 def _form(rng: Random, rows: list[Row], english: bool) -> str:
@@ -127,25 +150,38 @@ def _form(rng: Random, rows: list[Row], english: bool) -> str:
     return form_text(rng, keys, labels, values, english)
 
 
-def _owner(rng: Random, row: Row, place: Place, english: bool, taken: bool) -> tuple[Row, Field | None]:
-    """Let something of a person be asked for: it stands behind the name, or, where the form has none, nowhere."""
+def _owner(rng: Random, row: Row, place: Place, english: bool, taken: bool) -> tuple[list[Row], list[Field]]:
+    """Let something of a person be asked for: it stands behind the name, in a row of its own, or nowhere."""
     label, value, field = row
-    if taken or field.type != "string":
-        return row, None
-    shown, asked = owned(rng, rng.choice(place.names), value, english, rng.random() < 0.5)
-    return (label, shown, field), asked
+    if taken or field.type != "string" or field.value is None:
+        return [row], []
+    name, there = rng.choice(place.names), rng.random() < 0.5
+    shown, asked = owned(rng, name, value, english, there)
+    if not there or rng.random() < 0.5:
+        return [(label, shown, field)], [asked]
+    attribute = asked.name.removeprefix(name).removeprefix("'s")
+    return [row, (label + attribute, asked.value or "", asked)], []
 
 
-def _row(rng: Random, place: Place, english: bool, used: set[str]) -> Row | None:
-    """Return a label, a value and the field that asks for it; None where another one could be meant as well."""
+def _row(rng: Random, place: Place, english: bool, used: set[str], both: bool = False) -> Row | None:
+    """Return a label, a value and the field that asks for it; None where another one could be meant as well.
+
+    The label is in `both` languages where a form is.
+    """
     name = _name(rng, place)
     label = _label(rng, name if name in place.names else rng.choice(place.names), place.names, english)
     if not label or _clashes({label, *place.names}, used):
         return None
     used |= {label, name, *place.names}
-    value = value_of(rng, place.kind, english)
+    value = value_of(rng, place.kind, english != (both and rng.random() < 0.4))
+    if both and (others := [each for each in place.foreign if each.isascii() != label.isascii()]):
+        other = rng.choice(others).replace("_", " ")
+        label += rng.choice([" ", " ", " / ", "/"]) + (other[:1].upper() + other[1:] if other.isascii() else other)
     if place.kind in _LISTED and rng.random() < LISTS_OF_THEM:
         return label, *_several(rng, name, place.kind, value, english)
+    if place.kind in _PHRASES and rng.random() < PHRASES:
+        more = [value_of(rng, rng.choice(sorted(_PHRASES)), english) for _ in range(rng.choice([1, 1, 2]))]
+        value = (", " if english else "，").join([value, *more])
     parts = _NUMBER_AND_UNIT.fullmatch(value) if is_measure(place.kind, value) else None
     if parts and rng.random() < 0.2:
         value, unit = parts.groups()
@@ -213,32 +249,32 @@ def _table(rng: Random, english: bool) -> tuple[str, list[Field]]:
     """Return a table of several rows below a few pairs, and fields that ask for its columns."""
     used, kinds = set[str](), list[str]()
     pairs, columns = [], []
+    above = rng.choice([0, 0, 1, 2])
     for number in range(rng.choice([2, 3, 4, 5, 6, 7, 8, 9])):
         place = _any(rng, english)
         row = _row(rng, place, english, used)
         if not row or row[2].type == "array":
             continue
         kinds.append(place.kind)
-        if number < 2:
+        if number < above:
             pairs.append(row)
         else:
             columns.append((place, row))
-    head = _form(rng, pairs, english)
-    count = rng.choice([2, 2, 3, 4, 5])
-    gap = rng.choice([" | ", " | ", "\t", ", "])
+    head = _form(rng, pairs, english) if pairs else heading(rng, english).rstrip("\n") if rng.random() < 0.7 else ""
+    count = rng.choice([1, 2, 2, 3, 3, 4, 5])
     cells, fields = [], [field for _, _, field in pairs if rng.random() < 0.8]
-    for place, (label, _, field) in columns:
-        values = [value_of(rng, place.kind, english).replace(gap.strip() or gap, " ") for _ in range(count)]
+    for place, (label, value, field) in columns:
+        values = [value, *(value_of(rng, place.kind, english) for _ in range(count - 1))]
         cells.append([label, *values])
         if rng.random() < 0.8:
-            fields.append(Field(field.name, "phrase", field.name, "", True, "", "", "array", values))
-    left, right = ("| ", " |") if gap == " | " and rng.random() < 0.7 else ("", "")
-    rows = [left + gap.join(row) + right for row in zip(*cells, strict=True)]
-    if left and rows and rng.random() < 0.8:
-        rows.insert(1, "|" + rng.choice(["---|", " --- |"]) * len(cells))
+            fields.append(
+                field if count == 1 else Field(field.name, "phrase", field.name, "", True, "", "", "array", values)
+            )
+    rows = list(zip(*cells, strict=True))
+    gap = column_gap(rng, (cell for row in rows for cell in row), english) or "\t"
     fields += [field for field in _absent(rng, kinds, english, used) if rng.random() < 0.6]
     rng.shuffle(fields)
-    return "\n".join([*([head] if head else []), *rows]), fields
+    return "\n".join([*([head] if head else []), *([table_text(rng, rows, gap)] if rows else [])]), fields
 
 
 def _bare(rng: Random, english: bool) -> tuple[str, list[Field]]:

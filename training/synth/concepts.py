@@ -114,7 +114,7 @@ def _field(rng: Random, concept: Concept, style: _Style, used: set[str], absent:
     title = description = ""
     if style.identifiers < 0.1:
         title, name = name, identifier(rng, concept.names[1])
-    elif style.identifiers < 0.2 and (style.english or style.foreign):
+    elif style.identifiers < 0.2 and style.english != style.foreign:  # the names are English
         name = identifier(rng, (name,))
     elif rng.random() < 0.06:
         description = rng.choice(own)

@@ -76,7 +76,7 @@ def _sound(found: Example) -> bool:
 
 def _draw(rng: Random, easy: bool) -> Example:
     tasks = ["contact", "order", "free", "contract", "person", "ner", "domain", "stems", "scene", "card"]
-    task = rng.choices(tasks, [11, 9, 2, 1, 2, 2, 8, 7, 34, 28])[0]
+    task = rng.choices(tasks, [8, 6, 2, 1, 2, 2, 7, 6, 36, 30])[0]
     if easy:
         task = rng.choice(["contact", "order", "free", "domain", "domain", "stems", "stems", "stems"])
     if not easy and task in {"contact", "order"} and rng.random() < SCENARIOS:

@@ -11,6 +11,8 @@ foreign names.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from collections.abc import Sequence as Row
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
@@ -28,6 +30,8 @@ _INTEGERS = frozenset(["num", "few"])
 _NUMBERS = frozenset("num few money price percent weight mu area temp yieldkg agenum rain mileage quantity".split())
 _MEASURE = re.compile(r"-?\d[\d,]*(\.\d+)? ?[^\d\s\-/]{1,4}")
 """A number with a unit."""
+_SIGNS = ("：", "：", "：", "：", ":", " ", "为", "　　", "\t", "　")
+"""What stands between a Chinese label and its value."""
 VAGUE = frozenset(
     "负责人 联系人 经办人 当事人 姓名 地点 日期 时间 地址 编号 人数 费用 金额 价格 原因 单价 总数 数量 年龄 电话 职务 "
     "date place time price cost name location person contact number phone reason total amount age where town item "
@@ -48,6 +52,9 @@ TABLES, PAIRS = 0.26, 0.16
 """How many forms are a table: a heading row and a row of values; a row for each value."""
 TEMPTED = 0.6
 """The share of absent fields of other scenes for which the text has a value of their kind."""
+MIXED = 0.05
+"""How often a name stands in a text of the other language."""
+MIXABLE = frozenset("person org thing brand venue city team".split())
 
 
 @dataclass(frozen=True)
@@ -186,6 +193,8 @@ def _names(rng: Random, places: dict[str, Place]) -> dict[str, str]:
 
 
 def value_of(rng: Random, kind: str, english: bool) -> str:
+    if kind in MIXABLE and rng.random() < MIXED:
+        english = not english
     return pattern_value(rng, kind) if kind.startswith("(") else concept_value(rng, kind, english)
 
 
@@ -224,20 +233,33 @@ def form_text(rng: Random, names: list[str], labels: dict[str, str], values: dic
     """Return labels with their values: in lines, in one line or below each other, sometimes in another order."""
     if rng.random() < 0.4:
         names = rng.sample(names, len(names))
-    head = _heading(rng, english) if names and rng.random() < 0.35 else ""
-    if len(names) > 1 and rng.random() < TABLES:
-        gap = rng.choice([" | ", " | ", "\t", "|", ","])
-        if not any((gap.strip() or gap) in values[name] for name in names):
-            left, right = ("| ", " |") if gap == " | " and rng.random() < 0.6 else ("", "")
-            rows = [left + gap.join(each[name] for name in names) + right for each in (labels, values)]
-            if left and rng.random() < 0.7:
-                rows.insert(1, "|" + rng.choice(["---|", " --- |", ":--|"]) * len(names))
-            return head + "\n".join(rows)
+    head = heading(rng, english) if names and rng.random() < 0.35 else ""
+    said = [values[name] for name in names]
+    if len(names) > 1 and rng.random() < TABLES and (gap := column_gap(rng, [*labels.values(), *said], english)):
+        return head + table_text(rng, [[each[name] for name in names] for each in (labels, values)], gap)
     if names and rng.random() < PAIRS:
         return head + _pairs(rng, [(labels[name], values[name]) for name in names], english)
-    sign = rng.choice([": ", ": ", " - ", ":"] if english else ["：", "：", "：", ":", " ", "为"])
-    end = rng.choice(["\n", "\n", "\n", "; ", ", ", " | "] if english else ["\n", "\n", "\n", "；", "，", " | ", "　"])
-    return head + end.join(f"{labels[name]}{sign}{values[name]}" for name in names)
+    sign = rng.choice([": ", ": ", ": ", " - ", ":", "\t", "  "] if english else _SIGNS)
+    ends = ["\n"] * 3 + (["; ", ", ", " | "] if english else ["；", "，", " | ", "　"])
+    end = rng.choice([each for each in ends if not each.strip() or not any(each.strip() in value for value in said)])
+    return head + (end if sign.strip() else "\n").join(f"{labels[name]}{sign}{values[name]}" for name in names)
+
+
+def column_gap(rng: Random, cells: Iterable[str], english: bool) -> str:
+    """Return what stands between the columns of a table of these cells; nothing where each could be part of a cell."""
+    gaps = [" | ", " | ", "\t", "|", ","] if english else [" | ", " | ", "\t", "|", ",", " ｜ ", "｜", "　　"]
+    gap = rng.choice(gaps)
+    return "" if any((gap.strip() or gap) in cell for cell in cells) else gap
+
+
+def table_text(rng: Random, cells: Iterable[Row[str]], gap: str) -> str:
+    """Return rows of cells, the first of which is the heading, with or without the rules of Markdown."""
+    rows = list(cells)
+    left, right = ("| ", " |") if gap == " | " and rng.random() < 0.6 else ("", "")
+    drawn = [left + gap.join(row) + right for row in rows]
+    if left and rng.random() < 0.7:
+        drawn.insert(1, "|" + rng.choice(["---|", " --- |", ":--|"]) * len(rows[0]))
+    return "\n".join(drawn)
 
 
 def _pairs(rng: Random, pairs: list[tuple[str, str]], english: bool) -> str:
@@ -250,15 +272,26 @@ def _pairs(rng: Random, pairs: list[tuple[str, str]], english: bool) -> str:
     return "\n".join(rows if rng.random() < 0.85 else rows[2:])
 
 
-def _heading(rng: Random, english: bool) -> str:
-    """Return the first line of a form."""
+def heading(rng: Random, english: bool) -> str:
+    """Return the first line of a form: what it is, and sometimes whose or of when."""
     if english:
         what = " ".join(rng.choice(words("words_en")) for _ in range(rng.choice([1, 1, 2]))).capitalize()
-        kind, colon = rng.choice(["form", "sheet", "record", "note", "card", "log", "slip"]), rng.choice([":", ""])
-        return f"{what} {kind}{colon}\n"
-    subjects = [basics.junk(rng) + basics.junk(rng), rng.choice(words("nouns_zh")), rng.choice(words("stems_zh"))]
-    what, style = rng.choice(subjects), rng.choice(["{}", "【{}】", "{}："])
-    return style.format(what + rng.choice(["登记表", "记录", "单", "卡", "通知", "确认单", "日志"])) + "\n"
+        title = f"{what} {rng.choice(['form', 'sheet', 'record', 'note', 'card', 'log', 'slip', 'ticket', 'report'])}"
+    else:
+        subjects = [basics.junk(rng) + basics.junk(rng), rng.choice(words("nouns_zh")), rng.choice(words("stems_zh"))]
+        title = rng.choice(subjects) + rng.choice(
+            ["登记表", "记录", "单", "卡", "通知", "确认单", "日志", "证书", "档案"]
+        )
+    style = rng.random()
+    if style < 0.35:
+        gap = rng.choice([" - ", ", ", ": "] if english else ["", " ", "　"])
+        title = concept_value(rng, "org", english) + gap + title
+    if 0.25 < style < 0.45:
+        when = fill(rng, "edate" if english else "date")
+        title += rng.choice([", {}", " ({})", " {}"] if english else ["（{}）", "　{}", " {}"]).format(when)
+    if english:
+        return (title.upper() if rng.random() < 0.25 else title) + rng.choice([":", "", ""]) + "\n"
+    return rng.choice(["{}", "{}", "【{}】", "{}："]).format(title) + "\n"
 
 
 def is_measure(kind: str, value: str) -> bool:
