@@ -1,10 +1,11 @@
 """Measures a model on documents of domains that it was not trained on: `python -m training.domains [MODEL]`.
 
-Each row of `domains.jsonl`, `unseen.jsonl` and `fresh.jsonl` asks for fields of its own: values after a label whose
-words may differ from the field's name, values in running sentences, and documents that lack half of what is asked. The
-generator was worked on with the first in view. The others were written by people who had not seen the generator, nor
-had those who wrote for it afterwards seen them; `unseen.jsonl` was in view when `contrasts` and the pieces of English
-words were made, `fresh.jsonl` only when the weights were ready.
+Each row of `domains.jsonl`, `unseen.jsonl`, `fresh.jsonl` and `blind.jsonl` asks for fields of its own: values after a
+label whose words may differ from the field's name, values in running sentences, and documents that lack half of what is
+asked. The generator was worked on with the first in view. The others were written by people who had not seen the
+generator, nor had those who wrote for it afterwards seen them; `unseen.jsonl` was in view when `contrasts` and the
+pieces of English words were made, `fresh.jsonl` when tables under a title and forms in two languages were,
+`blind.jsonl` only when the weights were ready.
 """
 
 from __future__ import annotations

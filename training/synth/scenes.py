@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from collections.abc import Sequence as Row
 from dataclasses import dataclass, replace
 from functools import cache
 from random import Random
@@ -252,9 +251,9 @@ def column_gap(rng: Random, cells: Iterable[str], english: bool) -> str:
     return "" if any((gap.strip() or gap) in cell for cell in cells) else gap
 
 
-def table_text(rng: Random, cells: Iterable[Row[str]], gap: str) -> str:
+def table_text(rng: Random, cells: Iterable[Iterable[str]], gap: str) -> str:
     """Return rows of cells, the first of which is the heading, with or without the rules of Markdown."""
-    rows = list(cells)
+    rows = [list(row) for row in cells]
     left, right = ("| ", " |") if gap == " | " and rng.random() < 0.6 else ("", "")
     drawn = [left + gap.join(row) + right for row in rows]
     if left and rng.random() < 0.7:
